@@ -1,0 +1,78 @@
+"""The data contract: a table of pictures of people."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.errors import DataError
+
+SPLITS = ("train", "query", "gallery")
+UNKNOWN = -2
+"""pid or camid of a picture whose identity or camera nobody told us."""
+JUNK = -1
+"""pid of a junk picture (Market-1501: neither right nor wrong, left out of every ranking)."""
+DISTRACTOR = 0
+"""pid of a distractor (Market-1501: matches nobody, stays in the ranking)."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table of pictures, one row each; all columns have length n.
+
+    paths    picture files, as given by the parser (absolute, or relative to the working directory)
+    pids     (n,) int64 identity; `JUNK` (-1), `DISTRACTOR` (0) or `UNKNOWN` (-2)
+    camids   (n,) int64 camera, or `UNKNOWN`
+    splits   (n,) one of `SPLITS`
+    times    (n,) int64 frame number or time stamp, or None
+    tracklets  (n,) int64, or None
+    """
+
+    paths: tuple[Path, ...]
+    pids: npt.NDArray[np.int64]
+    camids: npt.NDArray[np.int64]
+    splits: tuple[str, ...]
+    times: npt.NDArray[np.int64] | None = None
+    tracklets: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.paths)
+        for name in ("pids", "camids", "times", "tracklets"):
+            column = getattr(self, name)
+            if column is not None and (column.shape != (n,) or column.dtype != np.int64):
+                raise DataError(f"expected column {name} of shape ({n},) int64, got {column.shape} {column.dtype}")
+        if len(self.splits) != n:
+            raise DataError(f"expected {n} splits, one a picture, got {len(self.splits)}")
+        wrong = sorted(set(self.splits) - set(SPLITS))
+        if wrong:
+            raise DataError(f"expected every split to be one of {', '.join(SPLITS)}, got {', '.join(wrong)}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, keep: npt.NDArray[np.bool_]) -> Self:
+        """The rows where `keep` (n,) is true."""
+        where = np.flatnonzero(keep)
+        return type(self)(
+            tuple(self.paths[i] for i in where),
+            self.pids[where],
+            self.camids[where],
+            tuple(self.splits[i] for i in where),
+            None if self.times is None else self.times[where],
+            None if self.tracklets is None else self.tracklets[where],
+        )
+
+    def split(self, name: str) -> Self:
+        """The rows of one split; an error if there are none."""
+        rows = self.rows(np.array([split == name for split in self.splits], dtype=np.bool_))
+        if not len(rows):
+            have = {split: self.splits.count(split) for split in SPLITS if split in self.splits}
+            raise DataError(f"expected pictures in the split {name!r}, got none (the data set has {have or 'no rows'})")
+        return rows
+
+    def identities(self) -> npt.NDArray[np.int64]:
+        """The sorted identities that are real people (pid > 0)."""
+        found = np.unique(self.pids)
+        return found[found > 0]
