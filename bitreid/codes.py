@@ -19,9 +19,25 @@ class Part:
     start: int
     stop: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise CodesError(
+                f"expected part {self.name!r} to hold at least one bit, got bits {self.start} to {self.stop}"
+            )
+
     @property
     def n_bits(self) -> int:
         return self.stop - self.start
+
+
+def check_layout(parts: tuple[Part, ...], n_bits: int) -> None:
+    """Nothing, if `parts` have names of their own and cover bits 0 to `n_bits` in order; else CodesError."""
+    starts = [part.start for part in parts]
+    stops = [part.stop for part in parts]
+    if starts != [0, *stops[:-1]] or stops[-1:] != [n_bits]:
+        raise CodesError(f"expected parts that cover bits 0 to {n_bits} in order, got {parts}")
+    if len({part.name for part in parts}) != len(parts):
+        raise CodesError(f"expected parts with different names, got {[part.name for part in parts]}")
 
 
 @dataclass(frozen=True)
@@ -46,9 +62,7 @@ class Codes:
                 f"got {self.packed.shape} {self.packed.dtype}; pack them with codes.pack"
             )
         if self.parts:
-            edges = [0, *(part.stop for part in self.parts)]
-            if [part.start for part in self.parts] != edges[:-1] or edges[-1] != self.n_bits:
-                raise CodesError(f"expected parts that cover bits 0 to {self.n_bits} in order, got {self.parts}")
+            check_layout(self.parts, self.n_bits)
         if not self.packed.flags.c_contiguous:
             object.__setattr__(self, "packed", np.ascontiguousarray(self.packed))
 
@@ -60,7 +74,7 @@ class Codes:
         return type(self)(self.packed[rows], self.n_bits, self.parts)
 
     def prefix(self, n_bits: int) -> "Codes":
-        """The first `n_bits` bits of every code; a multiple of 8, at most `self.n_bits`."""
+        """The first `n_bits` bits of every code, without parts; a multiple of 8, at most `self.n_bits`."""
         if n_bits > self.n_bits:
             raise CodesError(f"expected a prefix of at most {self.n_bits} bits, got {n_bits}")
         return Codes(self.packed[:, : n_bits // 8], n_bits)
@@ -78,14 +92,20 @@ class Codes:
 
 def pack_bits(bits: npt.NDArray[np.bool_], parts: tuple[Part, ...] = ()) -> Codes:
     """Codes from booleans `(n, b)`; `b` is zero-padded to whole bytes."""
+    if bits.ndim != 2 or bits.dtype != np.bool_:
+        raise CodesError(f"expected bits of shape (n, b) bool, got {bits.shape} {bits.dtype}")
     packed = np.packbits(bits, axis=1)
     return Codes(packed, packed.shape[1] * 8, parts)
 
 
 def pack(features: npt.NDArray[np.floating], parts: tuple[Part, ...] = ()) -> Codes:
-    """Codes from real values `(n, n_bits)`: a bit is 1 where the value is above 0."""
+    """Codes from real values `(n, n_bits)`: a bit is 1 where the value is above 0. NaN is an error."""
     if features.ndim != 2 or features.shape[1] % 8:
         raise CodesError(f"expected features of shape (n, multiple of 8), got {features.shape}")
+    if np.isnan(features).any():
+        # NaN > 0 is False: a network that diverged would give tidy codes of zeros, all alike.
+        rows = np.flatnonzero(np.isnan(features).any(axis=1))
+        raise CodesError(f"expected features without NaN, got NaN in {len(rows)} rows, first row {rows[0]}")
     return pack_bits(features > 0, parts)
 
 
@@ -95,7 +115,10 @@ def unpack(codes: Codes) -> npt.NDArray[np.bool_]:
 
 
 def hamming_distances(queries: Codes, gallery: Codes) -> npt.NDArray[np.int32]:
-    """Hamming distances `(len(queries), len(gallery))`, in bits."""
+    """Hamming distances `(len(queries), len(gallery))`, in bits.
+
+    Needs 4 bytes a bit of both sides for a moment: call it on blocks of a large gallery.
+    """
     if queries.n_bits != gallery.n_bits:
         raise CodesError(f"expected codes of one length, got {queries.n_bits} and {gallery.n_bits} bits")
     # Distances as a matrix product: for signs +-1, <a, b> = n_bits - 2 * distance. Exact in float32
@@ -110,7 +133,8 @@ class BitStatistics:
     """How well a set of codes uses its bits.
 
     `balance` is the share of ones of each bit `(n_bits,)`; `mean_correlation` the mean absolute
-    correlation between different bits (0 is ideal, constant bits left out); `distinct` the number of different codes.
+    correlation between different bits (0 is ideal; constant bits left out; 0 if fewer than two remain);
+    `distinct` the number of different codes.
     """
 
     balance: npt.NDArray[np.float64]

@@ -6,6 +6,8 @@ BitreidError
 ├── CodesError         codes, features or their layout do not fit together
 └── ArtifactError      a model on disk is incomplete, changed or too new
 
+DataWarning, a UserWarning of its own, counts what was left out or looks wrong but does not stop the work.
+
 Every message says what was expected, what came and what to do next.
 """
 
@@ -16,6 +18,10 @@ class BitreidError(Exception):
 
 class DataError(BitreidError):
     """A manifest, a picture, a label file or a folder is not what it should be."""
+
+
+class DataWarning(UserWarning):
+    """Some files or labels were left out or look wrong; says how many and names the first."""
 
 
 class SettingsError(BitreidError):

@@ -1,6 +1,7 @@
 """Attribute schemas and labels: clothing and carried objects as named bits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ from bitreid.errors import DataError
 
 UNKNOWN_LABEL = -1
 """Value of a label that nobody could see; masked out of losses and metrics."""
+MIN_POSITIVES = 10
+"""A bit that fewer training identities than this have is trained, but left out of the attribute code."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +20,15 @@ class AttributeSchema:
 
     `names[i]` names bit i. `groups[i]` names the field of bit i: a yes/no field has one bit of its own
     name; a multi-valued field has a bit a value, named `field=value`. `in_code[i]` says whether bit i is part of the
-    attribute code (bits with fewer than 10 positive training identities are trained but left out).
+    attribute code (bits with fewer than `MIN_POSITIVES` positive training identities are trained but left out).
+    `left_out` names values, as `field=value`, that have no bit on purpose ("plain" among patterns): they are
+    recognised, and leave all bits of their field 0.
     """
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
     in_code: tuple[bool, ...]
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.groups) == len(self.in_code):
@@ -72,3 +78,9 @@ class AttributeTable:
             found = self.pids[at] == pids
             out[found] = self.labels[at[found]]
         return out
+
+    def with_code_bits(self, train_pids: npt.NDArray[np.int64], min_positives: int = MIN_POSITIVES) -> Self:
+        """The table with `schema.in_code` true for the bits that at least `min_positives` of `train_pids` have."""
+        positives = (self.labels[np.isin(self.pids, train_pids)] == 1).sum(axis=0)
+        in_code = tuple(bool(count >= min_positives) for count in positives)
+        return replace(self, schema=replace(self.schema, in_code=in_code))

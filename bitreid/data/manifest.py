@@ -43,6 +43,11 @@ class Manifest:
             column = getattr(self, name)
             if column is not None and (column.shape != (n,) or column.dtype != np.int64):
                 raise DataError(f"expected column {name} of shape ({n},) int64, got {column.shape} {column.dtype}")
+        if n and (self.pids.min() < UNKNOWN or self.camids.min() < UNKNOWN):
+            raise DataError(
+                f"expected pids and camids of at least {UNKNOWN} (unknown), "
+                f"got pid {self.pids.min()} and camid {self.camids.min()}"
+            )
         if len(self.splits) != n:
             raise DataError(f"expected {n} splits, one a picture, got {len(self.splits)}")
         wrong = sorted(set(self.splits) - set(SPLITS))
@@ -54,7 +59,12 @@ class Manifest:
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> Self:
         """The rows where `keep` (n,) is true."""
-        where = np.flatnonzero(keep)
+        if keep.shape != (len(self),) or keep.dtype != np.bool_:
+            raise DataError(f"expected a mask of shape ({len(self)},) bool, got {keep.shape} {keep.dtype}")
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, where: npt.NDArray[np.int64]) -> Self:
+        """The rows of the given numbers, in that order."""
         return type(self)(
             tuple(self.paths[i] for i in where),
             self.pids[where],

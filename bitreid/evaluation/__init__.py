@@ -1,0 +1,17 @@
+"""Ranking metrics of codes and features, of two-stage search, and ranked sheets."""
+
+from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
+from bitreid.evaluation.ranking import RankingMetrics, evaluate_ranking
+from bitreid.evaluation.scores import Scores
+from bitreid.evaluation.sheet import SheetHit, SheetRow, draw_ranked_sheet
+
+__all__ = [
+    "AfrMetrics",
+    "RankingMetrics",
+    "Scores",
+    "SheetHit",
+    "SheetRow",
+    "draw_ranked_sheet",
+    "evaluate_afr",
+    "evaluate_ranking",
+]

@@ -1,0 +1,16 @@
+"""Identity, triplet, attribute and SSR losses: a file each."""
+
+from bitreid.losses.attribute import attribute_loss, positive_weights
+from bitreid.losses.identity import identity_loss
+from bitreid.losses.ssr import binary_gap, bit_agreement, ssr_loss
+from bitreid.losses.triplet import triplet_loss
+
+__all__ = [
+    "attribute_loss",
+    "binary_gap",
+    "bit_agreement",
+    "identity_loss",
+    "positive_weights",
+    "ssr_loss",
+    "triplet_loss",
+]

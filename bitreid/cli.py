@@ -1,0 +1,269 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitreid.errors import BitreidError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bitreid.evaluation.summary import Evaluation
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a command: 0 done, 1 an error that was explained, 130 stopped and saved."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except BitreidError as error:
+        print(f"bitreid: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bitreid: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bitreid import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="bitreid", description="Find the same person across cameras with binary codes."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=command)
+        return sub
+
+    train = add("train", _train, "train a model: recipe and pictures to an artifact")
+    train.add_argument("recipe", type=Path, help="YAML file, e.g. recipes/ssr_lite0_cuhk03.yaml")
+    _add_data(train)
+    train.add_argument("--out", type=Path, required=True, help="folder of the run; the artifact will be OUT/artifact")
+    train.add_argument(
+        "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
+    )
+    train.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. network.n_bits=512"
+    )
+    train.add_argument("--resume", action="store_true", help="continue a stopped run exactly where it stopped")
+    train.add_argument("--init", type=Path, metavar="ARTIFACT", help="start from this model's weights (fine-tuning)")
+
+    evaluate = add("evaluate", _evaluate, "score a model on a data set's queries and gallery")
+    evaluate.add_argument("artifact", type=Path)
+    _add_data(evaluate)
+    evaluate.add_argument(
+        "--w", default="1%,2%,5%,10%,20%", help="short lists of two-stage search: rows or shares (default %(default)s)"
+    )
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all scores")
+    evaluate.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet of some queries")
+
+    encode = add("encode", _encode, "pictures to codes")
+    encode.add_argument("artifact", type=Path)
+    encode.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
+    encode.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    encode.add_argument("--features", action="store_true", help="also write the float features")
+
+    search = add("search", _search, "find a person: query pictures against a gallery")
+    search.add_argument("artifact", type=Path)
+    search.add_argument("--query", type=Path, nargs="+", required=True, help="pictures of one person: one query")
+    search.add_argument(
+        "--gallery", type=Path, nargs="+", required=True, help="a FILE.npz of codes, or pictures, folders, a CSV"
+    )
+    search.add_argument("-k", type=int, default=10, help="hits to show (default %(default)s)")
+    search.add_argument(
+        "--w", help="two-stage search: rows that stage 1 keeps, e.g. 100 or 1%% (default: exact search)"
+    )
+    search.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet")
+    search.add_argument("--json", type=Path, metavar="FILE", help="write the hits")
+
+    draw = add("draw", _draw, "draw people: a data set in Market-1501's layout")
+    draw.add_argument("out", type=Path)
+    draw.add_argument("--identities", type=int, default=200, help="training identities (default %(default)s)")
+    draw.add_argument("--test-identities", type=int, default=100, help="test identities (default %(default)s)")
+    draw.add_argument("--pictures", type=int, default=2, help="of each identity by each camera (default %(default)s)")
+    draw.add_argument("--height", type=int, default=128, help="pixels (default %(default)s)")
+    draw.add_argument("--width", type=int, default=64, help="pixels (default %(default)s)")
+    draw.add_argument("--seed", type=int, default=0)
+
+    demo = add("demo", _demo, "draw people, train, evaluate against a tanh twin, search, make a ranked sheet")
+    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
+    demo.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
+
+    info = add("info", _info, "what a model's card says")
+    info.add_argument("artifact", type=Path)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data set: a folder in Market-1501's layout, or a CSV")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from bitreid.console import TrainingReporter, progress_of
+    from bitreid.training.fit import Interrupted
+    from bitreid.training.recipe import load_recipe
+    from bitreid.training.run import train
+    from bitreid.training.task import task_from
+
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    console = _console()
+    with progress_of(console, "reading pictures") as progress:
+        task = task_from(recipe, arguments.data, arguments.attributes, progress)
+    console.print(
+        f"{len(task.split.train)} pictures of {len(task.identities)} identities to train on, "
+        f"{len(task.split.query)} + {len(task.split.gallery)} of {recipe.held_out_identities} held out"
+    )
+    try:
+        with TrainingReporter(console, recipe.epochs) as reporter:
+            train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=arguments.init)
+    except Interrupted:
+        console.print(f"stopped and saved; continue with: bitreid train ... --out {arguments.out} --resume")
+        return 130
+    console.print(f"artifact: {arguments.out / 'artifact'}")
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from bitreid.console import progress_of
+    from bitreid.data.parsers import parse
+    from bitreid.encoding.pipeline import encode_manifest, side_of
+    from bitreid.evaluation.summary import evaluate_model
+    from bitreid.training.load import load_encoder
+
+    encoder = load_encoder(arguments.artifact)
+    manifest = parse(arguments.data)
+    console = _console()
+    sides = []
+    for split in ("query", "gallery"):
+        with progress_of(console, f"encoding {split}") as progress:
+            sides.append(encode_manifest(encoder, manifest.split(split), progress))
+    query, gallery = sides
+    ws = [parse_rows(text, len(gallery.paths)) for text in arguments.w.split(",")] if arguments.w else []
+    evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
+    _print_evaluation(console, encoder.card.name, evaluation)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", encoding="utf-8")
+    if arguments.sheet:
+        from bitreid.encoding.sheets import sheet_of_queries
+
+        sheet_of_queries(query, gallery, arguments.sheet, f"{encoder.card.name}: queries and their ten nearest")
+        console.print(f"ranked sheet: {arguments.sheet}")
+    return 0
+
+
+def _print_evaluation(console: Console, name: str, evaluation: Evaluation) -> None:
+    from bitreid.console import evaluation_table
+
+    console.print(evaluation_table(name, evaluation))
+
+
+def parse_rows(text: str, n_gallery: int) -> int:
+    """The rows that a number (`100`) or a share of the gallery (`1%`) means."""
+    from bitreid.evaluation.summary import short_list
+
+    try:
+        rows = short_list(float(text[:-1]) / 100, n_gallery) if text.endswith("%") else int(text)
+    except ValueError:
+        rows = 0
+    if rows < 1 or text.startswith("-"):
+        raise SettingsError(f"expected a number of rows such as 100, or a share such as 1%, got {text!r}")
+    return rows
+
+
+def _encode(arguments: argparse.Namespace) -> int:
+    from bitreid.console import progress_of
+    from bitreid.encoding.pipeline import encode_manifest, manifest_of, save_encoded
+    from bitreid.training.load import load_encoder
+
+    encoder = load_encoder(arguments.artifact)
+    manifest = manifest_of(arguments.inputs)
+    console = _console()
+    with progress_of(console, "encoding") as progress:
+        encoded = encode_manifest(encoder, manifest, progress)
+    save_encoded(arguments.out, encoded, arguments.features)
+    console.print(f"{len(manifest)} codes of {encoded.codes.n_bits} bits: {arguments.out}")
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from bitreid.console import hits_table, progress_of
+    from bitreid.encoding.pipeline import encode_manifest, load_encoded, manifest_of, search_person
+    from bitreid.training.load import load_encoder
+
+    encoder = load_encoder(arguments.artifact)
+    console = _console()
+    with progress_of(console, "encoding") as progress:
+        query = encoder.merge(encoder.encode_files(manifest_of(arguments.query).paths))
+        if len(arguments.gallery) == 1 and arguments.gallery[0].suffix == ".npz":
+            gallery = load_encoded(arguments.gallery[0])
+        else:
+            gallery = encode_manifest(encoder, manifest_of(arguments.gallery), progress)
+    w = parse_rows(arguments.w, len(gallery.paths)) if arguments.w else None
+    ranking = search_person(encoder, query, gallery, arguments.k, w)
+    console.print(hits_table(gallery, ranking))
+    if arguments.json:
+        hits = [
+            {"path": str(gallery.paths[row]), "distance": int(distance)}
+            for row, distance in zip(ranking.positions[0], ranking.distances[0], strict=True)
+        ]
+        arguments.json.write_text(json.dumps(hits, indent=1) + "\n", encoding="utf-8")
+    if arguments.sheet:
+        from bitreid.encoding.sheets import sheet_of_search
+
+        sheet_of_search(arguments.query, gallery, ranking, arguments.sheet)
+        console.print(f"ranked sheet: {arguments.sheet}")
+    return 0
+
+
+def _draw(arguments: argparse.Namespace) -> int:
+    from bitreid.console import progress_of
+    from bitreid.data.drawn import DrawnSettings, draw_people
+
+    settings = DrawnSettings(
+        n_train=arguments.identities,
+        n_test=arguments.test_identities,
+        n_pictures=arguments.pictures,
+        height=arguments.height,
+        width=arguments.width,
+        seed=arguments.seed,
+    )
+    console = _console()
+    with progress_of(console, "drawing people") as progress:
+        draw_people(arguments.out, settings, progress)
+    console.print(f"data set: {arguments.out}")
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from bitreid.demo import run_demo
+
+    run_demo(arguments.out, arguments.epochs, _console())
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from bitreid.artifact import fingerprint, load_artifact
+    from bitreid.console import card_table
+
+    card = load_artifact(arguments.artifact).card
+    _console().print(card_table(card, fingerprint(card)))
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())

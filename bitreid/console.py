@@ -1,0 +1,133 @@
+"""What the command line shows: progress bars and tables (rich)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bitreid.artifact import Card
+    from bitreid.data.pictures import Progress as Report
+    from bitreid.encoding.pipeline import EncodedSet
+    from bitreid.evaluation.scores import Scores
+    from bitreid.evaluation.summary import Evaluation
+    from bitreid.hamming import Ranking
+    from bitreid.training.checkpoint import Position
+
+
+@contextmanager
+def progress_of(console: Console, title: str) -> Iterator[Report]:
+    """A bar that a function `(done, total)` moves."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class TrainingReporter:
+    """Shows a run: a bar with the named losses and pictures a second, and a line for each pass.
+
+    Where the output is no terminal, the bar gives way to a line now and then.
+    """
+
+    def __init__(self, console: Console, epochs: int, every_s: float = 30.0) -> None:
+        self.console = console
+        self.epochs = epochs
+        self.every_s = every_s
+        self.last = time.monotonic()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("training", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def on_step(self, position: Position, n_steps: int, losses: dict[str, float], pictures_per_s: float) -> None:
+        text = f"pass {position.epoch + 1}/{self.epochs}  {_named(losses)}  {pictures_per_s:.0f} pictures/s"
+        done, total = position.epoch * n_steps + position.step, self.epochs * n_steps
+        self.bar.update(self.task, description=text, completed=done, total=total)
+        if not self.console.is_terminal and time.monotonic() - self.last > self.every_s:
+            self.last = time.monotonic()
+            self.console.print(f"{text}  {done}/{total}", soft_wrap=True)
+
+    def on_epoch(self, record: dict[str, Any]) -> None:
+        scores = {name: value for name, value in record.items() if name not in ("epoch", "pictures_per_s")}
+        rate = record["pictures_per_s"]
+        self.console.print(
+            f"pass {record['epoch']}/{self.epochs}  {_named(scores)}  {rate:.0f} pictures/s",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _named(values: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in values.items())
+
+
+def evaluation_table(name: str, evaluation: Evaluation) -> Table:
+    """Scores in per cent; after a code's, the span from worst to best tie order."""
+    table = Table(title=f"{name}: {evaluation.codes.n_queries} queries, gallery of {evaluation.n_gallery}")
+    for column in ("descriptor", "rank-1", "rank-5", "mAP", "mINP", "mAP by tie order", "matches kept"):
+        table.add_column(column, justify="left" if column == "descriptor" else "right")
+
+    def row(title: str, scores: Scores, span: str = "", kept: str = "") -> None:
+        cells = (scores.rank1, float(scores.cmc[min(4, len(scores.cmc) - 1)]), scores.mAP, scores.mINP)
+        table.add_row(title, *(f"{100 * each:.1f}" for each in cells), span, kept)
+
+    if evaluation.floats is not None:
+        row("float", evaluation.floats.expected)
+    codes = evaluation.codes
+    row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f} .. {100 * codes.best.mAP:.1f}")
+    for afr in evaluation.afr:
+        row(f"AFR, w = {afr.w} ({100 * afr.share:.3g} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
+    if codes.n_without_match:
+        table.caption = f"{codes.n_without_match} queries have no match in the gallery and are left out"
+    return table
+
+
+def hits_table(gallery: EncodedSet, ranking: Ranking) -> Table:
+    """The hits of one query, nearest first."""
+    from bitreid.data.manifest import UNKNOWN
+
+    table = Table("rank", "distance (bits)", "identity", "camera", "picture")
+    for rank, (row, distance) in enumerate(zip(ranking.positions[0], ranking.distances[0], strict=True), 1):
+        known = [("" if value == UNKNOWN else str(value)) for value in (gallery.pids[row], gallery.camids[row])]
+        table.add_row(str(rank), str(distance), *known, str(gallery.paths[row]))
+    return table
+
+
+def card_table(card: Card, model: str) -> Table:
+    """The card of a model, a line a fact."""
+    table = Table("fact", "value", title=card.name)
+    picture = card.input
+    rows = {
+        "fingerprint": model,
+        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}",
+        "identity code": f"{card.n_bits} bits: " + ", ".join(f"{part.name} {part.n_bits}" for part in card.parts),
+        "attribute code": f"{card.attributes.n_code_bits} bits" if card.attributes else "none",
+        "network": ", ".join(f"{name} {value}" for name, value in card.model.items()),
+        "trained on": f"{card.training.get('data')}: {card.training.get('pictures')} pictures of "
+        f"{card.training.get('identities')} identities",
+        "weights": f"{card.weights_bytes / 1e6:.1f} MB",
+        "licence": card.licence,
+        "notes": card.notes,
+        **{name: f"{value:.3f}" for name, value in card.metrics.items()},
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table

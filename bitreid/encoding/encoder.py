@@ -1,0 +1,92 @@
+"""Pictures to codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.artifact import Card
+from bitreid.codes import Codes, pack, pack_bits
+from bitreid.data.attributes import AttributeSchema
+from bitreid.data.pictures import Progress, load_pictures
+from bitreid.encoding.engine import Engine, EngineOutput, Floats
+from bitreid.errors import CodesError
+
+CHUNK = 256
+"""Pictures decoded and encoded together: bounds memory, shows progress."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder returns for n pictures.
+
+    features         (n, n_bits) float32, the student before its sign
+    codes            identity codes, n of them
+    attributes       (n, A) float32, probabilities in the schema's order; None for a model without attributes
+    attribute_codes  the attribute code of each, the schema's `in_code` bits zero-padded to whole bytes; None without
+    """
+
+    features: Floats
+    codes: Codes
+    attributes: Floats | None
+    attribute_codes: Codes | None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+class Encoder:
+    """Encodes pictures with a model: its card's contract and an engine that runs its weights."""
+
+    def __init__(self, card: Card, engine: Engine) -> None:
+        self.card = card
+        self.engine = engine
+
+    def encode_files(self, paths: Sequence[Path], progress: Progress | None = None) -> Encoded:
+        """The codes of picture files, in order; `DataError` names a file that cannot be read."""
+        outputs = []
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            outputs.append(self.engine(load_pictures(chunk, self.card.input.height, self.card.input.width)))
+            if progress is not None:
+                progress(min(start + CHUNK, len(paths)), len(paths))
+        return self._encoded(outputs or [self.engine(np.empty((0, *self._shape()), dtype=np.uint8))])
+
+    def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
+        """The codes of pictures `(n, H, W, 3) uint8`, red green blue, of the card's size."""
+        if pictures.shape[1:] != self._shape() or pictures.dtype != np.uint8:
+            raise CodesError(
+                f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, "
+                f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
+            )
+        return self._encoded([self.engine(pictures)])
+
+    def merge(self, encoded: Encoded) -> Encoded:
+        """One item for several pictures of one person: the codes of their mean features and probabilities."""
+        if not len(encoded):
+            raise CodesError("expected at least one picture of a person, got none")
+        attributes = None if encoded.attributes is None else encoded.attributes.mean(axis=0, keepdims=True)
+        return self._quantised(encoded.features.mean(axis=0, keepdims=True), attributes)
+
+    def _shape(self) -> tuple[int, int, int]:
+        return self.card.input.height, self.card.input.width, 3
+
+    def _encoded(self, outputs: Sequence[EngineOutput]) -> Encoded:
+        features = np.concatenate([output.features for output in outputs])
+        logits = [output.attribute_logits for output in outputs if output.attribute_logits is not None]
+        attributes = 1 / (1 + np.exp(-np.concatenate(logits).clip(-50, 50))) if logits else None
+        return self._quantised(features, attributes)
+
+    def _quantised(self, features: Floats, attributes: Floats | None) -> Encoded:
+        schema = self.card.attributes
+        attribute_codes = None
+        if attributes is not None and schema is not None:
+            attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
+        return Encoded(features, pack(features, self.card.parts), attributes, attribute_codes)
+
+
+def attribute_code(probabilities: Floats, schema: AttributeSchema, threshold: float) -> Codes:
+    """The attribute codes of probabilities `(n, A)`: a bit is 1 above the threshold; only `in_code` bits count."""
+    return pack_bits(probabilities[:, np.array(schema.in_code, dtype=np.bool_)] > threshold)

@@ -1,0 +1,27 @@
+"""What runs a network: the one protocol that torch and other runtimes implement."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+class EngineOutput(NamedTuple):
+    """What a network says of n pictures, all float32.
+
+    features          (n, n_bits): a bit of the identity code is 1 where it is above 0
+    attribute_logits  (n, A), or None for a network without attributes
+    teacher           (n, n_bits), or None: only training has one
+    """
+
+    features: Floats
+    attribute_logits: Floats | None
+    teacher: Floats | None
+
+
+class Engine(Protocol):
+    """Runs a network on pictures `(n, H, W, 3) uint8`, red green blue, of the card's size; n may be 0."""
+
+    def __call__(self, pictures: npt.NDArray[np.uint8]) -> EngineOutput: ...

@@ -1,0 +1,118 @@
+"""Inputs of all kinds to a file of codes, and back."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.artifact import fingerprint
+from bitreid.codes import Codes
+from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.parsers import parse
+from bitreid.data.pictures import Progress
+from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.engine import Floats
+from bitreid.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Encoded pictures with what is known of them; what `bitreid encode` writes.
+
+    paths            (n,) picture files
+    codes            n identity codes
+    attribute_codes  n attribute codes, or None
+    features         (n, n_bits) float32, or None when not kept
+    pids, camids     (n,) int64, `UNKNOWN` where nobody told us
+    model            fingerprint of the model that made the codes
+    """
+
+    paths: tuple[Path, ...]
+    codes: Codes
+    attribute_codes: Codes | None
+    features: Floats | None
+    pids: Ints
+    camids: Ints
+    model: str
+
+
+def manifest_of(inputs: Sequence[Path]) -> Manifest:
+    """The pictures that files, folders and manifests (CSV) name, in the order given; folders sorted by name."""
+    found = [_manifest_of_one(path) for path in inputs]
+    if not sum(len(manifest) for manifest in found):
+        raise DataError("expected at least one picture, got none; name files, folders or a CSV")
+    return Manifest(
+        tuple(path for manifest in found for path in manifest.paths),
+        np.concatenate([manifest.pids for manifest in found]),
+        np.concatenate([manifest.camids for manifest in found]),
+        tuple(split for manifest in found for split in manifest.splits),
+    )
+
+
+def _manifest_of_one(path: Path) -> Manifest:
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        return parse(path)
+    if not path.is_file():
+        raise DataError(f"expected a picture, a folder or a CSV at {path}, got nothing")
+    unknown = np.array([UNKNOWN], dtype=np.int64)
+    return Manifest((path,), unknown, unknown, ("gallery",))
+
+
+def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | None = None) -> EncodedSet:
+    """The encoded pictures of a manifest, row by row."""
+    encoded = encoder.encode_files(manifest.paths, progress)
+    return EncodedSet(
+        manifest.paths,
+        encoded.codes,
+        encoded.attribute_codes,
+        encoded.features,
+        manifest.pids,
+        manifest.camids,
+        fingerprint(encoder.card),
+    )
+
+
+def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
+    """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `model`,
+    and on request `features`; to a temporary name first."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
+        "codes": encoded.codes.packed,
+        "n_bits": np.array(encoded.codes.n_bits),
+        "pids": encoded.pids,
+        "camids": encoded.camids,
+        "model": np.array(encoded.model),
+    }
+    if encoded.attribute_codes is not None:
+        arrays["attribute_codes"] = encoded.attribute_codes.packed
+    if features and encoded.features is not None:
+        arrays["features"] = encoded.features
+    part = path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    part.replace(path)
+
+
+def load_encoded(path: Path) -> EncodedSet:
+    """What `save_encoded` wrote; `DataError` for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        attribute_codes = arrays.get("attribute_codes")
+        return EncodedSet(
+            tuple(Path(each) for each in arrays["paths"].tolist()),
+            Codes(arrays["codes"], int(arrays["n_bits"])),
+            None if attribute_codes is None else Codes(attribute_codes, attribute_codes.shape[1] * 8),
+            arrays.get("features"),
+            arrays["pids"],
+            arrays["camids"],
+            str(arrays["model"]),
+        )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"expected a file of codes made by `bitreid encode` at {path}, got another: {error}") from error

@@ -1,0 +1,144 @@
+"""Scores of queries and their means, and the scores of one ranking from its tie groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.errors import DataError
+from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over queries, all between 0 and 1.
+
+    cmc   `(n_ranks,)`; `cmc[k - 1]` is the share of queries whose first match is at rank k or before
+    mAP   mean average precision: AP of a query is the mean, over its matches, of
+          (matches up to and with this one) / (this match's rank)
+    mINP  mean inverse negative penalty (Ye et al., 2020): (matches) / (rank of the last match)
+    """
+
+    cmc: Floats
+    mAP: float
+    mINP: float
+
+    @property
+    def rank1(self) -> float:
+        """The share of queries that have a match at rank 1."""
+        return float(self.cmc[0])
+
+
+@dataclass(frozen=True)
+class QueryScores:
+    """Scores of each query, NaN where it has no match: `cmc (n, n_ranks)`, `ap (n,)`, `inp (n,)`, float64."""
+
+    cmc: Floats
+    ap: Floats
+    inp: Floats
+
+    @classmethod
+    def empty(cls, n_queries: int, n_ranks: int) -> "QueryScores":
+        """Scores of queries without a match."""
+        return cls(np.full((n_queries, n_ranks), np.nan), np.full(n_queries, np.nan), np.full(n_queries, np.nan))
+
+    @classmethod
+    def join(cls, chunks: Sequence["QueryScores"]) -> "QueryScores":
+        """The scores of all chunks of queries, in order; at least one chunk."""
+        return cls(
+            np.concatenate([chunk.cmc for chunk in chunks]),
+            np.concatenate([chunk.ap for chunk in chunks]),
+            np.concatenate([chunk.inp for chunk in chunks]),
+        )
+
+    def mean(self) -> Scores:
+        """The means over the queries that have a match; `DataError` if none has."""
+        scored = ~np.isnan(self.ap)
+        if not scored.any():
+            raise DataError(
+                f"expected at least one query with a match in the gallery, got none among {len(self.ap)} queries; "
+                "check that queries and gallery share identities and that cameras differ"
+            )
+        return Scores(self.cmc[scored].mean(axis=0), float(self.ap[scored].mean()), float(self.inp[scored].mean()))
+
+
+@dataclass(frozen=True)
+class MatchGroups:
+    """The tie group of each match, per query in order of distance, padded at the end to `(n_queries, m)`.
+
+    `valid` marks true entries. Of the group that a match is in, int64: `before` rows are nearer, `size` rows are in
+    it, `matches_before` matches are nearer, `matches` are in it. Padding has size 1 and match 1, so that it divides.
+    """
+
+    valid: Mask
+    before: Ints
+    size: Ints
+    matches_before: Ints
+    matches: Ints
+
+    @classmethod
+    def of(cls, distances: npt.NDArray[np.number], valid: Mask, nearer: Ints, at: Ints) -> "MatchGroups":
+        """Groups from the matches' sorted `distances (n_queries, m)` and the gallery rows `nearer` and `at` them."""
+        column = np.broadcast_to(np.arange(distances.shape[1], dtype=np.int64), distances.shape)
+        differs = (distances[:, 1:] != distances[:, :-1]) | (valid[:, 1:] != valid[:, :-1])
+        edge = np.ones((len(distances), 1), np.bool_)
+        first = np.maximum.accumulate(np.where(np.hstack([edge, differs]), column, 0), axis=1)
+        last_to_first = np.where(np.hstack([differs, edge]), column, distances.shape[1])[:, ::-1]
+        last = np.minimum.accumulate(last_to_first, axis=1)[:, ::-1]
+        return cls(
+            valid,
+            np.where(valid, nearer, 0),
+            np.where(valid, at, 1),
+            np.where(valid, first, 0),
+            np.where(valid, last - first + 1, 1),
+        )
+
+
+@dataclass(frozen=True)
+class TieScores:
+    """Scores of queries over all tie orders (`expected`), and with matches first or last in every tie."""
+
+    expected: QueryScores
+    best: QueryScores
+    worst: QueryScores
+
+
+def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:
+    """The scores of each query from the tie groups of its matches."""
+    n_queries, width = groups.valid.shape
+    if not width:
+        nothing = QueryScores.empty(n_queries, n_ranks)
+        return TieScores(nothing, nothing, nothing)
+    precision = expected_precision(groups.before, groups.size, groups.matches_before, groups.matches)
+    found = first_match_found(groups.before[:, 0], groups.size[:, 0], groups.matches[:, 0], n_ranks)
+    n_matches = groups.valid.sum(axis=1)
+    final = np.arange(n_queries), np.maximum(n_matches - 1, 0)
+    inverse_last = expected_inverse_last(groups.before[final], groups.size[final], groups.matches[final])
+    expected = _query_scores(groups.valid, precision, found, inverse_last)
+
+    place = np.arange(width) - groups.matches_before + 1
+    best = groups.before + place
+    return TieScores(
+        expected,
+        _scores_of_ranks(groups.valid, best, n_ranks),
+        _scores_of_ranks(groups.valid, best + groups.size - groups.matches, n_ranks),
+    )
+
+
+def _scores_of_ranks(valid: Mask, ranks: Ints, n_ranks: int) -> QueryScores:
+    """The scores of matches at known `ranks (n_queries, m)`, counted from 1, ascending."""
+    n_queries, width = ranks.shape
+    found = ranks[:, :1] <= np.arange(1, n_ranks + 1)
+    last = ranks[np.arange(n_queries), np.maximum(valid.sum(axis=1) - 1, 0)]
+    return _query_scores(valid, np.arange(1, width + 1) / ranks, found.astype(np.float64), 1 / last)
+
+
+def _query_scores(valid: Mask, precision: Floats, found: Floats, inverse_last: Floats) -> QueryScores:
+    n_matches = np.where(valid.any(axis=1), valid.sum(axis=1), np.nan)
+    ap = np.where(valid, precision, 0).sum(axis=1) / n_matches
+    return QueryScores(np.where(np.isnan(n_matches)[:, None], np.nan, found), ap, n_matches * inverse_last)

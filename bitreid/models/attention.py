@@ -1,0 +1,58 @@
+"""The attribute-guided attention block (AAB)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class AttributeBlock(nn.Module):
+    """Attribute logits from the backbone's map, and the attention that they guide.
+
+    A bottleneck block makes an attribute map of its own from the backbone's, because attributes and identity look at
+    different grains. Attribute heads pool it, stripe by stripe, since shoes and hats have their places. With
+    `attention`, a channel gate and a spatial gate made from the attribute map re-weight the identity map.
+    """
+
+    def __init__(self, n_channels: int, n_attributes: int, n_parts: int, attention: bool) -> None:
+        super().__init__()
+        width = 256
+        self.bottleneck = nn.Sequential(
+            nn.Conv2d(n_channels, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, n_channels, 1, bias=False),
+            nn.BatchNorm2d(n_channels),
+        )
+        self.n_stripes = max(n_parts, 1)
+        self.heads = nn.Linear(n_channels * self.n_stripes, n_attributes)
+        self.gates = AttributeGates(n_channels) if attention else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The identity map `(N, C, h, w)` and attribute logits `(N, A)` from the backbone's map `(N, C, h, w)`."""
+        attribute_map = F.relu(x + self.bottleneck(x))  # (N, C, h, w)
+        pooled = F.adaptive_avg_pool2d(attribute_map, (self.n_stripes, 1)).flatten(1)  # (N, C * stripes)
+        logits: Tensor = self.heads(pooled)  # (N, A)
+        if self.gates is not None:
+            x = x + x * self.gates(attribute_map)  # (N, C, h, w)
+        return x, logits
+
+
+class AttributeGates(nn.Module):
+    """The product of a channel gate and a spatial gate, `(N, C, h, w)` in 0..1 (after CBAM, Woo et al., ECCV 2018)."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        hidden = n_channels // 16
+        self.channel = nn.Sequential(
+            nn.Linear(n_channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, n_channels)
+        )
+        self.spatial = nn.Conv2d(2, 1, 7, padding=3)
+
+    def forward(self, attribute_map: Tensor) -> Tensor:
+        channel = torch.sigmoid(self.channel(attribute_map.mean(dim=(2, 3))))[:, :, None, None]  # (N, C, 1, 1)
+        summary = torch.cat([attribute_map.mean(1, keepdim=True), attribute_map.amax(1, keepdim=True)], dim=1)
+        spatial = torch.sigmoid(self.spatial(summary))  # (N, 1, h, w)
+        return channel * spatial

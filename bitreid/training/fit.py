@@ -1,0 +1,260 @@
+"""The training loop."""
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from bitreid.data.samplers import pk_batches
+from bitreid.losses import (
+    attribute_loss,
+    binary_gap,
+    bit_agreement,
+    identity_loss,
+    positive_weights,
+    ssr_loss,
+    triplet_loss,
+)
+from bitreid.models import HashingNetwork, ModelOutput
+from bitreid.models.descriptors import IdentityClassifiers
+from bitreid.training.augment import Augment
+from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from bitreid.training.recipe import Recipe
+from bitreid.training.task import Rows, Task
+from bitreid.training.validation import validate
+
+
+class Reporter(Protocol):
+    """What `fit` tells of its progress."""
+
+    def on_step(self, position: Position, n_steps: int, losses: dict[str, float], pictures_per_s: float) -> None:
+        """After each batch: running means of the pass's named losses."""
+
+    def on_epoch(self, record: dict[str, Any]) -> None:
+        """After each pass: the record that also goes into the run's log."""
+
+
+class Learner(nn.Module):
+    """The network and the identity classifiers that only training needs."""
+
+    def __init__(self, network: HashingNetwork, n_identities: int) -> None:
+        super().__init__()
+        self.network = network
+        descriptors = ["student"] if network.teacher is None else ["student", "teacher"]
+        self.classifiers = nn.ModuleDict(
+            {name: IdentityClassifiers(network.layout, n_identities) for name in descriptors}
+        )
+
+    def forward(self, pictures: Tensor) -> tuple[ModelOutput, list[Tensor]]:
+        output = self.network(pictures)
+        logits = [each for name, head in self.classifiers.items() for each in head(getattr(output, name))]
+        return output, logits
+
+
+class Interrupted(Exception):
+    """The run was asked to stop (Ctrl-C or SIGTERM) and has saved itself."""
+
+
+def fit(
+    recipe: Recipe, task: Task, network: HashingNetwork, run: Path, reporter: Reporter, resume: bool = False
+) -> None:
+    """Train `network` in place; the run's folder gets `checkpoint.pt` after each pass and `log` records.
+
+    Each step's randomness depends on the seed and the step alone, so a resumed run equals an uninterrupted
+    one. Raises `Interrupted` when asked to stop, after saving.
+    """
+    network.check_input(recipe.input.height, recipe.input.width)
+    network.backbone_batch = recipe.backbone_batch
+    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+    torch.manual_seed(recipe.seed)
+    learner = Learner(network, len(task.identities))
+    optimiser = make_optimiser(recipe, learner)
+    weights = positive_weights(torch.from_numpy(task.labels[task.split.train])).to(fabric.device)
+    checkpoint, recipe_record = run / "checkpoint.pt", recipe.model_dump(mode="json")
+    position, sums = Position(), RunningMeans()
+    if resume:
+        position, states = load_checkpoint(checkpoint, recipe_record)
+        learner.load_state_dict(states["learner"])
+        optimiser.load_state_dict(states["optimiser"])
+        sums = RunningMeans(states["sums"], states["seconds"])
+
+    def save() -> None:
+        states = {
+            "learner": learner.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "sums": sums.sums,
+            "seconds": sums.seconds,
+        }
+        save_checkpoint(checkpoint, position, recipe_record, states)
+
+    model, fabric_optimiser = fabric.setup(learner, optimiser)
+    augment = Augment(recipe.augmentation, recipe.input).to(fabric.device)
+    with stop_requests() as stop:
+        while position.epoch < recipe.epochs:
+            batches = epoch_batches(recipe, task, position.epoch)
+            model.train()
+            while position.step < len(batches):
+                started = time.perf_counter()
+                step = position.epoch * len(batches) + position.step
+                set_learning_rate(fabric_optimiser, recipe, step / len(batches))
+                torch.manual_seed(recipe.seed * 1_000_003 + step)
+                rows = batches[position.step]
+                pictures = augment(torch.from_numpy(task.pictures[rows]).to(fabric.device))
+                classes = torch.from_numpy(task.classes_of(rows)).to(fabric.device)
+                labels = torch.from_numpy(task.labels[rows]).to(fabric.device)
+                output, logits = model(pictures.contiguous(memory_format=torch.channels_last))
+                losses = step_losses(recipe, output, logits, classes, labels, weights, step / len(batches))
+                total = losses["total"]
+                fabric.backward(total)
+                fabric_optimiser.step()
+                fabric_optimiser.zero_grad()
+                position.step += 1
+                sums.add(
+                    {name: float(value.detach()) for name, value in losses.items()},
+                    len(rows),
+                    time.perf_counter() - started,
+                )
+                reporter.on_step(position, len(batches), sums.means(), sums.rate())
+                if stop.is_set():
+                    save()
+                    raise Interrupted
+            record: dict[str, Any] = {"epoch": position.epoch + 1, **sums.means(), "pictures_per_s": sums.rate()}
+            position.epoch, position.step, sums = position.epoch + 1, 0, RunningMeans()
+            if len(task.split.query) and (
+                position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
+            ):
+                record |= validate(recipe, task, network)
+            reporter.on_epoch(record)
+            save()
+
+
+def step_losses(
+    recipe: Recipe,
+    output: ModelOutput,
+    logits: list[Tensor],
+    classes: Tensor,
+    labels: Tensor,
+    attribute_weights: Tensor,
+    epoch: float,
+) -> dict[str, Tensor]:
+    """The named losses of a batch, each a scalar; `total` is what is minimised, `agreement` and `gap` only watched."""
+    settings = recipe.losses
+    descriptors = [each.float() for each in (output.student, output.teacher) if each is not None]
+    losses = {
+        "id": identity_loss([each.float() for each in logits], classes, settings.label_smoothing),
+        "tri": torch.stack([triplet_loss(each, classes, settings.triplet_margin) for each in descriptors]).mean(),
+    }
+    total = losses["id"] + losses["tri"]
+    if output.attribute_logits is not None:
+        losses["attr"] = attribute_loss(output.attribute_logits.float(), labels, attribute_weights)
+        total = total + settings.attribute_weight * losses["attr"]
+    if output.teacher is not None:
+        student, teacher = descriptors
+        losses["ssr"] = ssr_loss(student, teacher, recipe.network.detach_teacher)
+        total = total + ssr_weight(recipe, epoch) * losses["ssr"]
+        losses["agreement"] = bit_agreement(student, teacher)
+        losses["gap"] = binary_gap(student)
+    return {"total": total, **losses}
+
+
+def ssr_weight(recipe: Recipe, epoch: float) -> float:
+    """w_ssr after `epoch` passes (a fraction counts): a straight line up to the recipe's weight, then constant."""
+    warmup = recipe.losses.ssr_warmup_epochs
+    return recipe.losses.ssr_weight * (min(1.0, epoch / warmup) if warmup else 1.0)
+
+
+def epoch_batches(recipe: Recipe, task: Task, epoch: int) -> list[Rows]:
+    """The rows of each batch of a pass."""
+    train = task.split.train
+    batches = pk_batches(
+        task.manifest.pids[train], recipe.identities_per_batch, recipe.pictures_per_identity, recipe.seed, epoch
+    )
+    return [train[batch] for batch in batches]
+
+
+def make_optimiser(recipe: Recipe, learner: Learner) -> torch.optim.Optimizer:
+    """The optimiser: matrices and kernels decay, biases and norms do not; the backbone has a rate of its own."""
+    groups: list[dict[str, Any]] = []
+    for of_backbone in (True, False):
+        for decays in (True, False):
+            params = [
+                parameter
+                for name, parameter in learner.named_parameters()
+                if name.startswith("network.backbone.") == of_backbone and (parameter.ndim > 1) == decays
+            ]
+            factor = recipe.backbone_rate if of_backbone else 1.0
+            groups.append({"params": params, "factor": factor, "weight_decay": recipe.weight_decay if decays else 0.0})
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
+    """Set the rate of each group after `epoch` passes (a fraction counts): a straight line up, then a cosine to 0."""
+    if epoch < recipe.warmup_epochs:
+        share = (epoch + 0.01) / recipe.warmup_epochs
+    else:
+        share = 0.5 + 0.5 * math.cos(math.pi * (epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs))
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.learning_rate * share * group["factor"]
+
+
+class RunningMeans:
+    """Means of named values over the pictures of a pass so far."""
+
+    def __init__(self, sums: dict[str, float] | None = None, seconds: float = 0.0) -> None:
+        self.sums = dict(sums or {})
+        self.seconds = seconds
+
+    def add(self, values: dict[str, float], n: int, seconds: float) -> None:
+        self.sums["n"] = self.sums.get("n", 0.0) + n
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * n
+        self.seconds += seconds
+
+    def means(self) -> dict[str, float]:
+        return {name: value / self.sums["n"] for name, value in self.sums.items() if name != "n"}
+
+    def rate(self) -> float:
+        """Pictures a second."""
+        return self.sums["n"] / max(self.seconds, 1e-9)
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that a step can end and the run be saved. Main thread only."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    old = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _precision(recipe: Recipe) -> Any:
+    if recipe.precision != "auto":
+        return {"fp32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
+    if torch.cuda.is_available():
+        return "bf16-mixed"
+    # Depthwise networks get slower in bf16 on CPUs, dense ones twice as fast where the instructions exist.
+    dense = recipe.network.backbone in ("resnet18", "resnet50")
+    return "bf16-mixed" if dense and _cpu_has_bf16() else "32-true"
+
+
+def _cpu_has_bf16() -> bool:
+    if not hasattr(os, "sched_getaffinity"):
+        return False
+    return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")

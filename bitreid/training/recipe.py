@@ -1,0 +1,150 @@
+"""Recipes: everything that a training run is told, from a YAML file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bitreid.errors import SettingsError
+from bitreid.models import NetworkSettings
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class InputSettings(_Settings):
+    """The pictures that the network sees."""
+
+    height: int = Field(384, ge=16)
+    """Pixels; a multiple of 16 x `n_parts`."""
+    width: int = Field(128, ge=16)
+    """Pixels; a multiple of 16."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Subtracted from pixels scaled to 0..1, red green blue."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """Divides them then."""
+
+
+class AugmentationSettings(_Settings):
+    """Random changes of training pictures, drawn anew for each picture."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a mirror image."""
+    pad: int = Field(10, ge=0)
+    """Pixels of padding before a crop at the old size; 0: none."""
+    erase: float = Field(0.5, ge=0, le=1)
+    """Probability of random erasing (Zhong et al., AAAI 2020)."""
+    colour: float = Field(0.15, ge=0, le=0.5)
+    """Strength of changes of brightness, contrast and saturation, each within 1 +- this; hue within a tenth of it."""
+
+
+class LossSettings(_Settings):
+    """Weights and constants of `L_id + L_tri + w_attr * L_attr + w_ssr * L_ssr`."""
+
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of an identity's target spread over all."""
+    triplet_margin: float = Field(0.3, ge=0)
+    """Between descriptors of unit length."""
+    attribute_weight: float = Field(1.0, ge=0)
+    """w_attr."""
+    ssr_weight: float = Field(20.0, ge=0)
+    """w_ssr, after its warm-up."""
+    ssr_warmup_epochs: float = Field(3.0, ge=0)
+    """Passes over which w_ssr rises from 0 in a straight line."""
+
+
+class Recipe(_Settings):
+    """A training run."""
+
+    name: str
+    """Names the run and its artifact."""
+    notes: str = ""
+    """What a reader of the card should know."""
+    licence: str = "Apache-2.0"
+    """Licence of the weights, named in the card."""
+    network: NetworkSettings = NetworkSettings()
+    """What the network is made of."""
+    weights: str = "none"
+    """Where the backbone starts: `none` (random), `imagenet`, or a file of torchvision's weights."""
+    input: InputSettings = InputSettings()
+    """The pictures that the network sees."""
+    augmentation: AugmentationSettings = AugmentationSettings()
+    """Random changes of training pictures."""
+    losses: LossSettings = LossSettings()
+    """Weights of the losses."""
+    epochs: int = Field(60, ge=1)
+    """Passes over the training pictures."""
+    identities_per_batch: int = Field(16, ge=2)
+    """P of the P x K sampler."""
+    pictures_per_identity: int = Field(4, ge=2)
+    """K of the P x K sampler."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with Nesterov momentum 0.9."""
+    learning_rate: float = Field(7e-4, gt=0)
+    """At the end of the warm-up; a cosine leads to 0."""
+    backbone_rate: float = Field(1.0, ge=0, le=1)
+    """The backbone's learning rate as a share of `learning_rate`."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """Of matrices and kernels; biases and norms have none."""
+    warmup_epochs: float = Field(2.0, ge=0)
+    """Passes over which the learning rate rises in a straight line."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 on a GPU and for ResNets on CPUs with bf16 instructions, else fp32."""
+    backbone_batch: int = Field(0, ge=0)
+    """Pictures that pass the backbone at once, 0: all. Small chunks stay in a CPU's cache (twice the speed for
+    depthwise networks) and make each batch norm see that many pictures."""
+    held_out_identities: int = Field(60, ge=0)
+    """Training identities kept for validation; 0: none."""
+    validate_every: int = Field(5, ge=1)
+    """Passes between validations; the last pass always has one."""
+    seed: int = Field(0, ge=0)
+    """Decides the split, the batches, the augmentation and the first weights."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"expected warmup_epochs below epochs, got {self.warmup_epochs} and {self.epochs}")
+        return self
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML file, changed by overrides such as `network.n_bits=512`."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"expected a recipe at {path}, found no such file; recipes/ holds some") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"expected settings with names in {path}, got {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return make_recipe(values)
+
+
+def make_recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe with these settings; a `SettingsError` names each impossible one."""
+    try:
+        return Recipe.model_validate(values)
+    except pydantic.ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise SettingsError(f"expected a valid recipe; {faults}") from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    name, sign, text = override.partition("=")
+    if not sign:
+        raise SettingsError(f"expected a change of a setting as name=value, e.g. network.n_bits=512, got {override!r}")
+    *rooms, last = name.strip().split(".")
+    for room in rooms:
+        values = values.setdefault(room, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"expected {room!r} in {override!r} to be a group of settings, got a single value")
+    values[last] = yaml.safe_load(text)

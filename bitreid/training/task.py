@@ -1,0 +1,92 @@
+"""What a run learns from: pictures, identities and attributes, and the identities held out of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.data.attributes import AttributeSchema, AttributeTable
+from bitreid.data.labels import read_attributes
+from bitreid.data.manifest import Manifest
+from bitreid.data.parsers import parse
+from bitreid.data.pictures import PictureStore, Progress
+from bitreid.data.samplers import ValidationSplit, check_training_identities, hold_out_identities, split_validation
+from bitreid.errors import SettingsError
+from bitreid.training.recipe import Recipe
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training set, ready for `fit`.
+
+    manifest    the rows of the split `train` that show a known person
+    pictures    their pixels, by row
+    split       rows that train, and the validation queries and gallery (empty when nothing is held out)
+    identities  (n_identities,) pids that train, sorted: the classes
+    schema      of the attributes, None without
+    labels      (n, A) int8, the attributes of each row; A is 0 without
+    source      where the data came from, for the card
+    """
+
+    manifest: Manifest
+    pictures: PictureStore
+    split: ValidationSplit
+    identities: Rows
+    schema: AttributeSchema | None
+    labels: npt.NDArray[np.int8]
+    source: str
+
+    def classes_of(self, rows: Rows) -> Rows:
+        """The class (position in `identities`) of each training row."""
+        return np.searchsorted(self.identities, self.manifest.pids[rows])
+
+
+def prepare_task(
+    recipe: Recipe,
+    manifest: Manifest,
+    attributes: AttributeTable | None,
+    source: str,
+    progress: Progress | None = None,
+) -> Task:
+    """The training set of a recipe from a manifest's split `train` and its attribute labels."""
+    if recipe.network.attributes and attributes is None:
+        raise SettingsError(
+            "expected attribute labels, got none; give them with --attributes FILE, "
+            "or train without: --set network.attributes=false --set network.attention=false"
+        )
+    manifest = manifest.split("train")
+    manifest = manifest.rows(manifest.pids > 0)
+    check_training_identities(manifest)
+    if recipe.held_out_identities:
+        held_out = hold_out_identities(manifest.pids, recipe.held_out_identities, recipe.seed)
+        split = split_validation(manifest, held_out)
+    else:
+        none = np.empty(0, dtype=np.int64)
+        split = ValidationSplit(np.arange(len(manifest)), none, none)
+    pictures = PictureStore(manifest.paths, recipe.input.height, recipe.input.width, progress=progress)
+    schema = attributes.schema if attributes is not None and recipe.network.attributes else None
+    labels = np.zeros((len(manifest), 0), dtype=np.int8)
+    if attributes is not None and schema is not None:
+        labels = attributes.labels_of(manifest.pids)
+    identities = np.unique(manifest.pids[split.train])
+    return Task(manifest, pictures, split, identities, schema, labels, source)
+
+
+def task_from(recipe: Recipe, data: Path, attributes: Path | None, progress: Progress | None = None) -> Task:
+    """The training set in a folder or CSV; attribute labels from their file, else from the one beside the data."""
+    manifest = parse(data)
+    table = None
+    labels = attributes or attributes_beside(data)
+    if recipe.network.attributes and labels is not None:
+        train = manifest.split("train")
+        table = read_attributes(labels, known=train.identities(), train_pids=train.identities())
+    return prepare_task(recipe, manifest, table, data.resolve().name, progress)
+
+
+def attributes_beside(data: Path) -> Path | None:
+    """The file of training attributes that lies in a data set's folder, if there is one."""
+    candidates = (data / "attributes_train.csv", data / "market_attribute.mat")
+    return next((path for path in candidates if path.is_file()), None)

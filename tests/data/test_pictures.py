@@ -1,0 +1,164 @@
+"""Decoding: sizes, colours, damaged files, and the store."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bitreid.data import pictures
+from bitreid.data.pictures import PictureStore, check_pictures, load_picture, load_pictures
+from bitreid.errors import DataError, SettingsError
+from tests.reference.resize import resize_bilinear
+
+
+def noise(seed: int, height: int = 16, width: int = 8) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{i}.png" for i in range(6)]
+    for i, path in enumerate(paths):
+        Image.fromarray(noise(i)).save(path)
+    return paths
+
+
+@pytest.fixture
+def bad_files(tmp_path: Path) -> list[Path]:
+    """One missing, one empty, one truncated, one that is text."""
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(noise(9, 64, 64)).save(whole)
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "truncated.jpg").write_bytes(whole.read_bytes()[:-900])
+    (tmp_path / "text.jpg").write_text("hello")
+    return [tmp_path / f"{name}.jpg" for name in ("missing", "empty", "truncated", "text")]
+
+
+class TestLoadPicture:
+    def test_a_picture_of_the_right_size_is_unchanged(self, files: list[Path]) -> None:
+        loaded = load_picture(files[3], 16, 8)
+        assert loaded.dtype == np.uint8
+        assert np.array_equal(loaded, noise(3))
+        assert loaded.flags.writeable
+
+    @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+    def test_resizing_agrees_with_the_textbook(
+        self, tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int
+    ) -> None:
+        picture = noise(seed, 13, 17)
+        path = tmp_path_factory.mktemp("resize") / "a.png"
+        Image.fromarray(picture).save(path)
+        loaded = load_picture(path, height, width)
+        assert loaded.shape == (height, width, 3)
+        assert np.abs(loaded - resize_bilinear(picture, height, width)).max() <= 1
+
+    @pytest.mark.parametrize(
+        ("mode", "expected"),
+        [("L", (76, 76, 76)), ("RGBA", (255, 0, 0)), ("P", (255, 0, 0)), ("CMYK", (255, 0, 0)), ("1", (0, 0, 0))],
+    )
+    def test_every_mode_becomes_rgb(self, tmp_path: Path, mode: str, expected: tuple[int, int, int]) -> None:
+        path = tmp_path / "a.tiff"
+        red = Image.new("RGB", (4, 4), (255, 0, 0))
+        red.convert(mode, dither=Image.Dither.NONE).save(path)
+        assert np.array_equal(load_picture(path, 4, 4), np.full((4, 4, 3), expected, dtype=np.uint8))
+
+    def test_a_palette_with_transparency_does_not_warn(self, tmp_path: Path) -> None:
+        picture = Image.new("P", (4, 4), 0)
+        picture.putpalette([10, 20, 30, 40, 50, 60])
+        picture.save(tmp_path / "a.png", transparency=b"\x00\xff")
+        assert load_picture(tmp_path / "a.png", 2, 2)[0, 0].tolist() == [10, 20, 30]
+
+    def test_bad_files_are_named(self, bad_files: list[Path]) -> None:
+        for path in bad_files:
+            with pytest.raises(DataError, match=f"expected a readable picture at .*{path.name}, got: "):
+                load_picture(path, 4, 4)
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
+    @given(data=st.data())
+    def test_damage_gives_a_picture_or_a_data_error(
+        self, tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject
+    ) -> None:
+        path = tmp_path_factory.mktemp("damage") / f"a.{suffix}"
+        Image.fromarray(noise(1)).save(path)
+        content = bytearray(path.read_bytes())
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=4)):
+            content[place] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+        message = str(path)
+        try:
+            loaded = load_picture(path, 4, 4)
+        except DataError as error:
+            message = str(error)
+        else:
+            assert loaded.shape == (4, 4, 3)
+        assert str(path) in message
+
+    @pytest.mark.parametrize(("height", "width"), [(0, 4), (4, 0), (-1, 4)])
+    def test_impossible_sizes_are_refused(self, files: list[Path], height: int, width: int) -> None:
+        with pytest.raises(SettingsError, match=f"1 x 1 pixels, got {height} x {width}"):
+            load_picture(files[0], height, width)
+        with pytest.raises(SettingsError, match=f"1 x 1 pixels, got {height} x {width}"):
+            load_pictures(files, height, width)
+
+    def test_without_pillow_the_error_names_the_extra(self, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        with pytest.raises(DataError, match=r"install bitreid\[pictures\]"):
+            load_picture(files[0], 4, 4)
+
+
+class TestLoadPictures:
+    def test_order_is_kept_and_progress_counts(self, files: list[Path]) -> None:
+        seen: list[tuple[int, int]] = []
+        loaded = load_pictures(files, 16, 8, lambda done, total: seen.append((done, total)))
+        assert np.array_equal(loaded, np.stack([noise(i) for i in range(6)]))
+        assert seen == [(done, 6) for done in range(1, 7)]
+
+    def test_no_pictures_give_an_empty_array(self) -> None:
+        assert load_pictures([], 4, 2).shape == (0, 4, 2, 3)
+
+    def test_one_bad_file_gives_its_own_error(self, files: list[Path], bad_files: list[Path]) -> None:
+        with pytest.raises(DataError, match=r"^expected a readable picture at .*truncated\.jpg"):
+            load_pictures([*files, bad_files[2]], 4, 4)
+
+    def test_all_bad_files_are_counted_and_the_first_named(
+        self, files: list[Path], bad_files: list[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pictures, "NAMED_FILES", 2)
+        for attempt in (lambda paths: load_pictures(paths, 4, 4), check_pictures):
+            with pytest.raises(DataError, match=r"expected 10 readable pictures, got 4 bad ones") as caught:
+                attempt([*files, *bad_files])
+            assert "missing.jpg" in str(caught.value)
+            assert "empty.jpg" in str(caught.value)
+            assert "truncated.jpg" not in str(caught.value)
+
+    def test_check_pictures_accepts_good_ones(self, files: list[Path]) -> None:
+        seen: list[int] = []
+        check_pictures(files, lambda done, total: seen.append(done))
+        assert seen == [1, 2, 3, 4, 5, 6]
+
+
+class TestPictureStore:
+    @pytest.mark.parametrize(("memory_bytes", "in_memory"), [(6 * 16 * 8 * 3, True), (6 * 16 * 8 * 3 - 1, False)])
+    def test_rows_are_the_same_in_memory_and_on_demand(
+        self, files: list[Path], memory_bytes: int, in_memory: bool
+    ) -> None:
+        store = PictureStore(files, 16, 8, memory_bytes)
+        assert store.in_memory is in_memory
+        assert len(store) == 6
+        assert np.array_equal(store[np.array([4, 0, 4])], np.stack([noise(4), noise(0), noise(4)]))
+        assert store[np.array([], dtype=np.int64)].shape == (0, 16, 8, 3)
+
+    def test_a_batch_is_a_copy(self, files: list[Path]) -> None:
+        store = PictureStore(files, 16, 8)
+        store[np.array([0])][:] = 0
+        assert np.array_equal(store[np.array([0])][0], noise(0))
+
+    @pytest.mark.parametrize("memory_bytes", [0, 10**9])
+    def test_bad_files_are_found_when_the_store_is_made(self, bad_files: list[Path], memory_bytes: int) -> None:
+        with pytest.raises(DataError, match="got 4 bad ones"):
+            PictureStore(bad_files, 4, 4, memory_bytes)

@@ -1,0 +1,76 @@
+"""The README's commands run, in order, in one folder; its Python runs after them."""
+
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# One pass shows that training runs, and more is not asked here.
+QUICKER = {"train": ["--set", "epochs=1", "--set", "warmup_epochs=0"]}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(name: str) -> list[list[str]]:
+    """The arguments of each call of the program `name` in the README's shell blocks, comments left out."""
+    lines = "\n".join(blocks("bash") + blocks("console")).replace("\\\n", " ").splitlines()
+    split = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    return [words[1:] for words in split if words and words[0] == name]
+
+
+def expand(words: list[str]) -> list[str]:
+    """The words as a shell would pass them: a pattern becomes the files that it names."""
+    expanded: list[str] = []
+    for word in words:
+        files = sorted(map(str, Path().glob(word))) if "*" in word else [word]
+        assert files, f"expected files that fit {word}"
+        expanded += files
+    return expanded
+
+
+def test_the_readmes_commands_and_python_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bitreid.cli import main
+
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    monkeypatch.chdir(tmp_path)
+    called = commands("bitreid")
+    assert {words[0] for words in called} >= {"draw", "train", "evaluate", "encode", "search", "info"}
+    for words in called:
+        status = main([*expand(words), *QUICKER.get(words[0], [])])
+        assert status == 0, f"bitreid {shlex.join(words)}: {capsys.readouterr()}"
+    for named in re.findall(r"--(?:out|json|sheet) (\S+)", "\n".join(blocks("bash"))):
+        assert Path(named).exists(), f"expected {named}, which a command in the README writes"
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert "bits" in capsys.readouterr().out
+
+
+def test_the_readmes_make_targets_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    called = [words[0] for words in commands("make")]
+    assert called
+    assert set(called) <= set(targets)
+
+
+def test_the_readmes_public_names_exist_and_have_docstrings() -> None:
+    rows = re.findall(r"^\| `(bitreid[a-z.]*)` \| (.*) \|$", README, flags=re.MULTILINE)
+    assert len(rows) >= 5
+    for module, names in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            assert getattr(importlib.import_module(module), name).__doc__, f"{module}.{name}"
+
+
+def test_the_readmes_links_lead_to_files() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
