@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     train = add("train", _train, "train a model: recipe and pictures to an artifact")
-    train.add_argument("recipe", type=Path, help="YAML file, e.g. recipes/ssr_lite0_cuhk03.yaml")
+    train.add_argument("recipe", help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny")
     _add_data(train)
     train.add_argument("--out", type=Path, required=True, help="folder of the run; the artifact will be OUT/artifact")
     train.add_argument(
@@ -264,6 +264,7 @@ def _info(arguments: argparse.Namespace) -> int:
     card = load_artifact(arguments.artifact).card
     _console().print(card_table(card, fingerprint(card)))
     return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())

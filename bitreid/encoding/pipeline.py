@@ -13,9 +13,11 @@ from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Progress
-from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.encoding.engine import Floats
-from bitreid.errors import DataError
+from bitreid.errors import CodesError, DataError
+from bitreid.evaluation.summary import Side
+from bitreid.hamming import Ranking, search_exact, search_two_stage
 
 Ints = npt.NDArray[np.int64]
 
@@ -116,3 +118,26 @@ def load_encoded(path: Path) -> EncodedSet:
         )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"expected a file of codes made by `bitreid encode` at {path}, got another: {error}") from error
+
+
+def side_of(encoded: EncodedSet) -> Side:
+    """The encoded pictures as one side of an evaluation."""
+    return Side(encoded.codes, encoded.features, encoded.attribute_codes, encoded.pids, encoded.camids)
+
+
+def search_person(encoder: Encoder, query: Encoded, gallery: EncodedSet, k: int, w: int | None = None) -> Ranking:
+    """The `k` nearest gallery rows of one query: exact, or in two stages with the `w` rows nearest by attribute code.
+
+    `CodesError` for a gallery of another model, or `w` with a model or gallery without attribute codes.
+    """
+    model = fingerprint(encoder.card)
+    if gallery.model != model:
+        raise CodesError(
+            f"expected codes of the model {encoder.card.name} ({model}), got codes of {gallery.model}; "
+            "encode them again"
+        )
+    if w is None:
+        return search_exact(query.codes, gallery.codes, k)
+    if query.attribute_codes is None or gallery.attribute_codes is None:
+        raise CodesError("expected attribute codes for a two-stage search, got none; search without --w")
+    return search_two_stage(query.attribute_codes, query.codes, gallery.attribute_codes, gallery.codes, w, k)

@@ -64,8 +64,6 @@ def evaluate_ranking(
     >>> metrics.expected.rank1, metrics.expected.mAP, metrics.best.rank1, metrics.worst.rank1
     (0.5, 0.75, 1.0, 0.0)
     """
-    protocol = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
-    protocol.check_rows(len(queries), len(gallery))
     if n_ranks < 1:
         raise SettingsError(f"expected n_ranks of at least 1, got {n_ranks}")
     if isinstance(queries, Codes) and isinstance(gallery, Codes):
@@ -74,6 +72,8 @@ def evaluate_ranking(
         groups_of = partial(_groups_by_cosine, *_with_norms(queries, gallery))
     else:
         raise CodesError("expected codes on both sides or features on both sides, got one of each")
+    protocol = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
+    protocol.check_rows(len(queries), len(gallery))
     scores = [
         score_groups(groups_of(rows, *protocol.masks(rows)), n_ranks)
         for rows in query_chunks(len(queries), len(gallery))
@@ -146,10 +146,11 @@ def _groups_by_cosine(
     units = queries[rows].astype(np.float64) / query_lengths[rows, None]
     for start in range(0, len(gallery), _GALLERY_BLOCK):
         block = slice(start, start + _GALLERY_BLOCK)
-        # In float64, then rounded: a float32 product depends in its last bit on where a row lies in its block, and
-        # that bit would make or break ties when the gallery's order changes.
+        # Multiplied in float64, then rounded: a float32 product depends in its last bit on where a row lies in its
+        # block, and that bit would make or break ties when the gallery's order changes. Rounded before the
+        # subtraction, which would turn noise of 1e-16 about the cosine 1 into distances that differ.
         cosine = units @ (gallery[block].astype(np.float64) / gallery_lengths[block, None]).T
-        distances[:, block] = 1 - cosine
+        distances[:, block] = np.float32(1) - cosine.astype(np.float32)
     positions, valid = _positions(match)
     of_matches = np.where(valid, np.take_along_axis(distances, positions, axis=1), np.float32(np.inf))
     of_matches.sort(axis=1)

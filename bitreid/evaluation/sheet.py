@@ -11,26 +11,27 @@ from bitreid.data.pictures import load_picture
 from bitreid.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image, ImageFont
 
     Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
-    Draw = ImageDraw.ImageDraw
 
 # All sizes are in pixels.
 _WIDTH, _HEIGHT = 96, 192  # of each picture
 _FRAME = 6
 _GAP = 16
+_QUERY_GAP = 44  # the query stands apart from its hits
 _MARGIN = 28
+_TITLE, _LEGEND = 42, 46  # the lines on top
 _CAPTION = 30  # the line under a picture
-_QUERY_GAP = 40  # the query stands apart from its hits
+_TITLE_SIZE, _TEXT_SIZE = 24, 16
+_BADGE = 22
 _COLUMN = _WIDTH + 2 * _FRAME
 _ROW = _HEIGHT + 2 * _FRAME + _CAPTION + _GAP
-_TITLE, _LEGEND = 44, 44  # the lines on top
-_BADGE = 24
 
-_PAPER, _INK, _FAINT = "#ffffff", "#1b1f24", "#57606a"
+_PAPER, _INK = "#ffffff", "#1b1f24"
 _FRAMES = {True: "#15803d", False: "#c81e1e", None: "#8c959f"}
 _MEANINGS = {True: "same person", False: "another person", None: "identity unknown"}
+_NOTE = "under each: #rank, distance"
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,88 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
     if not rows:
         raise SettingsError("expected at least one query to draw a sheet of, got none")
     try:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image
     except ImportError as error:
         raise DataError("expected Pillow to draw a sheet, got none; install bitreid[pictures]") from error
-    sheet = Image.new("RGB", _size(rows, title), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), title, fill=_INK, font=_font(_TITLE_SIZE))
-    _draw_legend(draw, _meanings(rows))
+    meanings = [right for right in _FRAMES if any(hit.right is right for row in rows for hit in row.hits)]
+    sheet = Image.new("RGB", _size(rows, meanings, title), _PAPER)
+    _draw_head(sheet, title, meanings)
     for i, row in enumerate(rows):
-        top = _MARGIN + _HEAD + i * _ROW
-        _draw_picture(draw, row.query, _MARGIN, top, None, row.label)
+        top = _MARGIN + _TITLE + _LEGEND + i * _ROW
+        _draw_picture(sheet, row.query, (_MARGIN, top), _INK, row.label)
         for rank, hit in enumerate(row.hits, 1):
-            left = _MARGIN + _COLUMN + _QUERY_GAP + (rank - 1) * (_COLUMN + _GAP)
-            _draw_hit(draw, hit, rank, left, top)
+            at = (_MARGIN + _COLUMN + _QUERY_GAP + (rank - 1) * (_COLUMN + _GAP), top)
+            _draw_picture(sheet, hit.path, at, _FRAMES[hit.right], f"#{rank}   {hit.distance:.4g}")
+            if hit.right is not None:
+                _draw_badge(sheet, (at[0] + _COLUMN - _BADGE, at[1]), hit.right)
     try:
         sheet.save(out)
+    except ValueError as error:  # Pillow knows no such kind of picture
+        raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}") from error
+    except OSError as error:
+        raise DataError(f"expected to write the sheet to {out}, got: {error}") from error
+
+
+def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str) -> tuple[int, int]:
+    """The width and height of the sheet."""
+    n_hits = max(len(row.hits) for row in rows)
+    pictures = _COLUMN + (_QUERY_GAP - _GAP if n_hits else 0) + n_hits * (_COLUMN + _GAP)
+    words = _legend_lefts(meanings)[-1] - _MARGIN + _font(_TEXT_SIZE).getlength(_NOTE)
+    width = max(pictures, words, _font(_TITLE_SIZE).getlength(title))
+    return 2 * _MARGIN + int(width), 2 * _MARGIN + _TITLE + _LEGEND + len(rows) * _ROW - _GAP
+
+
+def _draw_head(sheet: Image.Image, title: str, meanings: list[bool | None]) -> None:
+    """The title, and a line that says what the frames and the numbers mean."""
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _MARGIN), title, fill=_INK, font=_font(_TITLE_SIZE))
+    middle = _MARGIN + _TITLE + _BADGE // 2
+    *lefts, left_of_note = _legend_lefts(meanings)
+    for left, right in zip(lefts, meanings, strict=True):
+        _draw_badge(sheet, (left, middle - _BADGE // 2), right)
+        draw.text((left + _BADGE + 8, middle), _MEANINGS[right], fill=_INK, font=_font(_TEXT_SIZE), anchor="lm")
+    draw.text((left_of_note, middle), _NOTE, fill=_INK, font=_font(_TEXT_SIZE), anchor="lm")
+
+
+def _legend_lefts(meanings: list[bool | None]) -> list[int]:
+    """Where each meaning begins in the legend, and, last, where the note does."""
+    lefts = [_MARGIN]
+    for right in meanings:
+        lefts.append(lefts[-1] + _BADGE + 8 + int(_font(_TEXT_SIZE).getlength(_MEANINGS[right])) + 28)
+    return lefts
+
+
+def _draw_picture(sheet: Image.Image, path: Path, at: tuple[int, int], frame: str, caption: str) -> None:
+    """A framed picture whose upper left corner, frame included, is `at`, with words under it."""
+    from PIL import Image, ImageDraw
+
+    left, top = at
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((left, top, left + _COLUMN - 1, top + _HEIGHT + 2 * _FRAME - 1), fill=frame)
+    sheet.paste(Image.fromarray(load_picture(path, _HEIGHT, _WIDTH)), (left + _FRAME, top + _FRAME))
+    middle = (left + _COLUMN // 2, top + _HEIGHT + 2 * _FRAME + _CAPTION // 2)
+    draw.text(middle, caption, fill=_INK, font=_font(_TEXT_SIZE), anchor="mm")
+
+
+def _draw_badge(sheet: Image.Image, at: tuple[int, int], right: bool | None) -> None:
+    """A square in the frame's colour with a tick, a cross or nothing in it; its upper left corner is `at`."""
+    from PIL import ImageDraw
+
+    left, top = at
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((left, top, left + _BADGE - 1, top + _BADGE - 1), fill=_FRAMES[right])
+    strokes: dict[bool | None, list[list[tuple[float, float]]]] = {
+        True: [[(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]],
+        False: [[(0.26, 0.26), (0.74, 0.74)], [(0.74, 0.26), (0.26, 0.74)]],
+        None: [],
+    }
+    for stroke in strokes[right]:
+        draw.line([(left + x * _BADGE, top + y * _BADGE) for x, y in stroke], fill=_PAPER, width=3, joint="curve")
+
+
+def _font(size: int) -> Font:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def evaluate_model(query: Side, gallery: Side, ws: Sequence[int]) -> Evaluation:
-    """The scores under Market-1501's protocol; AFR with each `w` (rows that stage 1 keeps) where there are attributes."""
+    """The scores under Market-1501's protocol; AFR for each `w` (rows kept) where there are attributes."""
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
     floats = None
     if query.features is not None and gallery.features is not None:

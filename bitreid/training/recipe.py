@@ -111,13 +111,23 @@ class Recipe(_Settings):
         return self
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a YAML file, changed by overrides such as `network.n_bits=512`."""
+def recipe_path(name: str) -> Path:
+    """The file of a recipe: `name` is a path, or the name of one that bitreid ships (`drawn_tiny`)."""
+    shipped = (Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes")  # a checkout, a wheel
+    candidates = [Path(name), *(folder / f"{name}.yaml" for folder in shipped)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        names = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
+        raise SettingsError(f"expected a recipe's file, or one of {', '.join(names)}, got {name!r}")
+    return found
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe called `name` (see `recipe_path`), changed by overrides such as `network.n_bits=512`."""
+    path = recipe_path(name)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"expected a recipe at {path}, found no such file; recipes/ holds some") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {error}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"expected settings with names in {path}, got {type(values).__name__}")

@@ -67,11 +67,12 @@ def prepare_task(
         none = np.empty(0, dtype=np.int64)
         split = ValidationSplit(np.arange(len(manifest)), none, none)
     pictures = PictureStore(manifest.paths, recipe.input.height, recipe.input.width, progress=progress)
-    schema = attributes.schema if attributes is not None and recipe.network.attributes else None
-    labels = np.zeros((len(manifest), 0), dtype=np.int8)
-    if attributes is not None and schema is not None:
-        labels = attributes.labels_of(manifest.pids)
     identities = np.unique(manifest.pids[split.train])
+    schema = None
+    labels = np.zeros((len(manifest), 0), dtype=np.int8)
+    if attributes is not None and recipe.network.attributes:
+        schema = attributes.with_code_bits(identities).schema
+        labels = attributes.labels_of(manifest.pids)
     return Task(manifest, pictures, split, identities, schema, labels, source)
 
 
@@ -81,8 +82,7 @@ def task_from(recipe: Recipe, data: Path, attributes: Path | None, progress: Pro
     table = None
     labels = attributes or attributes_beside(data)
     if recipe.network.attributes and labels is not None:
-        train = manifest.split("train")
-        table = read_attributes(labels, known=train.identities(), train_pids=train.identities())
+        table = read_attributes(labels, manifest.identities(), manifest.split("train").identities())
     return prepare_task(recipe, manifest, table, data.resolve().name, progress)
 
 

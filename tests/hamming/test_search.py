@@ -1,0 +1,147 @@
+"""Search and counts against loops over bits and rows."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitreid.codes import Codes, pack_bits, unpack
+from bitreid.errors import CodesError, SettingsError
+from bitreid.hamming import Ranking, count_nearer, distance_blocks, distances_at, search, search_exact, search_two_stage
+from tests.reference import search as twin
+
+Rng = np.random.Generator
+
+
+def random_codes(rng: Rng, n: int, n_bits: int, p: float = 0.2) -> Codes:
+    """Codes of few ones, so that distances tie."""
+    return pack_bits(rng.random((n, n_bits)) < p)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Rng, int, int, npt.NDArray[np.int64]]:
+    """A generator, numbers of queries and of gallery rows, and ids of which some repeat."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    n_gallery = draw(st.integers(0, 12))
+    return rng, draw(st.integers(0, 4)), n_gallery, rng.integers(-5, 6, n_gallery)
+
+
+@pytest.fixture(params=[(256, 8192, 4), (2, 3, 1)], ids=["whole", "blocks"], autouse=True)
+def _block_sizes(request: pytest.FixtureRequest) -> object:
+    """Every test runs with blocks of the product's size, and so small that each array has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in zip(("_QUERY_BLOCK", "_GALLERY_BLOCK", "_QUERIES_IN_CACHE"), request.param, strict=True):
+            patch.setattr(search, name, size)
+        yield
+
+
+def as_lists(ranking: Ranking) -> list[list[tuple[int, int]]]:
+    return [
+        [(int(distance), int(row)) for distance, row in zip(*line, strict=True)]
+        for line in zip(ranking.distances, ranking.positions, strict=True)
+    ]
+
+
+@given(cases(), st.integers(1, 15), st.sampled_from([8, 24, 64, 72]), st.booleans())
+def test_exact_search_is_the_sorted_list(
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], k: int, n_bits: int, with_ids: bool
+) -> None:
+    rng, n_queries, n_gallery, ids = case
+    queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
+    names = ids.tolist() if with_ids else list(range(n_gallery))
+    ranking = search_exact(queries, gallery, k, ids if with_ids else None)
+    assert as_lists(ranking) == [twin.exact(query, unpack(gallery), k, names) for query in unpack(queries)]
+    assert ranking.positions.shape == (n_queries, min(k, n_gallery))
+    assert len(ranking) == n_queries
+
+
+@given(cases(), st.integers(1, 15), st.integers(1, 15), st.booleans())
+def test_two_stage_search_is_the_sorted_short_list(
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], w: int, k: int, with_ids: bool
+) -> None:
+    rng, n_queries, n_gallery, ids = case
+    short_queries, long_queries = random_codes(rng, n_queries, 8), random_codes(rng, n_queries, 24)
+    short_gallery, long_gallery = random_codes(rng, n_gallery, 8), random_codes(rng, n_gallery, 24)
+    names = ids.tolist() if with_ids else list(range(n_gallery))
+    found = search_two_stage(short_queries, long_queries, short_gallery, long_gallery, w, k, ids if with_ids else None)
+    assert as_lists(found) == [
+        twin.two_stage(short, long, unpack(short_gallery), unpack(long_gallery), w, k, names)
+        for short, long in zip(unpack(short_queries), unpack(long_queries), strict=True)
+    ]
+
+
+@given(cases(), st.sampled_from([8, 24, 64]), st.booleans())
+def test_counts_are_those_of_loops(
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], n_bits: int, with_mask: bool
+) -> None:
+    rng, n_queries, n_gallery, _ = case
+    queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
+    thresholds = rng.integers(-2, n_bits + 3, (n_queries, 5), dtype=np.int32)
+    left_out = (rng.random((n_queries, n_gallery)) < 0.3) & with_mask
+    nearer, at = count_nearer(queries, gallery, thresholds, left_out if with_mask else None)
+    assert nearer.dtype == at.dtype == np.int64
+    for i, query in enumerate(unpack(queries)):
+        for j, threshold in enumerate(thresholds[i]):
+            wanted = twin.counts(query, unpack(gallery), int(threshold), left_out[i])
+            assert (nearer[i, j], at[i, j]) == wanted
+
+
+def test_thresholds_past_every_integer_do_not_overflow() -> None:
+    codes = random_codes(np.random.default_rng(0), 3, 8)
+    limits = np.iinfo(np.int32)
+    nearer, at = count_nearer(codes[:1], codes, np.array([[limits.min, limits.max]], np.int32))
+    assert nearer.tolist() == [[0, 3]]
+    assert at.tolist() == [[0, 0]]
+
+
+@given(cases(), st.sampled_from([8, 64, 72]))
+def test_distances_are_those_of_loops(case: tuple[Rng, int, int, npt.NDArray[np.int64]], n_bits: int) -> None:
+    rng, n_queries, n_gallery, _ = case
+    queries, gallery = random_codes(rng, n_queries, n_bits, 0.5), random_codes(rng, n_gallery + 1, n_bits, 0.5)
+    positions = rng.integers(0, n_gallery + 1, (n_queries, 6))
+    blocks = list(distance_blocks(queries, gallery))
+    everything = np.concatenate([distances for _, distances in blocks], axis=1)
+    assert [row for columns, _ in blocks for row in range(columns.start, columns.stop)] == list(range(n_gallery + 1))
+    at = distances_at(queries, gallery, positions)
+    for i, query in enumerate(unpack(queries)):
+        assert everything[i].tolist() == [twin.hamming(query, code) for code in unpack(gallery)]
+        assert at[i].tolist() == [everything[i, row] for row in positions[i]]
+
+
+def test_long_codes_count_beyond_a_byte() -> None:
+    codes = pack_bits(np.array([[False] * 4096, [True] * 4096]))
+    ranking = search_exact(codes[:1], codes, 2)
+    assert ranking.distances.tolist() == [[0, 4096]]
+
+
+def test_impossible_numbers_of_rows_are_refused() -> None:
+    codes = random_codes(np.random.default_rng(0), 3, 8)
+    with pytest.raises(SettingsError, match="expected k to be a number of gallery rows, at least 1, got 0"):
+        search_exact(codes, codes, 0)
+    with pytest.raises(SettingsError, match="expected w"):
+        search_two_stage(codes, codes, codes, codes, -1, 1)
+
+
+def test_codes_and_ids_that_do_not_fit_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    codes, longer = random_codes(rng, 3, 8), random_codes(rng, 3, 16)
+    with pytest.raises(CodesError, match="one length, got 8 and 16 bits"):
+        search_exact(codes, longer, 1)
+    with pytest.raises(CodesError, match="same rows, got 3 and 3 queries, 2 and 3 gallery rows"):
+        search_two_stage(codes, longer, codes[:2], longer, 1, 1)
+    with pytest.raises(CodesError, match=r"ids of shape \(3,\) int64"):
+        search_exact(codes, codes, 1, np.arange(2))
+    with pytest.raises(CodesError, match=r"positions of shape \(3, m\)"):
+        distances_at(codes, codes, np.zeros((2, 1), np.int64))
+    with pytest.raises(CodesError, match=r"thresholds of shape \(3, m\)"):
+        count_nearer(codes, codes, np.zeros((2, 1), np.int32))
+    with pytest.raises(CodesError, match=r"left_out of shape \(3, 3\)"):
+        count_nearer(codes, codes, np.zeros((3, 1), np.int32), np.zeros((3, 2), np.bool_))
+
+
+def test_a_ranking_of_loose_arrays_is_refused() -> None:
+    with pytest.raises(CodesError, match=r"positions of shape \(n_queries, k\) int64"):
+        Ranking(np.zeros(3, np.int64), np.zeros(3, np.int32))
+    with pytest.raises(CodesError, match=r"distances of shape \(1, 3\) int32"):
+        Ranking(np.zeros((1, 3), np.int64), np.zeros((1, 2), np.int32))

@@ -1,0 +1,39 @@
+"""Twin of `bitreid.hamming`: one bit and one row at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Bits = npt.NDArray[np.bool_]
+
+
+def hamming(a: Bits, b: Bits) -> int:
+    """How many bits of two codes `(n_bits,)` differ."""
+    return sum(bool(x) != bool(y) for x, y in zip(a, b, strict=True))
+
+
+def exact(query: Bits, gallery: Bits, k: int, ids: Sequence[int]) -> list[tuple[int, int]]:
+    """The first k (distance, row) of one query, by (distance, id)."""
+    found = [(hamming(query, code), ids[row], row) for row, code in enumerate(gallery)]
+    return [(distance, row) for distance, _, row in sorted(found)][:k]
+
+
+def two_stage(
+    short_query: Bits,
+    long_query: Bits,
+    short_gallery: Bits,
+    long_gallery: Bits,
+    w: int,
+    k: int,
+    ids: Sequence[int],
+) -> list[tuple[int, int]]:
+    """The first k (long distance, row) among the w rows that the short code keeps."""
+    kept = [row for _, row in exact(short_query, short_gallery, w, ids)]
+    return [item for item in exact(long_query, long_gallery, len(long_gallery), ids) if item[1] in kept][:k]
+
+
+def counts(query: Bits, gallery: Bits, threshold: int, left_out: Bits) -> tuple[int, int]:
+    """How many rows, less those left out, are nearer than the threshold, and at it."""
+    distances = [hamming(query, code) for code, out in zip(gallery, left_out, strict=True) if not out]
+    return sum(distance < threshold for distance in distances), sum(distance == threshold for distance in distances)
