@@ -1,0 +1,116 @@
+"""SSR against the usual relaxations on drawn people, everything else equal: rank-1 and mAP of code and float.
+
+    python benchmarks/relaxations.py [--quick] [--json FILE] [--out DIR]
+
+Each run is the recipe `drawn_tiny` with another `network.relaxation` and `network.n_bits`, scored on people that were
+never trained on. Runs already in the folder `--out` are not repeated, so a stopped benchmark goes on where it stopped.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bitreid.artifact import load_artifact
+from bitreid.console import TrainingReporter
+from bitreid.data.drawn import DrawnSettings, draw_people
+from bitreid.data.parsers import parse
+from bitreid.encoding.pipeline import encode_manifest, side_of
+from bitreid.evaluation.summary import evaluate_model
+from bitreid.training.load import load_encoder
+from bitreid.training.recipe import load_recipe
+from bitreid.training.run import train
+from bitreid.training.task import task_from
+
+RELAXATIONS = ("ssr", "tanh", "sigmoid", "hardsigmoid", "none", "ste")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two relaxations, one pass, few people")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/relaxations"), help="folder of the runs (default %(default)s)"
+    )
+    parser.add_argument("--epochs", type=int, help="passes of each run (default: the recipe's)")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    out = arguments.out / "quick" if arguments.quick else arguments.out
+    data = out / "people"
+    if not data.is_dir():
+        draw_people(data, DrawnSettings(n_train=16, n_test=8, n_distractors=10) if arguments.quick else DrawnSettings())
+    epochs = 1 if arguments.quick else arguments.epochs
+    lengths = (128,) if arguments.quick else (2048, 128)
+    relaxations = RELAXATIONS[:2] if arguments.quick else RELAXATIONS
+    console = Console()
+    rows = [
+        run_one(data, out, relaxation, n_bits, epochs, arguments.seed, arguments.quick, console)
+        for n_bits in lengths
+        for relaxation in relaxations
+    ]
+    console.print(table_of(rows))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, "bars": {}}, indent=1) + "\n", encoding="utf-8")
+
+
+def run_one(
+    data: Path, out: Path, relaxation: str, n_bits: int, epochs: int | None, seed: int, quick: bool, console: Console
+) -> dict[str, Any]:
+    """The scores of one relaxation and length, from the folder of its run if it is there already."""
+    run = out / f"{relaxation}-{n_bits}-{seed}"
+    scores = run / "scores.json"
+    if scores.is_file():
+        row: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
+        return row
+    changes = [f"name={run.name}", f"network.relaxation={relaxation}", f"network.n_bits={n_bits}", f"seed={seed}"]
+    if epochs:
+        changes += [f"epochs={epochs}", f"warmup_epochs={min(1, epochs - 1)}"]
+    if quick:
+        changes += ["held_out_identities=4", "identities_per_batch=4"]
+    recipe = load_recipe("drawn_tiny", changes)
+    task = task_from(recipe, data, None)
+    console.print(f"{run.name}: {recipe.epochs} passes over {len(task.split.train)} pictures")
+    with TrainingReporter(console, recipe.epochs) as reporter:
+        train(recipe, task, run, reporter, resume=(run / "checkpoint.pt").is_file())
+    encoder = load_encoder(run / "artifact")
+    manifest = parse(data)
+    query, gallery = (encode_manifest(encoder, manifest.split(split)) for split in ("query", "gallery"))
+    evaluation = evaluate_model(side_of(query), side_of(gallery), ())
+    assert evaluation.floats is not None, "an encoder always gives features"
+    metrics = load_artifact(run / "artifact").card.metrics
+    row = {
+        "relaxation": relaxation,
+        "n_bits": n_bits,
+        "seed": seed,
+        "rank1": evaluation.codes.expected.rank1,
+        "mAP": evaluation.codes.expected.mAP,
+        "float_rank1": evaluation.floats.expected.rank1,
+        "float_mAP": evaluation.floats.expected.mAP,
+        "agreement": metrics.get("val_agreement"),
+        "gap": metrics.get("val_gap"),
+        "epochs": recipe.epochs,
+    }
+    scores.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    return row
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """The scores in per cent, a line a run."""
+    table = Table("bits", "relaxation", "rank-1 / mAP", "float rank-1 / mAP", "agreement", "| |s| - 1 |")
+    for row in rows:
+        watched = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("agreement", "gap")]
+        table.add_row(
+            str(row["n_bits"]),
+            row["relaxation"],
+            f"{100 * row['rank1']:.1f} / {100 * row['mAP']:.1f}",
+            f"{100 * row['float_rank1']:.1f} / {100 * row['float_mAP']:.1f}",
+            *watched,
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
