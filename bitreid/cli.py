@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bitreid.errors import BitreidError, SettingsError
+from bitreid.errors import BitreidError, DataWarning, SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,14 +22,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of a command: 0 done, 1 an error that was explained, 130 stopped and saved."""
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    try:
-        return command(arguments)
-    except BitreidError as error:
-        print(f"bitreid: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bitreid: stopped", file=sys.stderr)
-        return 130
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        warnings.showwarning = _show_warning
+        try:
+            return command(arguments)
+        except BitreidError as error:
+            return _explain(str(error))
+        except OSError as error:
+            at = f" at {error.filename}" if error.filename else ""
+            return _explain(
+                f"expected a file or folder that can be read or written{at}, got: {error.strerror or error}"
+            )
+        except ModuleNotFoundError as error:
+            return _explain(f"expected the package {error.name}, got none; pip install 'bitreid[train]' brings it")
+        except KeyboardInterrupt:
+            print("bitreid: stopped", file=sys.stderr)
+            return 130
+
+
+def _explain(error: str) -> int:
+    print(f"bitreid: {error}", file=sys.stderr)
+    return 1
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+) -> None:
+    """What is wrong with the data in one line; other warnings with the place in the code, as usual."""
+    if issubclass(category, DataWarning):
+        print(f"bitreid: warning: {message}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,31 +136,44 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console()
+    # Names of files may look like markup or emoji codes, and are to be shown as they are.
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def _say(console: Console, text: str) -> None:
+    """A line that is never broken, so that the path in it can be copied."""
+    console.print(text, soft_wrap=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _train(arguments: argparse.Namespace) -> int:
     from bitreid.console import TrainingReporter, progress_of
     from bitreid.training.fit import Interrupted
     from bitreid.training.recipe import load_recipe
-    from bitreid.training.run import train
+    from bitreid.training.run import check_run_folder, train
     from bitreid.training.task import task_from
 
     recipe = load_recipe(arguments.recipe, arguments.set)
+    check_run_folder(arguments.out, arguments.resume)
     console = _console()
     with progress_of(console, "reading pictures") as progress:
         task = task_from(recipe, arguments.data, arguments.attributes, progress)
-    console.print(
+    _say(
+        console,
         f"{len(task.split.train)} pictures of {len(task.identities)} identities to train on, "
-        f"{len(task.split.query)} + {len(task.split.gallery)} of {recipe.held_out_identities} held out"
+        f"{len(task.split.query)} + {len(task.split.gallery)} of {recipe.held_out_identities} held out",
     )
     try:
         with TrainingReporter(console, recipe.epochs) as reporter:
             train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=arguments.init)
     except Interrupted:
-        console.print(f"stopped and saved; continue with: bitreid train ... --out {arguments.out} --resume")
+        _say(console, f"stopped and saved; continue with: bitreid train ... --out {arguments.out} --resume")
         return 130
-    console.print(f"artifact: {arguments.out / 'artifact'}")
+    _say(console, f"artifact: {arguments.out / 'artifact'}")
     return 0
 
 
@@ -158,12 +196,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
     _print_evaluation(console, encoder.card.name, evaluation)
     if arguments.json:
-        arguments.json.write_text(json.dumps(evaluation.to_json(), indent=1) + "\n", encoding="utf-8")
+        _write_json(arguments.json, evaluation.to_json())
     if arguments.sheet:
         from bitreid.encoding.sheets import sheet_of_queries
 
         sheet_of_queries(query, gallery, arguments.sheet, f"{encoder.card.name}: queries and their ten nearest")
-        console.print(f"ranked sheet: {arguments.sheet}")
+        _say(console, f"ranked sheet: {arguments.sheet}")
     return 0
 
 
@@ -177,13 +215,16 @@ def parse_rows(text: str, n_gallery: int) -> int:
     """The rows that a number (`100`) or a share of the gallery (`1%`) means."""
     from bitreid.evaluation.summary import short_list
 
+    share = text.endswith("%")
     try:
-        rows = short_list(float(text[:-1]) / 100, n_gallery) if text.endswith("%") else int(text)
+        value = float(text[:-1]) / 100 if share else int(text)
     except ValueError:
-        rows = 0
-    if rows < 1 or text.startswith("-"):
-        raise SettingsError(f"expected a number of rows such as 100, or a share such as 1%, got {text!r}")
-    return rows
+        value = 0
+    if not 0 < value <= (1 if share else float("inf")):
+        raise SettingsError(
+            f"expected a number of rows such as 100, or a share of the gallery such as 1%, above 0, got {text!r}"
+        )
+    return short_list(value, n_gallery) if share else int(value)
 
 
 def _encode(arguments: argparse.Namespace) -> int:
@@ -197,7 +238,7 @@ def _encode(arguments: argparse.Namespace) -> int:
     with progress_of(console, "encoding") as progress:
         encoded = encode_manifest(encoder, manifest, progress)
     save_encoded(arguments.out, encoded, arguments.features)
-    console.print(f"{len(manifest)} codes of {encoded.codes.n_bits} bits: {arguments.out}")
+    _say(console, f"{len(manifest)} codes of {encoded.codes.n_bits} bits: {arguments.out}")
     return 0
 
 
@@ -209,7 +250,8 @@ def _search(arguments: argparse.Namespace) -> int:
     encoder = load_encoder(arguments.artifact)
     console = _console()
     with progress_of(console, "encoding") as progress:
-        query = encoder.merge(encoder.encode_files(manifest_of(arguments.query).paths))
+        pictures = manifest_of(arguments.query).paths
+        query = encoder.merge(encoder.encode_files(pictures))
         if len(arguments.gallery) == 1 and arguments.gallery[0].suffix == ".npz":
             gallery = load_encoded(arguments.gallery[0])
         else:
@@ -222,12 +264,12 @@ def _search(arguments: argparse.Namespace) -> int:
             {"path": str(gallery.paths[row]), "distance": int(distance)}
             for row, distance in zip(ranking.positions[0], ranking.distances[0], strict=True)
         ]
-        arguments.json.write_text(json.dumps(hits, indent=1) + "\n", encoding="utf-8")
+        _write_json(arguments.json, hits)
     if arguments.sheet:
         from bitreid.encoding.sheets import sheet_of_search
 
-        sheet_of_search(arguments.query, gallery, ranking, arguments.sheet)
-        console.print(f"ranked sheet: {arguments.sheet}")
+        sheet_of_search(pictures, gallery, ranking, arguments.sheet)
+        _say(console, f"ranked sheet: {arguments.sheet}")
     return 0
 
 
@@ -246,7 +288,7 @@ def _draw(arguments: argparse.Namespace) -> int:
     console = _console()
     with progress_of(console, "drawing people") as progress:
         draw_people(arguments.out, settings, progress)
-    console.print(f"data set: {arguments.out}")
+    _say(console, f"data set: {arguments.out}")
     return 0
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_of(console: Console, title: str) -> Iterator[Report]:
-    """A bar that a function `(done, total)` moves."""
+    """A bar that a function `(done, total)` moves; nothing where the output is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -104,7 +104,8 @@ def hits_table(gallery: EncodedSet, ranking: Ranking) -> Table:
     """The hits of one query, nearest first."""
     from bitreid.data.manifest import UNKNOWN
 
-    table = Table("rank", "distance (bits)", "identity", "camera", "picture")
+    table = Table("rank", "distance (bits)", "identity", "camera")
+    table.add_column("picture", overflow="fold")  # a path that is cut off is of no use
     for rank, (row, distance) in enumerate(zip(ranking.positions[0], ranking.distances[0], strict=True), 1):
         known = [("" if value == UNKNOWN else str(value)) for value in (gallery.pids[row], gallery.camids[row])]
         table.add_row(str(rank), str(distance), *known, str(gallery.paths[row]))
@@ -113,7 +114,8 @@ def hits_table(gallery: EncodedSet, ranking: Ranking) -> Table:
 
 def card_table(card: Card, model: str) -> Table:
     """The card of a model, a line a fact."""
-    table = Table("fact", "value", title=card.name)
+    table = Table("fact", title=card.name)
+    table.add_column("value", overflow="fold")
     picture = card.input
     rows = {
         "fingerprint": model,

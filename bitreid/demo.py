@@ -15,39 +15,64 @@ from bitreid.encoding.sheets import sheet_of_queries
 from bitreid.errors import SettingsError
 from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
 from bitreid.training.load import load_encoder
-from bitreid.training.recipe import load_recipe
+from bitreid.training.recipe import Recipe, load_recipe
 from bitreid.training.run import train
 from bitreid.training.task import task_from
 
 SETTINGS = DrawnSettings(n_train=120, n_test=60)
 
+_MARK = "demo.txt"
+_OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png")
 
-def run_demo(out: Path, epochs: int | None, console: Console) -> None:
-    """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet."""
-    if out.exists() and any(out.iterdir()) and not (out / "people").is_dir():
-        raise SettingsError(f"expected an empty folder for the demo, {out} holds other things; choose one with --out")
-    shutil.rmtree(out, ignore_errors=True)
+
+def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSettings = SETTINGS) -> None:
+    """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet.
+
+    `out` is a new or empty folder, or that of an earlier demo, which is replaced; `SettingsError` for any other.
+    """
+    recipes = {relaxation: _recipe(relaxation, epochs) for relaxation in ("ssr", "tanh")}
+    _make_room(out)
     data = out / "people"
     with progress_of(console, "1/4 drawing people") as progress:
-        draw_people(data, SETTINGS, progress)
-    console.print(f"1/4 drew {SETTINGS.n_train} people to train on and {SETTINGS.n_test} to find: {data}")
+        draw_people(data, settings, progress)
+    console.print(
+        f"1/4 drew {settings.n_train} people to train on and {settings.n_test} to find: {data}", soft_wrap=True
+    )
     console.print("2/4 training the SSR model, then the same with tanh (the usual relaxation)")
     evaluations = {}
-    for relaxation in ("ssr", "tanh"):
-        _train_one(data, out / relaxation, relaxation, epochs, console)
+    for relaxation, recipe in recipes.items():
+        _train_one(recipe, data, out / relaxation, console)
         evaluations[relaxation] = _evaluate_one(data, out, relaxation, console)
     console.print("3/4 scores on people that were never trained on, in per cent")
     for relaxation, evaluation in evaluations.items():
         console.print(evaluation_table(f"drawn people, {relaxation}", evaluation))
     record = {relaxation: evaluation.to_json() for relaxation, evaluation in evaluations.items()}
     (out / "scores.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    console.print(f"4/4 ranked sheet, look at it: {out / 'sheet.png'}")
+    console.print(f"4/4 ranked sheet, look at it: {out / 'sheet.png'}", soft_wrap=True)
 
 
-def _train_one(data: Path, run: Path, relaxation: str, epochs: int | None, console: Console) -> Artifact:
+def _make_room(out: Path) -> None:
+    """Remove what an earlier demo left in `out`, and nothing else."""
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / _MARK).is_file())):
+        raise SettingsError(f"expected a new or empty folder for the demo, got {out}; choose one with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).write_text(
+        "Made by `bitreid demo`, which replaces what it made when it runs again.\n", encoding="utf-8"
+    )
+    for path in (out / name for name in _OURS):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _recipe(relaxation: str, epochs: int | None) -> Recipe:
     changes = [f"name=drawn-{relaxation}", f"network.relaxation={relaxation}"]
     changes += [] if epochs is None else [f"epochs={epochs}", "warmup_epochs=0"]
-    recipe = load_recipe("drawn_tiny", changes)
+    return load_recipe("drawn_tiny", changes)
+
+
+def _train_one(recipe: Recipe, data: Path, run: Path, console: Console) -> Artifact:
     task = task_from(recipe, data, None)
     with TrainingReporter(console, recipe.epochs) as reporter:
         return train(recipe, task, run, reporter)

@@ -12,7 +12,7 @@ from bitreid.codes import Codes, pack, pack_bits
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Progress, load_pictures
 from bitreid.encoding.engine import Engine, EngineOutput, Floats
-from bitreid.errors import CodesError
+from bitreid.errors import ArtifactError, CodesError
 
 CHUNK = 256
 """Pictures decoded and encoded together: bounds memory, shows progress."""
@@ -25,7 +25,8 @@ class Encoded:
     features         (n, n_bits) float32, the student before its sign
     codes            identity codes, n of them
     attributes       (n, A) float32, probabilities in the schema's order; None for a model without attributes
-    attribute_codes  the attribute code of each, the schema's `in_code` bits zero-padded to whole bytes; None without
+    attribute_codes  the attribute code of each, the schema's `in_code` bits zero-padded to whole bytes; None for a
+                     schema without such bits too
     """
 
     features: Floats
@@ -41,6 +42,11 @@ class Encoder:
     """Encodes pictures with a model: its card's contract and an engine that runs its weights."""
 
     def __init__(self, card: Card, engine: Engine) -> None:
+        if card.attributes is not None and "attribute_probability" not in card.thresholds:
+            raise ArtifactError(
+                f"expected the threshold 'attribute_probability' in the card of {card.name}, which has attributes, "
+                "got none; save the artifact again"
+            )
         self.card = card
         self.engine = engine
 
@@ -82,7 +88,7 @@ class Encoder:
     def _quantised(self, features: Floats, attributes: Floats | None) -> Encoded:
         schema = self.card.attributes
         attribute_codes = None
-        if attributes is not None and schema is not None:
+        if attributes is not None and schema is not None and schema.n_code_bits:
             attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
         return Encoded(features, pack(features, self.card.parts), attributes, attribute_codes)
 

@@ -1,6 +1,6 @@
 """Inputs of all kinds to a file of codes, and back."""
 
-import zipfile
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,14 @@ from bitreid.data.parsers import parse
 from bitreid.data.pictures import Progress
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.encoding.engine import Floats
-from bitreid.errors import CodesError, DataError
+from bitreid.errors import BitreidError, CodesError, DataError
 from bitreid.evaluation.summary import Side
 from bitreid.hamming import Ranking, search_exact, search_two_stage
 
 Ints = npt.NDArray[np.int64]
+
+FORMAT_VERSION = 1
+"""The newest format of a file of codes that this bitreid reads, and the one that it writes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,21 @@ class EncodedSet:
     pids: Ints
     camids: Ints
     model: str
+
+    def __post_init__(self) -> None:
+        columns = {
+            "paths": self.paths,
+            "attribute_codes": self.attribute_codes,
+            "features": self.features,
+            "pids": self.pids,
+            "camids": self.camids,
+        }
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.codes):
+                raise CodesError(f"expected {name} for each of {len(self.codes)} codes, got {len(column)}")
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
 
 def manifest_of(inputs: Sequence[Path]) -> Manifest:
@@ -81,7 +99,7 @@ def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | N
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
     """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `model`,
-    and on request `features`; to a temporary name first."""
+    `format_version` and on request `features`; to a temporary name first."""
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
         "codes": encoded.codes.packed,
@@ -89,6 +107,7 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
         "pids": encoded.pids,
         "camids": encoded.camids,
         "model": np.array(encoded.model),
+        "format_version": np.array(FORMAT_VERSION),
     }
     if encoded.attribute_codes is not None:
         arrays["attribute_codes"] = encoded.attribute_codes.packed
@@ -98,14 +117,20 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
 
 
 def load_encoded(path: Path) -> EncodedSet:
-    """What `save_encoded` wrote; `DataError` for any other file."""
+    """What `save_encoded` wrote; `DataError` for any other file, a damaged one and one of a newer format."""
+    # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        version = int(arrays["format_version"])
+        if version > FORMAT_VERSION:
+            raise DataError(f"format {version} is newer than {FORMAT_VERSION}, update bitreid")
         attribute_codes = arrays.get("attribute_codes")
         return EncodedSet(
             tuple(Path(each) for each in arrays["paths"].tolist()),
@@ -116,8 +141,11 @@ def load_encoded(path: Path) -> EncodedSet:
             arrays["camids"],
             str(arrays["model"]),
         )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"expected a file of codes made by `bitreid encode` at {path}, got another: {error}") from error
+    except Exception as error:
+        what = str(error) if isinstance(error, BitreidError | OSError) else f"another ({type(error).__name__}: {error})"
+        raise DataError(
+            f"expected a file of codes made by `bitreid encode` at {path}, got: {what}; encode the pictures again"
+        ) from error
 
 
 def side_of(encoded: EncodedSet) -> Side:

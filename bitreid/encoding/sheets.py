@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.data.manifest import JUNK, UNKNOWN
 from bitreid.encoding.pipeline import EncodedSet
+from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.sheet import SheetHit, SheetRow, draw_ranked_sheet
 from bitreid.hamming import Ranking, search_exact
 
@@ -17,13 +17,15 @@ def sheet_of_queries(
 ) -> None:
     """Write a sheet of `n_rows` queries, evenly spread over all, each with its `k` nearest.
 
-    As in the evaluation, junk and pictures of the query's identity by its own camera are left out.
+    What is left out, and what is right or wrong, is as in the evaluation (see `Protocol`).
     """
+    protocol = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
     rows = []
-    for i in np.unique(np.linspace(0, len(query.codes) - 1, n_rows).astype(np.int64)):
-        keep = np.flatnonzero(~_left_out(query, int(i), gallery))
+    for i in np.unique(np.linspace(0, len(query) - 1, n_rows).astype(np.int64)):
+        match, left_out = (mask[0] for mask in protocol.masks(slice(i, i + 1)))
+        keep = np.flatnonzero(~left_out)
         ranking = search_exact(query.codes[i : i + 1], gallery.codes[keep], k)
-        hits = _hits(gallery, keep[ranking.positions[0]], ranking.distances[0], int(query.pids[i]))
+        hits = _hits(gallery, keep[ranking.positions[0]], ranking.distances[0], match)
         rows.append(SheetRow(query.paths[i], hits, f"{query.pids[i]:04d}, camera {query.camids[i]}"))
     draw_ranked_sheet(rows, out, title)
 
@@ -31,23 +33,17 @@ def sheet_of_queries(
 def sheet_of_search(pictures: Sequence[Path], gallery: EncodedSet, ranking: Ranking, out: Path) -> None:
     """Write a sheet of one search: its first picture and the hits, whose identity nobody judges."""
     label = "query" if len(pictures) == 1 else f"query, {len(pictures)} pictures"
-    hits = _hits(gallery, ranking.positions[0], ranking.distances[0], UNKNOWN)
+    hits = _hits(gallery, ranking.positions[0], ranking.distances[0], None)
     draw_ranked_sheet([SheetRow(pictures[0], hits, label)], out, "Nearest in the gallery, distance in bits")
 
 
-def _left_out(query: EncodedSet, i: int, gallery: EncodedSet) -> npt.NDArray[np.bool_]:
-    same_camera = (gallery.camids == query.camids[i]) & (query.camids[i] != UNKNOWN)
-    out: npt.NDArray[np.bool_] = (gallery.pids == JUNK) | ((gallery.pids == query.pids[i]) & same_camera)
-    return out
-
-
 def _hits(
-    gallery: EncodedSet, positions: npt.NDArray[np.int64], distances: npt.NDArray[np.int32], pid: int
+    gallery: EncodedSet,
+    positions: npt.NDArray[np.int64],
+    distances: npt.NDArray[np.int32],
+    match: npt.NDArray[np.bool_] | None,
 ) -> tuple[SheetHit, ...]:
-    def right(row: int) -> bool | None:
-        return None if UNKNOWN in (pid, gallery.pids[row]) else bool(gallery.pids[row] == pid)
-
     return tuple(
-        SheetHit(gallery.paths[row], float(distance), right(int(row)))
+        SheetHit(gallery.paths[row], float(distance), None if match is None else bool(match[row]))
         for row, distance in zip(positions, distances, strict=True)
     )

@@ -41,7 +41,7 @@ class Evaluation:
     bits: BitStatistics
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """Everything, as JSON values; None where a value does not exist (the average precision without a match)."""
         record: dict[str, Any] = _plain(asdict(self))
         return record
 
@@ -70,5 +70,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    # JSON has no NaN.
+    return None if isinstance(value, float) and np.isnan(value) else value

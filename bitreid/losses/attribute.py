@@ -21,7 +21,7 @@ def attribute_loss(logits: Tensor, labels: Tensor, positive_weights: Tensor | No
 def positive_weights(labels: Tensor, most: float = 5.0) -> Tensor:
     """Weights `(A,)` for positive labels: the square root of negatives / positives, within 1 / `most` .. `most`.
 
-    labels  (m, A) integer, one row a training identity: 1, 0, or -1 for unknown
+    labels  (m, A) integer, one row a training picture: 1, 0, or -1 for unknown
     """
     positives = (labels == 1).sum(0).clamp(min=1).float()
     negatives = (labels == 0).sum(0).clamp(min=1).float()

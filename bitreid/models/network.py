@@ -58,7 +58,8 @@ class ModelOutput(NamedTuple):
 class HashingNetwork(nn.Module):
     """Backbone, AAB, PCB parts, teacher and student descriptors.
 
-    Input: pictures `(N, 3, H, W)`, normalised as the card says, `H` a multiple of `16 * n_parts`.
+    Input: pictures `(N, 3, H, W)`, normalised as the card says, `H` a multiple of `16 * n_parts`. A caller's backbone
+    says in integer attributes how many channels its map has, `n_channels`, and, unless it is 16, its `stride`.
     """
 
     def __init__(self, settings: NetworkSettings, backbone: nn.Module, n_attributes: int) -> None:
@@ -75,7 +76,8 @@ class HashingNetwork(nn.Module):
         self.backbone_batch = 0
         self.layout = code_layout(settings.n_bits, settings.n_parts)
         self.backbone = backbone
-        n_channels = _n_channels(backbone)
+        n_channels = _integer(backbone, "n_channels", "the channels of its map")
+        self.stride = _integer(backbone, "stride", "pixels of the picture for one of its map", default=16)
         self.attribute_block = (
             AttributeBlock(n_channels, n_attributes, settings.n_parts, settings.attention)
             if settings.attributes
@@ -105,17 +107,16 @@ class HashingNetwork(nn.Module):
 
     def check_input(self, height: int, width: int) -> None:
         """Refuse a picture size that the stripes cannot cut equally."""
-        stride = int(getattr(self.backbone, "stride", 16))
-        unit = stride * max(self.settings.n_parts, 1)
-        if height <= 0 or width <= 0 or height % unit or width % stride:
+        unit = self.stride * max(self.settings.n_parts, 1)
+        if height <= 0 or width <= 0 or height % unit or width % self.stride:
             raise SettingsError(
                 f"expected pictures whose height is a multiple of {unit} ({self.settings.n_parts} equal stripes) and "
-                f"whose width is a multiple of {stride}, got {height}x{width}; e.g. {unit * 2}x{stride * 4}"
+                f"whose width is a multiple of {self.stride}, got {height}x{width}; e.g. {unit * 2}x{self.stride * 4}"
             )
 
 
-def _n_channels(backbone: nn.Module) -> int:
-    n_channels = getattr(backbone, "n_channels", None)
-    if not isinstance(n_channels, int):
-        raise SettingsError("expected a backbone with an integer attribute `n_channels`, the channels of its map")
-    return n_channels
+def _integer(backbone: nn.Module, name: str, meaning: str, default: int | None = None) -> int:
+    value = getattr(backbone, name, default)
+    if not isinstance(value, int) or value < 1:
+        raise SettingsError(f"expected a backbone with a positive integer `{name}`, {meaning}, got {value!r}")
+    return value

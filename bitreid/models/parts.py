@@ -35,7 +35,15 @@ def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
 
 
 def pool_parts(feature_map: Tensor, n_parts: int) -> list[Tensor]:
-    """The global average and the average of each equal horizontal stripe of `(N, C, h, w)`: 1 + n_parts of `(N, C)`."""
+    """The global average and the average of each equal horizontal stripe of `(N, C, h, w)`: 1 + n_parts of `(N, C)`.
+
+    `h` is a multiple of `n_parts`, else SettingsError.
+    """
+    if n_parts and feature_map.shape[2] % n_parts:
+        raise SettingsError(
+            f"expected a map whose height is a multiple of {n_parts} (equal stripes), got {feature_map.shape[2]}; "
+            f"make the pictures' height a multiple of {n_parts} times the backbone's stride"
+        )
     pooled = [feature_map.mean(dim=(2, 3))]
     if n_parts:
         stripes = F.adaptive_avg_pool2d(feature_map, (n_parts, 1))  # (N, C, n_parts, 1)

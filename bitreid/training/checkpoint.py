@@ -1,11 +1,13 @@
 """Checkpoints: the whole state of a run, so that it can go on exactly where it stopped."""
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bitreid.errors import ArtifactError
 
@@ -19,7 +21,10 @@ class Position:
 
 
 def save_checkpoint(path: Path, position: Position, recipe: dict[str, Any], states: dict[str, Any]) -> None:
-    """Write a checkpoint, to a temporary name first, so that a killed run leaves a whole one."""
+    """Write a checkpoint, to a temporary name first, so that a killed run leaves a whole one.
+
+    The file is a zip archive whose checksums `load_checkpoint` verifies.
+    """
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         torch.save({"epoch": position.epoch, "step": position.step, "recipe": recipe, "states": states}, file)
@@ -29,17 +34,36 @@ def save_checkpoint(path: Path, position: Position, recipe: dict[str, Any], stat
 
 
 def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[Position, dict[str, Any]]:
-    """The position and states in a checkpoint; refused if it was made by another recipe."""
-    if not path.is_file():
-        raise ArtifactError(f"expected a checkpoint to resume at {path}, found none; start without --resume")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ArtifactError(f"expected a checkpoint at {path}, could not read it ({error}); start again") from error
-    changed = sorted(name for name in recipe if saved["recipe"].get(name) != recipe[name])
+    """The position and states in a checkpoint; `ArtifactError` if it is damaged or was made by another recipe."""
+    position, states, made_by = _read(path)
+    changed = sorted(name for name in recipe if made_by.get(name) != recipe[name])
     if changed:
         raise ArtifactError(
             f"expected the recipe that {path} was made with, got other values of {', '.join(changed)}; "
             "resume with the old recipe, or start a new run"
         )
-    return Position(saved["epoch"], saved["step"]), saved["states"]
+    return position, states
+
+
+def load_learner(path: Path) -> dict[str, Tensor]:
+    """The tensors of the learner in a checkpoint, whatever recipe made it; `ArtifactError` if it is damaged."""
+    learner: dict[str, Tensor] = _read(path)[1]["learner"]
+    return learner
+
+
+def _read(path: Path) -> tuple[Position, dict[str, Any], dict[str, Any]]:
+    if not path.is_file():
+        raise ArtifactError(f"expected a checkpoint to resume at {path}, found none; start without --resume")
+    # torch.load does not verify the archive's checksums; damage makes either reader raise errors of many kinds.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        position, states, made_by = Position(saved["epoch"], saved["step"]), saved["states"], saved["recipe"]
+    except Exception as error:
+        raise ArtifactError(
+            f"expected a whole checkpoint at {path}, could not read it ({type(error).__name__}); start a new run"
+        ) from error
+    if damaged is not None:
+        raise ArtifactError(f"expected a whole checkpoint at {path}, got changed bytes (checksum); start a new run")
+    return position, states, made_by

@@ -25,16 +25,19 @@ class TorchEngine:
         was_training = self.network.training
         self.network.eval()
         columns: list[list[Floats]] = [[], [], []]
-        with torch.inference_mode():
-            for start in range(0, max(len(pictures), 1), self.batch):
-                x = torch.from_numpy(pictures[start : start + self.batch]).to(device).permute(0, 3, 1, 2).float() / 255
-                output = self.network(self.normalise(x).contiguous(memory_format=torch.channels_last))
-                for column, value in zip(
-                    columns, (output.student, output.teacher, output.attribute_logits), strict=True
-                ):
-                    if value is not None:
-                        column.append(value.float().cpu().numpy())
-        self.network.train(was_training)
+        try:
+            with torch.inference_mode():
+                for start in range(0, max(len(pictures), 1), self.batch):
+                    x = torch.from_numpy(pictures[start : start + self.batch]).to(device)
+                    x = self.normalise(x.permute(0, 3, 1, 2).float() / 255)
+                    output = self.network(x.contiguous(memory_format=torch.channels_last))
+                    for column, value in zip(
+                        columns, (output.student, output.teacher, output.attribute_logits), strict=True
+                    ):
+                        if value is not None:
+                            column.append(value.float().cpu().numpy())
+        finally:
+            self.network.train(was_training)
         student, teacher, logits = (np.concatenate(column) if column else None for column in columns)
         assert student is not None, "a network always has a student"
         return EngineOutput(student, logits, teacher)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 import torch
 from torch import nn
 
@@ -17,7 +18,7 @@ from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, NetworkSettings, build_network
 from bitreid.models.parts import code_layout
-from bitreid.training.recipe import Recipe
+from bitreid.training.recipe import Recipe, faults_of
 from bitreid.training.task import Task
 
 ATTRIBUTE_THRESHOLD = 0.5
@@ -25,18 +26,26 @@ ATTRIBUTE_THRESHOLD = 0.5
 
 
 def deployed_weights(network: HashingNetwork, half: bool) -> dict[str, npt.NDArray[Any]]:
-    """The tensors that encoding needs, by name: no teacher, no counters; in half precision if asked."""
-    weights = {}
+    """The tensors that encoding needs, by name: no teacher, no counters; if asked, those that it can hold in half.
+
+    A tensor with a value past half precision's largest (65504) stays in full precision.
+    """
+    weights: dict[str, npt.NDArray[Any]] = {}
     for name, value in network.state_dict().items():
-        if not name.startswith("teacher.") and not name.endswith("num_batches_tracked"):
+        if not _for_training_only(name):
             array = value.detach().float().cpu().numpy()
-            weights[name] = array.astype(np.float16) if half else array
-    overflown = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    if overflown:
+            fits = not array.size or np.abs(array).max() <= np.finfo(np.float16).max
+            weights[name] = array.astype(np.float16) if half and fits else array
+    wrong = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if wrong:
         raise ArtifactError(
-            f"expected finite weights, got others in {', '.join(overflown[:3])}; save in full precision"
+            f"expected finite weights, got others in {', '.join(wrong[:3])}; train again with a lower learning_rate"
         )
     return weights
+
+
+def _for_training_only(name: str) -> bool:
+    return name.startswith("teacher.") or name.endswith("num_batches_tracked")
 
 
 def make_card(recipe: Recipe, task: Task, metrics: dict[str, float]) -> Card:
@@ -69,49 +78,59 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float]) -> Card:
 def network_of(artifact: Artifact, backbone: nn.Module | None = None) -> HashingNetwork:
     """The network in an artifact, in evaluation mode, without a teacher; `backbone` where the settings say `custom`."""
     card = artifact.card
-    try:
-        settings = NetworkSettings.model_validate(card.model)
-    except ValueError as error:
-        raise ArtifactError(
-            f"expected the settings of a network in the card of {card.name}, got others: {error}"
-        ) from error
-    network = build_network(settings, len(card.attributes) if card.attributes else 0, backbone)
+    network = build_network(_settings_of(card), len(card.attributes) if card.attributes else 0, backbone)
     network.teacher = None
     load_weights(network, artifact)
     return network.eval()
 
 
+def _settings_of(card: Card) -> NetworkSettings:
+    try:
+        return NetworkSettings.model_validate(card.model)
+    except pydantic.ValidationError as error:
+        raise ArtifactError(
+            f"expected the settings of a network in the card of {card.name}; {faults_of(error)}; use the bitreid that "
+            f"made it"
+        ) from error
+
+
 def load_weights(network: HashingNetwork, artifact: Artifact) -> None:
     """Put an artifact's weights into a network of the same settings; its teacher keeps its own."""
-    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in artifact.weights.items()}
-    try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    missing = [name for name in expected if name not in artifact.weights and not _for_training_only(name)]
+    others = [name for name, array in artifact.weights.items() if expected.get(name) != array.shape]
+    if missing or others:
         raise ArtifactError(
-            f"expected weights that fit the network, got others in {artifact.card.name}: {error}"
-        ) from error
-    missing = [name for name in missing if not name.startswith("teacher.") and not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ArtifactError(
-            f"expected weights that fit, {artifact.card.name} lacks {missing[:3]} and has also {unexpected[:3]}"
+            f"expected weights that fit the network, {artifact.card.name} lacks {missing[:3] or 'none'} "
+            f"and has others in {others[:3] or 'none'}; use the weights and the card of one run"
         )
+    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in artifact.weights.items()}
+    network.load_state_dict(state, strict=False)
 
 
 def start_from(network: HashingNetwork, schema: AttributeSchema | None, artifact: Artifact) -> list[str]:
-    """Start a network from an artifact (fine-tuning); the teacher starts as the student where they have one shape.
+    """The names of tensors that keep their first values; the others start as in the artifact (fine-tuning).
 
-    Returns the names of tensors that kept their first values because the artifact has none that fits (another code
-    length, other attributes). Refused if the backbones differ.
+    A teacher starts as the artifact's student where both are linear maps of one shape. Tensors are kept where the
+    artifact has none that fits: another code length, other attributes, another `student_hidden`. `SettingsError` if
+    the backbones differ.
     """
-    backbone = artifact.card.model.get("backbone")
-    if backbone != network.settings.backbone:
-        raise SettingsError(f"expected an artifact with the backbone {network.settings.backbone}, got {backbone}")
+    settings = _settings_of(artifact.card)
+    if settings.backbone != network.settings.backbone:
+        raise SettingsError(
+            f"expected an artifact with the backbone {network.settings.backbone}, got {settings.backbone}; "
+            "set network.backbone to the artifact's, or start without --init"
+        )
     weights = dict(artifact.weights)
     if artifact.card.attributes is None or schema is None or artifact.card.attributes.names != schema.names:
         weights = {name: value for name, value in weights.items() if not name.startswith("attribute_block.heads.")}
-    for name, value in artifact.weights.items():
-        if name.startswith("student."):
-            weights.setdefault("teacher." + name.removeprefix("student."), value)
+    # By name alone, a hidden layer as wide as a part has bits would pass for the part's linear map.
+    hidden = _hidden_width(settings)
+    student = {name: weights.pop(name) for name in list(weights) if name.startswith("student.")}
+    if hidden == _hidden_width(network.settings):
+        weights |= student
+    if hidden == 0:
+        weights |= {"teacher." + name.removeprefix("student."): value for name, value in student.items()}
     kept = []
     state = network.state_dict()
     for name, tensor in state.items():
@@ -120,6 +139,10 @@ def start_from(network: HashingNetwork, schema: AttributeSchema | None, artifact
         elif not name.endswith("num_batches_tracked"):
             kept.append(name)
     return kept
+
+
+def _hidden_width(settings: NetworkSettings) -> int:
+    return settings.student_hidden if settings.relaxation == "ssr" else 0
 
 
 def environment() -> dict[str, Any]:
@@ -134,14 +157,15 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    here = Path(__file__).parent
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
     try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True
-        ).stdout
+        # An installed bitreid may lie inside somebody else's checkout, whose commit says nothing about it.
+        git("ls-files", "--error-unmatch", here.name)
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head + ("+changes" if dirty.strip() else "")

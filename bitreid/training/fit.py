@@ -1,11 +1,12 @@
 """The training loop."""
 
+import logging
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from bitreid.data.samplers import pk_batches
+from bitreid.errors import ArtifactError, SettingsError
 from bitreid.losses import (
     attribute_loss,
     binary_gap,
@@ -31,6 +33,9 @@ from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoi
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Rows, Task
 from bitreid.training.validation import validate
+
+# Fabric announces its precision on the console; libraries do not print.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 class Reporter(Protocol):
@@ -65,24 +70,45 @@ class Interrupted(Exception):
 
 
 def fit(
-    recipe: Recipe, task: Task, network: HashingNetwork, run: Path, reporter: Reporter, resume: bool = False
+    recipe: Recipe,
+    task: Task,
+    network: HashingNetwork,
+    run: Path,
+    reporter: Reporter,
+    resume: bool = False,
+    start: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Train `network` in place; the run's folder gets `checkpoint.pt` after each pass and `log` records.
 
+    `start` is the state of another run's learner: its tensors that fit by name and shape, the teacher's and the
+    classifiers' too, are the first values.
+
     Each step's randomness depends on the seed and the step alone, so a resumed run equals an uninterrupted
-    one. Raises `Interrupted` when asked to stop, after saving.
+    one. Raises `Interrupted` when asked to stop, after saving; `SettingsError` when the loss is no longer finite;
+    `ArtifactError` when there is nothing that this recipe and task can resume.
     """
     network.check_input(recipe.input.height, recipe.input.width)
     network.backbone_batch = recipe.backbone_batch
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
     torch.manual_seed(recipe.seed)
     learner = Learner(network, len(task.identities))
+    if start is not None:
+        own = learner.state_dict()
+        fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
+        learner.load_state_dict(fitting, strict=False)
     optimiser = make_optimiser(recipe, learner)
     weights = positive_weights(torch.from_numpy(task.labels[task.split.train])).to(fabric.device)
-    checkpoint, recipe_record = run / "checkpoint.pt", recipe.model_dump(mode="json")
+    checkpoint, recipe_record, data = run / "checkpoint.pt", recipe.model_dump(mode="json"), task.fingerprint()
     position, sums = Position(), RunningMeans()
+    model, fabric_optimiser = fabric.setup(learner, optimiser)
     if resume:
         position, states = load_checkpoint(checkpoint, recipe_record)
+        if states.get("data", data) != data:
+            raise ArtifactError(
+                f"expected the pictures and labels that {checkpoint} was made with, got others; "
+                "resume with the old data, or start a new run"
+            )
+        # After Fabric's setup, so that the optimiser's state goes to the device where its parameters are.
         learner.load_state_dict(states["learner"])
         optimiser.load_state_dict(states["optimiser"])
         sums = RunningMeans(states["sums"], states["seconds"])
@@ -93,10 +119,10 @@ def fit(
             "optimiser": optimiser.state_dict(),
             "sums": sums.sums,
             "seconds": sums.seconds,
+            "data": data,
         }
         save_checkpoint(checkpoint, position, recipe_record, states)
 
-    model, fabric_optimiser = fabric.setup(learner, optimiser)
     augment = Augment(recipe.augmentation, recipe.input).to(fabric.device)
     with stop_requests() as stop:
         while position.epoch < recipe.epochs:
@@ -118,11 +144,13 @@ def fit(
                 fabric_optimiser.step()
                 fabric_optimiser.zero_grad()
                 position.step += 1
-                sums.add(
-                    {name: float(value.detach()) for name, value in losses.items()},
-                    len(rows),
-                    time.perf_counter() - started,
-                )
+                values = {name: float(value.detach()) for name, value in losses.items()}
+                if not math.isfinite(values["total"]):
+                    raise SettingsError(
+                        f"expected a finite loss, got {values['total']} in pass {position.epoch + 1}, "
+                        f"step {position.step}; lower learning_rate, or train with precision=fp32"
+                    )
+                sums.add(values, len(rows), time.perf_counter() - started)
                 reporter.on_step(position, len(batches), sums.means(), sums.rate())
                 if stop.is_set():
                     save()

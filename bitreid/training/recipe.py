@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from bitreid.errors import SettingsError
 from bitreid.models import NetworkSettings
 
+Positive = Annotated[float, Field(gt=0)]
+
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class InputSettings(_Settings):
@@ -25,7 +27,7 @@ class InputSettings(_Settings):
     """Pixels; a multiple of 16."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Subtracted from pixels scaled to 0..1, red green blue."""
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     """Divides them then."""
 
 
@@ -39,7 +41,8 @@ class AugmentationSettings(_Settings):
     erase: float = Field(0.5, ge=0, le=1)
     """Probability of random erasing (Zhong et al., AAAI 2020)."""
     colour: float = Field(0.15, ge=0, le=0.5)
-    """Strength of changes of brightness, contrast and saturation, each within 1 +- this; hue within a tenth of it."""
+    """Strength of colour changes: brightness moves by up to this (white is 1), contrast and saturation are scaled by
+    1 +- this, hue turns by up to a tenth of it (a full circle is 1)."""
 
 
 class LossSettings(_Settings):
@@ -51,9 +54,10 @@ class LossSettings(_Settings):
     """Between descriptors of unit length."""
     attribute_weight: float = Field(1.0, ge=0)
     """w_attr."""
-    ssr_weight: float = Field(20.0, ge=0)
-    """w_ssr, after its warm-up."""
-    ssr_warmup_epochs: float = Field(3.0, ge=0)
+    ssr_weight: float = Field(2.0, ge=0)
+    """w_ssr, after its warm-up. Large weights (20) make a network that starts from random weights collapse: signs are
+    easiest to copy when all pictures have the same."""
+    ssr_warmup_epochs: float = Field(5.0, ge=0)
     """Passes over which w_ssr rises from 0 in a straight line."""
 
 
@@ -101,7 +105,7 @@ class Recipe(_Settings):
     """Training identities kept for validation; 0: none."""
     validate_every: int = Field(5, ge=1)
     """Passes between validations; the last pass always has one."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     """Decides the split, the batches, the augmentation and the first weights."""
 
     @model_validator(mode="after")
@@ -128,7 +132,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {error}") from error
+        raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {_one_line(error)}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"expected settings with names in {path}, got {type(values).__name__}")
     for override in overrides:
@@ -141,11 +145,23 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}, got {fault['input']!r}"
-            for fault in error.errors()
-        )
-        raise SettingsError(f"expected a valid recipe; {faults}") from error
+        raise SettingsError(f"expected a valid recipe; {faults_of(error)}") from error
+
+
+def faults_of(error: pydantic.ValidationError) -> str:
+    """One line that names each setting at fault, what is wrong with it and its value."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
+        + ("" if isinstance(fault["input"], dict) else f", got {fault['input']!r}")
+        for fault in error.errors()
+    )
+
+
+_FAULTS = {"extra_forbidden": "there is no such setting", "missing": "this setting is missing"}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -157,4 +173,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(room, {})
         if not isinstance(values, dict):
             raise SettingsError(f"expected {room!r} in {override!r} to be a group of settings, got a single value")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"expected a value in YAML in {override!r}, could not read it: {_one_line(error)}"
+        ) from error

@@ -9,10 +9,12 @@ import yaml
 from torch import nn
 
 from bitreid.artifact import Artifact, load_artifact, save_artifact
-from bitreid.errors import SettingsError
+from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
+from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import deployed_weights, environment, make_card, start_from
 from bitreid.training.fit import Reporter, fit
+from bitreid.training.memory import keep_freed_memory
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
@@ -30,24 +32,36 @@ def train(
     """The artifact of a finished run, saved in `run/artifact`.
 
     The folder `run` holds the effective recipe, versions and commit, a log of JSON lines and the checkpoint.
-    `resume` continues a stopped run exactly; `init` starts from an artifact's weights; `backbone` is the caller's
-    module where the recipe says `custom`. Raises `fit.Interrupted` when stopped, with the state saved.
+    `resume` continues a stopped run exactly; `init` starts from an artifact's weights, or from all that another run's
+    folder has learned, its teacher and classifiers too (a next stage on the same identities, say with larger
+    pictures); `backbone` is the caller's module where the recipe says `custom`. Raises `fit.Interrupted` when
+    stopped, with the state saved.
     """
-    if (run / "checkpoint.pt").exists() and not resume:
+    check_run_folder(run, resume)
+    keep_freed_memory()
+    start = None
+    if init is not None and (init / "checkpoint.pt").is_file():
+        start, init = load_learner(init / "checkpoint.pt"), None
+    network = first_network(recipe, task, init, backbone)
+    if not resume:
+        run.mkdir(parents=True, exist_ok=True)
+        settings = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+        (run / "recipe.yaml").write_text(settings, encoding="utf-8")
+        (run / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+    log = _Log(run / "log.jsonl", reporter, resume)
+    fit(recipe, task, network, run, log, resume, start)
+    metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
+    return save_artifact(run / "artifact", make_card(recipe, task, metrics), deployed_weights(network, half=True))
+
+
+def check_run_folder(run: Path, resume: bool) -> None:
+    """Nothing, if a run can start (or be resumed) in the folder; else `SettingsError`, before any long work."""
+    if resume and not (run / "checkpoint.pt").is_file():
+        raise SettingsError(f"expected a stopped run to resume in {run}, found no checkpoint; start without --resume")
+    if not resume and any((run / name).exists() for name in ("checkpoint.pt", "artifact")):
         raise SettingsError(
             f"expected an empty folder for the run, {run} holds one; continue it with --resume or choose another"
         )
-    run.mkdir(parents=True, exist_ok=True)
-    network = first_network(recipe, task, init, backbone)
-    log = _Log(run / "log.jsonl", reporter, resume)
-    if not resume:
-        (run / "recipe.yaml").write_text(
-            yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
-        )
-    (run / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
-    fit(recipe, task, network, run, log, resume)
-    metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
-    return save_artifact(run / "artifact", make_card(recipe, task, metrics), deployed_weights(network, half=True))
 
 
 def first_network(recipe: Recipe, task: Task, init: Path | None, backbone: nn.Module | None) -> HashingNetwork:
@@ -68,15 +82,37 @@ class _Log:
         self.path = path
         self.on_step = reporter.on_step
         self.reporter = reporter
-        self.last: dict[str, Any] = {}
-        if not resume:
-            path.write_text("", encoding="utf-8")
-        elif path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            self.last = json.loads(lines[-1]) if lines else {}
+        self.records: list[dict[str, Any]] = []
+        if resume and path.exists():
+            self.records = _read_log(path)
+        else:
+            self._write()
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The record of the last pass; empty before the first."""
+        return self.records[-1] if self.records else {}
 
     def on_epoch(self, record: dict[str, Any]) -> None:
-        self.last = record
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        # A run killed between this record and its checkpoint does the pass again when it is resumed.
+        self.records = [each for each in self.records if each["epoch"] < record["epoch"]] + [record]
+        self._write()
         self.reporter.on_epoch(record)
+
+    def _write(self) -> None:
+        part = self.path.with_suffix(".part")
+        part.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
+        part.replace(self.path)
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            records.append(dict(record, epoch=int(record["epoch"])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ArtifactError(
+                f"expected the record of a pass in {path}, line {number}, got {line[:40]!r}; remove that line"
+            ) from error
+    return records

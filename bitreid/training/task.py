@@ -1,5 +1,6 @@
 """What a run learns from: pictures, identities and attributes, and the identities held out of them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,12 @@ class Task:
     def classes_of(self, rows: Rows) -> Rows:
         """The class (position in `identities`) of each training row."""
         return np.searchsorted(self.identities, self.manifest.pids[rows])
+
+    def fingerprint(self) -> str:
+        """16 hex digits that differ for other pictures (by file name), identities, cameras or labels."""
+        names = "\n".join(path.name for path in self.manifest.paths).encode("utf-8", "surrogateescape")
+        numbers = (self.manifest.pids, self.manifest.camids, self.labels)
+        return hashlib.sha256(b"".join([names, *(array.tobytes() for array in numbers)])).hexdigest()[:16]
 
 
 def prepare_task(
@@ -87,6 +94,7 @@ def task_from(recipe: Recipe, data: Path, attributes: Path | None, progress: Pro
 
 
 def attributes_beside(data: Path) -> Path | None:
-    """The file of training attributes that lies in a data set's folder, if there is one."""
-    candidates = (data / "attributes_train.csv", data / "market_attribute.mat")
+    """The file of training attributes that lies in a data set's folder (or beside its CSV), if there is one."""
+    folder = data if data.is_dir() else data.parent
+    candidates = (folder / "attributes_train.csv", folder / "market_attribute.mat")
     return next((path for path in candidates if path.is_file()), None)

@@ -15,7 +15,8 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
     """Scores on the held-out identities, by name, each starting with `val_`.
 
     rank1, mAP of the code and of the float feature; with a teacher its bit agreement with the student and the
-    student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values.
+    student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values
+    (left out if no bit has).
     """
     engine = TorchEngine(network, recipe.input)
     rows = np.concatenate([task.split.query, task.split.gallery])
@@ -36,14 +37,15 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
         scores["val_gap"] = float(np.abs(np.abs(features) - 1).mean())
         scores["val_teacher_mAP"] = evaluate_ranking(pack(teacher[:n]), pack(teacher[n:]), *people).expected.mAP
     if logits is not None:
-        scores["val_attribute_accuracy"] = balanced_accuracy(logits, task.labels[rows])
+        accuracy = balanced_accuracy(logits, task.labels[rows])
+        scores |= {} if np.isnan(accuracy) else {"val_attribute_accuracy": accuracy}
     return scores
 
 
 def balanced_accuracy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
     """The mean over bits of (recall of ones + recall of zeros) / 2; bits without both values are left out.
 
-    logits (n, A); labels (n, A): 1, 0 or -1 for unknown, which changes nothing.
+    NaN if every bit is left out. logits (n, A); labels (n, A): 1, 0 or -1 for unknown, which changes nothing.
     """
     predicted = logits > 0
     ones, zeros = labels == 1, labels == 0

@@ -1,0 +1,221 @@
+"""Encoder: what it makes of an engine's numbers, and that batches and order change nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from bitreid.artifact import Card, InputSpec, load_artifact
+from bitreid.codes import Part
+from bitreid.data.attributes import AttributeSchema
+from bitreid.data.pictures import load_pictures
+from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
+from bitreid.encoding.engine import EngineOutput
+from bitreid.errors import ArtifactError, CodesError, DataError
+from bitreid.training.engine import TorchEngine
+from bitreid.training.export import network_of
+
+Pixels = npt.NDArray[np.uint8]
+
+NAMES = tuple("abcdefghij")
+SCHEMA = AttributeSchema(NAMES, NAMES, (True,) * 9 + (False,))
+CARD = Card(
+    name="fake",
+    model={},
+    input=InputSpec(4, 2, (0, 0, 0), (1, 1, 1)),
+    n_bits=8,
+    parts=(Part("global", 0, 3), Part("stripe1", 3, 8)),
+    n_features=8,
+    attributes=SCHEMA,
+    thresholds={"attribute_probability": 0.5},
+    training={},
+    licence="none",
+    metrics={},
+)
+
+
+class FakeEngine:
+    """Features are a picture's first eight values less 100; logits the next ten less 100, over 10."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, pictures: Pixels) -> EngineOutput:
+        self.sizes.append(len(pictures))
+        values = pictures.reshape(len(pictures), 24).astype(np.float32) - 100
+        return EngineOutput(values[:, :8], values[:, 8:18] / np.float32(10), None)
+
+
+def pictures(n: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 200, (n, 4, 2, 3), dtype=np.uint8)
+
+
+def test_codes_are_the_signs_of_the_features() -> None:
+    images = pictures(5)
+    encoded = Encoder(CARD, FakeEngine()).encode(images)
+    values = images.reshape(5, -1).astype(int) - 100
+    assert len(encoded) == 5
+    assert np.array_equal(encoded.features, values[:, :8])
+    for row, packed in zip(values, encoded.codes.packed, strict=True):
+        assert f"{packed[0]:08b}" == "".join("1" if value > 0 else "0" for value in row[:8])
+    assert encoded.codes.n_bits == 8
+    assert encoded.codes.parts == CARD.parts
+
+
+def test_attribute_codes_hold_the_bits_in_code_padded_with_zeros() -> None:
+    images = pictures(6, seed=1)
+    encoded = Encoder(CARD, FakeEngine()).encode(images)
+    assert encoded.attributes is not None
+    assert encoded.attribute_codes is not None
+    logits = (images.reshape(6, -1).astype(int)[:, 8:18] - 100) / 10
+    assert np.allclose(encoded.attributes, [[1 / (1 + np.exp(-value)) for value in row] for row in logits])
+    assert encoded.attribute_codes.n_bits == 16
+    for row, packed in zip(logits, encoded.attribute_codes.packed, strict=True):
+        assert (
+            "".join(f"{byte:08b}" for byte in packed)
+            == "".join("1" if value > 0 else "0" for value in row[:9]) + "0" * 7
+        )
+
+
+def test_a_bit_is_one_above_the_threshold_only() -> None:
+    schema = AttributeSchema(("a", "b", "c"), ("a", "b", "c"), (True,) * 3)
+    codes = attribute_code(np.array([[0.5, 0.50001, 0.1]], dtype=np.float32), schema, 0.5)
+    assert codes.packed.tolist() == [[0b01000000]]
+
+
+@pytest.mark.parametrize("in_code", [(False,) * 10, None], ids=["no bit in the code", "no attributes"])
+def test_without_attribute_bits_there_are_no_attribute_codes(in_code: tuple[bool, ...] | None) -> None:
+    schema = None if in_code is None else replace(SCHEMA, in_code=in_code)
+    encoded = Encoder(replace(CARD, attributes=schema), FakeEngine()).encode(pictures(2))
+    assert encoded.attribute_codes is None
+    assert len(encoded.codes) == 2
+
+
+def test_logits_of_any_size_are_probabilities() -> None:
+    class Sure(FakeEngine):
+        def __call__(self, pictures: Pixels) -> EngineOutput:
+            return EngineOutput(np.zeros((1, 8), np.float32), np.array([[-1e4, 1e4] * 5], np.float32), None)
+
+    encoded = Encoder(CARD, Sure()).encode(pictures(1))
+    assert encoded.attributes is not None
+    assert encoded.attributes[0, :2] == pytest.approx([0, 1])
+
+
+def test_several_pictures_of_one_person_merge_before_the_sign() -> None:
+    images = np.full((3, 4, 2, 3), 99, dtype=np.uint8)  # every feature and logit just below 0 ...
+    images[0] = 150  # ... but of one picture far above
+    encoder = Encoder(CARD, FakeEngine())
+    encoded = encoder.encode(images)
+    merged = encoder.merge(encoded)
+    assert len(merged) == 1
+    assert merged.features[0] == pytest.approx(np.full(8, (50 - 1 - 1) / 3))
+    assert merged.codes.packed.tolist() == [[255]], "a vote of the codes would give 0"
+    assert encoded.attributes is not None
+    assert merged.attributes is not None
+    assert merged.attributes[0] == pytest.approx(encoded.attributes.mean(axis=0))
+    assert merged.attribute_codes is not None
+
+
+def test_one_picture_merges_to_itself() -> None:
+    encoder = Encoder(CARD, FakeEngine())
+    encoded = encoder.encode(pictures(1))
+    merged = encoder.merge(encoded)
+    assert np.array_equal(merged.features, encoded.features)
+    assert np.array_equal(merged.codes.packed, encoded.codes.packed)
+
+
+def test_nothing_does_not_merge() -> None:
+    encoder = Encoder(CARD, FakeEngine())
+    with pytest.raises(CodesError, match="at least one picture of a person"):
+        encoder.merge(encoder.encode(pictures(0)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((2, 2, 4, 3), np.uint8),
+        np.zeros((2, 4, 2, 3), np.float32),
+        np.zeros((4, 2, 3), np.uint8),
+        np.zeros((2, 3, 4, 2), np.uint8),
+    ],
+    ids=["turned", "floats", "one picture", "channels first"],
+)
+def test_pictures_of_another_shape_are_refused(wrong: Pixels) -> None:
+    with pytest.raises(CodesError, match=r"pictures of shape \(n, 4, 2, 3\) uint8, got"):
+        Encoder(CARD, FakeEngine()).encode(wrong)
+
+
+def test_a_card_without_the_threshold_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="threshold 'attribute_probability' in the card of fake"):
+        Encoder(replace(CARD, thresholds={}), FakeEngine())
+
+
+def test_files_are_encoded_in_chunks_and_in_order(tmp_path: Path) -> None:
+    images = pictures(3, seed=2)
+    files = []
+    for i, image in enumerate(images):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(image).save(files[-1])
+    told: list[tuple[int, int]] = []
+    engine = FakeEngine()
+    many = [files[i % 3] for i in range(CHUNK + 2)]
+    encoded = Encoder(CARD, engine).encode_files(many, lambda done, total: told.append((done, total)))
+    assert engine.sizes == [CHUNK, 2]
+    assert told == [(CHUNK, CHUNK + 2), (CHUNK + 2, CHUNK + 2)]
+    expected = Encoder(CARD, FakeEngine()).encode(images[np.arange(CHUNK + 2) % 3])
+    assert np.array_equal(encoded.features, expected.features)
+    assert np.array_equal(encoded.codes.packed, expected.codes.packed)
+
+
+def test_no_files_are_no_codes() -> None:
+    encoded = Encoder(CARD, FakeEngine()).encode_files([])
+    assert (len(encoded), encoded.features.shape, encoded.codes.n_bits) == (0, (0, 8), 8)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture", encoding="utf-8")
+    with pytest.raises(DataError, match=r"notes.jpg"):
+        Encoder(CARD, FakeEngine()).encode_files([tmp_path / "notes.jpg"])
+
+
+# With a real network
+
+
+@pytest.fixture(scope="module")
+def real(trained: Path) -> Encoder:
+    artifact = load_artifact(trained / "artifact")
+    return Encoder(artifact.card, TorchEngine(network_of(artifact), artifact.card.input, batch=4))
+
+
+@pytest.fixture(scope="module")
+def people_pictures(people: Path) -> Pixels:
+    return load_pictures(sorted((people / "query").iterdir())[:11], 96, 32)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 11, 64])
+def test_the_batch_changes_nothing(batch: int, real: Encoder, people_pictures: Pixels) -> None:
+    assert isinstance(real.engine, TorchEngine)
+    encoded = real.encode(people_pictures)
+    other = Encoder(real.card, TorchEngine(real.engine.network, real.card.input, batch=batch)).encode(people_pictures)
+    assert np.abs(encoded.features - other.features).max() < 1e-4
+    # Rounding may flip a bit whose feature is all but 0.
+    sure = np.abs(encoded.features) > 1e-4
+    assert sure.mean() > 0.99
+    assert np.array_equal((encoded.features > 0)[sure], (other.features > 0)[sure])
+
+
+def test_the_order_of_pictures_is_the_order_of_codes(real: Encoder, people_pictures: Pixels) -> None:
+    order = np.random.default_rng(3).permutation(len(people_pictures))
+    features = real.encode(people_pictures).features
+    assert np.abs(features[order] - real.encode(people_pictures[order]).features).max() < 1e-4
+    assert np.abs(np.diff(features, axis=0)).max(axis=1).min() > 1e-3, "else any order would do"
+
+
+def test_the_engine_takes_no_pictures(real: Encoder) -> None:
+    encoded = real.encode(np.empty((0, 96, 32, 3), np.uint8))
+    assert encoded.features.shape == (0, 128)
+    assert encoded.attributes is not None
+    assert len(encoded.attributes) == 0

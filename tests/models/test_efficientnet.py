@@ -1,0 +1,107 @@
+"""EfficientNet-Lite0: every published tensor in its place, and every map against a slow twin in numpy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bitreid.models.efficientnet import (
+    EfficientNetLite0,
+    efficientnet_lite0,
+    from_published_lite0,
+    published_lite0_file,
+    published_lite0_names,
+)
+from bitreid.models.weights import load_backbone_weights
+from tests.models.cases import arrays, n_parameters, pictures
+from tests.reference import networks as reference
+
+HEAD = ("_conv_head.", "_bn1.", "_fc.")
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    state = torch.load(published_lite0_file(), map_location="cpu", weights_only=True)
+    return dict(state)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> EfficientNetLite0:
+    """The network with the published weights, in double precision."""
+    network = efficientnet_lite0()
+    load_backbone_weights(network, "efficientnet_lite0", "imagenet")
+    return network.double().eval()
+
+
+def test_each_published_tensor_but_the_heads_is_mapped_once(published: dict[str, Tensor]) -> None:
+    body = {name: value for name, value in published.items() if not name.startswith(HEAD)}
+    assert len(published) - len(body) == 8  # a convolution, a batch norm's five, a classifier's two
+    state = from_published_lite0(published)
+    ours = efficientnet_lite0().state_dict()
+    assert len(state) == len(body) == len(ours)
+    assert state.keys() == ours.keys()
+    assert {name: value.shape for name, value in state.items()} == {name: value.shape for name, value in ours.items()}
+    assert {id(value) for value in state.values()} == {id(value) for value in body.values()}
+
+
+def test_the_mapping_keeps_the_published_order(published: dict[str, Tensor]) -> None:
+    """Both networks list their tensors as pictures pass them, so that layers of one shape cannot change places."""
+    assert list(from_published_lite0(published)) == list(efficientnet_lite0().state_dict())
+
+
+def test_each_layer_has_one_name() -> None:
+    names = published_lite0_names()
+    assert len(set(names.values())) == len(names) == 2 + 4 + 15 * 6
+    assert names["_conv_stem"] == "stem.0"
+    assert names["_blocks.0._bn1"] == "blocks.0.depthwise.1"
+    assert names["_blocks.15._expand_conv"] == "blocks.15.expand.0"
+    assert "_blocks.0._expand_conv" not in names
+
+
+def test_the_published_weights_arrive(published: dict[str, Tensor], loaded: EfficientNetLite0) -> None:
+    state = loaded.state_dict()
+    for name, value in from_published_lite0(published).items():
+        assert torch.equal(state[name], value.to(state[name].dtype)), name
+    assert n_parameters(loaded) == sum(
+        math.prod(value.shape)
+        for name, value in published.items()
+        if not name.startswith(HEAD) and name.endswith(("weight", "bias"))
+    )
+
+
+def test_the_map_is_a_sixteenth_of_the_picture(loaded: EfficientNetLite0) -> None:
+    with torch.inference_mode():
+        assert loaded(pictures(2, 96, 32).double()).shape == (2, 320, 6, 2)
+    assert (loaded.n_channels, loaded.stride) == (320, 16)
+
+
+def test_every_map_equals_its_twin(published: dict[str, Tensor], loaded: EfficientNetLite0) -> None:
+    """From the published tensors with explicit TF-SAME padding: the stem, each block, the end."""
+    picture = pictures(1, 48, 32).double()
+    expected = reference.efficientnet_lite0(picture[0].numpy(), arrays(published))
+    with torch.inference_mode():
+        x = loaded.stem(picture)
+        np.testing.assert_allclose(x[0].numpy(), expected[0], rtol=1e-9, atol=1e-9)
+        for block, wanted in zip(loaded.blocks, expected[1:], strict=True):
+            x = block(x)
+            np.testing.assert_allclose(x[0].numpy(), wanted, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(loaded(picture)[0].numpy(), expected[-1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("block", "size"), [(1, 3), (3, 5)])
+def test_strided_convolutions_pad_more_at_the_end(loaded: EfficientNetLite0, block: int, size: int) -> None:
+    """The last pixel of an even row is the centre of no 3x3 window, the first pixel's neighbour is."""
+    convolution = loaded.get_submodule(f"blocks.{block}.depthwise.0")
+    n_channels = int(loaded.get_submodule(f"blocks.{block}.depthwise.1").get_parameter("weight").numel())
+    with torch.inference_mode():
+        reached = []
+        for column in range(8):
+            picture = torch.zeros(1, n_channels, 8, 8, dtype=torch.float64)
+            picture[:, :, :, column] = 1
+            reached.append(convolution(picture)[0].abs().sum(dim=(0, 1)).nonzero().flatten().tolist())
+    # Window i covers columns 2 i - before .. 2 i - before + size - 1, with before = 0 of 1 and 1 of 3 zeros.
+    before = {3: 0, 5: 1}[size]
+    windows = [range(2 * i - before, 2 * i - before + size) for i in range(4)]
+    assert reached == [[i for i, window in enumerate(windows) if column in window] for column in range(8)]

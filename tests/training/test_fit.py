@@ -1,0 +1,368 @@
+"""The training loop: schedules, losses, logs, and runs that are stopped and resumed."""
+
+import json
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+import bitreid
+from bitreid.errors import ArtifactError, DataError, SettingsError
+from bitreid.models import ModelOutput
+from bitreid.training.checkpoint import Position
+from bitreid.training.fit import (
+    Interrupted,
+    Learner,
+    RunningMeans,
+    make_optimiser,
+    set_learning_rate,
+    ssr_weight,
+    step_losses,
+)
+from bitreid.training.recipe import Recipe, make_recipe
+from bitreid.training.run import first_network, train
+from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_task, tiny_train
+
+LOSSES = {"total", "id", "tri", "attr", "ssr", "agreement", "gap"}
+SCORES = {"val_rank1", "val_mAP", "val_float_rank1", "val_float_mAP", "val_agreement", "val_gap", "val_teacher_mAP"}
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    # Up in a straight line for two passes (never quite from 0), then a cosine over eight.
+    [(0, 5e-6), (1, 5.05e-4), (2, 1e-3), (4, 8.5355339e-4), (6, 5e-4), (8, 1.4644661e-4), (10, 0)],
+)
+def test_the_learning_rate_warms_up_and_follows_a_cosine(epoch: float, rate: float) -> None:
+    recipe = make_recipe({"name": "x", "epochs": 10, "warmup_epochs": 2, "learning_rate": 1e-3})
+    layer = nn.Linear(1, 1)
+    groups = [{"params": [layer.weight], "factor": 1.0}, {"params": [layer.bias], "factor": 0.1}]
+    optimiser = torch.optim.SGD(groups, lr=1.0)
+    set_learning_rate(optimiser, recipe, epoch)
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([rate, rate / 10], abs=1e-10)
+
+
+def test_without_a_warm_up_the_full_rate_comes_first() -> None:
+    recipe = make_recipe({"name": "x", "epochs": 2, "warmup_epochs": 0, "learning_rate": 0.5})
+    optimiser = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "factor": 1.0}], lr=1.0)
+    set_learning_rate(optimiser, recipe, 0)
+    assert optimiser.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("warmup", "epoch", "weight"), [(3, 0, 0), (3, 1.5, 10), (3, 3, 20), (3, 50, 20), (0, 0, 20), (0, 7, 20)]
+)
+def test_the_ssr_weight_rises_in_a_straight_line(warmup: float, epoch: float, weight: float) -> None:
+    recipe = make_recipe({"name": "x", "losses": {"ssr_weight": 20, "ssr_warmup_epochs": warmup}})
+    assert ssr_weight(recipe, epoch) == pytest.approx(weight)
+
+
+def test_running_means_weigh_by_pictures_and_go_on_from_their_state() -> None:
+    sums = RunningMeans()
+    sums.add({"total": 1.0, "id": 4.0}, 2, seconds=0.5)
+    resumed = RunningMeans(sums.sums, sums.seconds)
+    resumed.add({"total": 4.0, "id": 1.0}, 4, seconds=1.0)
+    assert resumed.means() == pytest.approx({"total": 3.0, "id": 2.0})
+    assert resumed.rate() == pytest.approx(4.0)
+    assert sums.means() == {"total": 1.0, "id": 4.0}, "the state that was handed on is a copy"
+
+
+# One step
+
+
+def step(recipe: Recipe, output: ModelOutput, epoch: float = 1.0) -> dict[str, float]:
+    logits = [torch.zeros(4, 3)]
+    classes = torch.tensor([0, 0, 1, 1])
+    losses = step_losses(recipe, output, logits, classes, torch.ones(4, 2), torch.ones(2), epoch)
+    return {name: float(value) for name, value in losses.items()}
+
+
+def test_the_total_is_the_weighted_sum_of_the_named_losses() -> None:
+    recipe = make_recipe(
+        {
+            "name": "x",
+            "losses": {"attribute_weight": 0.5, "ssr_weight": 8, "ssr_warmup_epochs": 2, "triplet_margin": 0.2},
+        }
+    )
+    student = torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    teacher = torch.tensor([[0.3, -2.0], [0.1, 0.4], [-1.0, 5.0], [0.2, 0.2]])
+    losses = step(recipe, ModelOutput(student, teacher, torch.zeros(4, 2)))
+    assert losses["id"] == pytest.approx(math.log(3)), "three classes, no opinion"
+    assert losses["attr"] == pytest.approx(math.log(2)), "no opinion on yes or no"
+    assert losses["ssr"] == pytest.approx(2 * 2 / 8), "two of eight bits are 2 away, the others 0"
+    assert losses["agreement"] == pytest.approx(6 / 8)
+    assert losses["gap"] == 0
+    expected = losses["id"] + losses["tri"] + 0.5 * losses["attr"] + 4 * losses["ssr"]
+    assert losses["total"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_rival_without_attributes_has_two_losses() -> None:
+    losses = step(make_recipe({"name": "x", "network": {"relaxation": "tanh"}}), ModelOutput(torch.eye(4), None, None))
+    assert set(losses) == {"total", "id", "tri"}
+    assert losses["total"] == pytest.approx(losses["id"] + losses["tri"])
+
+
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_the_optimiser_holds_each_parameter_once_and_spares_biases_and_norms(kind: str, people: Path) -> None:
+    recipe = tiny_recipe(optimiser=kind, backbone_rate=0.1, weight_decay=0.01)
+    task = tiny_task(recipe, people)
+    learner = Learner(first_network(recipe, task, None, TinyBackbone()), len(task.identities))
+    optimiser = make_optimiser(recipe, learner)
+    assert type(optimiser).__name__.lower() == kind
+    group_of = {id(each): group for group in optimiser.param_groups for each in group["params"]}
+    assert len(group_of) == sum(len(group["params"]) for group in optimiser.param_groups)
+    for name, parameter in learner.named_parameters():
+        group = group_of.pop(id(parameter))
+        assert group["factor"] == (0.1 if ".backbone." in name else 1.0), name
+        assert group["weight_decay"] == (0.0 if parameter.ndim == 1 else 0.01), name
+    assert not group_of
+
+
+# A whole run
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """The log's records without what the clock decides."""
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [{name: value for name, value in record.items() if name != "pictures_per_s"} for record in records]
+
+
+def states_of(run: Path) -> dict[str, Any]:
+    """The checkpoint's states without what the clock decides."""
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    states: dict[str, Any] = {"position": (saved["epoch"], saved["step"])} | saved["states"]
+    del states["seconds"]
+    return states
+
+
+def assert_same(a: Any, b: Any, where: str = "states") -> None:
+    """Bit by bit, through dicts and lists."""
+    assert type(a) is type(b), where
+    if isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for name in a:
+            assert_same(a[name], b[name], f"{where}.{name}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}.{i}")
+    else:
+        assert a == b, where
+
+
+def assert_equal_runs(run: Path, other: Path) -> None:
+    assert log_of(run) == log_of(other)
+    assert_same(states_of(run), states_of(other))
+    weights = [(each / "artifact" / "weights.safetensors").read_bytes() for each in (run, other)]
+    assert weights[0] == weights[1]
+
+
+@pytest.fixture(scope="module")
+def whole(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the tiny recipe that nobody interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    tiny_train(tiny_recipe(), people, run)
+    return run
+
+
+def test_the_log_has_a_line_a_pass_with_named_losses_and_scores(whole: Path) -> None:
+    records = [json.loads(line) for line in (whole / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    always = {"epoch", "pictures_per_s", *LOSSES}
+    assert set(records[0]) == always
+    for record in records[1:]:  # the second, because every second pass is validated, and the last
+        assert always | SCORES <= set(record) <= always | SCORES | {"val_attribute_accuracy"}
+        assert all(0 <= record[name] <= 1 for name in ("agreement", "val_agreement", "val_mAP"))
+
+
+def test_the_folder_says_how_the_run_was_made(whole: Path) -> None:
+    recipe = make_recipe(yaml.safe_load((whole / "recipe.yaml").read_text(encoding="utf-8")))
+    assert recipe == tiny_recipe()
+    environment = json.loads((whole / "environment.json").read_text(encoding="utf-8"))
+    assert environment["bitreid"] == bitreid.__version__
+    assert torch.__version__.startswith(environment["versions"]["torch"].partition("+")[0])
+    assert environment["python"]
+    assert environment["commit"]
+
+
+def test_the_network_learns(whole: Path) -> None:
+    first, *_, last = log_of(whole)
+    assert last["id"] < first["id"]
+
+
+def test_the_seed_decides_everything(whole: Path, people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    tiny_train(recipe, people, tmp_path / "again")
+    assert_equal_runs(tmp_path / "again", whole)
+    tiny_train(tiny_recipe(seed=1, epochs=1, warmup_epochs=0), people, tmp_path / "other")
+    assert log_of(tmp_path / "other")[0] != log_of(whole)[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [((0, 1), signal.SIGTERM), ((1, 2), signal.SIGINT), ((1, 3), signal.SIGINT)],
+    ids=["first step", "middle of a pass", "end of a pass"],
+)
+def test_a_stopped_run_resumes_exactly(
+    at: tuple[int, int], number: signal.Signals, whole: Path, people: Path, tmp_path: Path
+) -> None:
+    recipe, run = tiny_recipe(), tmp_path / "run"
+
+    def stop(position: Position) -> None:
+        if (position.epoch, position.step) == at:
+            os.kill(os.getpid(), number)
+
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    recorder = Recorder(stop)
+    with pytest.raises(Interrupted):
+        tiny_train(recipe, people, run, recorder)
+    epoch, step, n_steps = recorder.steps[-1]
+    assert ((epoch, step), n_steps) == (at, 3), "stopped after the step that the signal came in"
+    assert states_of(run)["position"] == (epoch, step)
+    assert not (run / "artifact").exists()
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    tiny_train(recipe, people, run, resume=True)
+    assert_equal_runs(run, whole)
+
+
+class Killed(Exception):
+    """Stands for a process that ends without a chance to save."""
+
+
+def kill_if(when: bool) -> None:
+    if when:
+        raise Killed
+
+
+def test_a_run_that_died_resumes_from_its_last_whole_pass(whole: Path, people: Path, tmp_path: Path) -> None:
+    recipe, run = tiny_recipe(), tmp_path / "run"
+    with pytest.raises(Killed):
+        tiny_train(recipe, people, run, Recorder(lambda position: kill_if((position.epoch, position.step) == (1, 2))))
+    assert states_of(run)["position"] == (1, 0)
+    tiny_train(recipe, people, run, resume=True)
+    assert_equal_runs(run, whole)
+
+
+def test_a_run_that_died_between_its_log_and_its_checkpoint_logs_each_pass_once(
+    whole: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, run, recorder = tiny_recipe(), tmp_path / "run", Recorder()
+    monkeypatch.setattr(recorder, "on_epoch", lambda record: kill_if(record["epoch"] == 2))
+    with pytest.raises(Killed):
+        tiny_train(recipe, people, run, recorder)
+    assert [record["epoch"] for record in log_of(run)] == [1, 2]
+    assert states_of(run)["position"] == (1, 0)
+    tiny_train(recipe, people, run, resume=True)
+    assert_equal_runs(run, whole)
+
+
+def test_a_finished_run_resumes_to_the_same_artifact(whole: Path, people: Path) -> None:
+    before = (whole / "artifact" / "weights.safetensors").read_bytes()
+    metrics = tiny_train(tiny_recipe(), people, whole, resume=True).card.metrics
+    assert (whole / "artifact" / "weights.safetensors").read_bytes() == before
+    assert set(metrics) >= SCORES
+    assert len(log_of(whole)) == 3
+
+
+def test_a_run_in_another_thread_trains_without_signals(people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(epochs=1, warmup_epochs=0)
+    thread = threading.Thread(target=tiny_train, args=(recipe, people, tmp_path / "run"))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "run" / "artifact" / "card.json").is_file()
+
+
+# Refusals
+
+
+def test_another_recipe_is_not_resumed(whole: Path, people: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"other values of epochs, losses; resume with the old recipe"):
+        tiny_train(tiny_recipe(epochs=4, losses={"ssr_weight": 3}), people, whole, resume=True)
+
+
+def test_other_data_is_not_resumed(whole: Path, people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    task = tiny_task(recipe, people)
+    labels = task.labels.copy()
+    labels[0, 0] = 1 - labels[0, 0]
+    changed = type(task)(task.manifest, task.pictures, task.split, task.identities, task.schema, labels, task.source)
+    with pytest.raises(ArtifactError, match=r"pictures and labels that .* was made with, got others"):
+        train(recipe, changed, whole, Recorder(), resume=True, backbone=TinyBackbone())
+
+
+def test_a_folder_with_a_run_is_refused_without_resume(whole: Path, people: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"empty folder for the run, .* holds one; continue it with --resume"):
+        tiny_train(tiny_recipe(), people, whole)
+    (tmp_path / "artifact").mkdir()
+    with pytest.raises(SettingsError, match="holds one"):
+        tiny_train(tiny_recipe(), people, tmp_path)
+
+
+def test_nothing_is_not_resumed(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="found no checkpoint; start without --resume"):
+        tiny_train(tiny_recipe(), people, tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [flipped, lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"no archive"],
+    ids=["a changed bit", "cut off", "empty", "something else"],
+)
+def test_a_damaged_checkpoint_is_refused(damage: Any, whole: Path, people: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(damage((whole / "checkpoint.pt").read_bytes()))
+    with pytest.raises(ArtifactError, match=r"expected a whole checkpoint at .*; start a new run") as error:
+        tiny_train(tiny_recipe(), people, tmp_path, resume=True)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(3), {"epoch": 1}])
+def test_a_file_of_other_tensors_is_no_checkpoint(content: object, people: Path, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(ArtifactError, match="expected a whole checkpoint"):
+        tiny_train(tiny_recipe(), people, tmp_path, resume=True)
+
+
+def test_a_log_that_somebody_spoiled_is_refused_by_line(whole: Path, people: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes((whole / "checkpoint.pt").read_bytes())
+    (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"ep\n', encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"log.jsonl, line 2, got"):
+        tiny_train(tiny_recipe(), people, tmp_path, resume=True)
+
+
+def test_a_picture_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(input={"height": 128, "width": 32})
+    with pytest.raises(SettingsError, match="height is a multiple of 96"):
+        tiny_train(recipe, people, tmp_path / "run")
+
+
+def test_more_identities_a_batch_than_there_are_is_refused(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at least 19 identities"):
+        tiny_train(tiny_recipe(identities_per_batch=19), people, tmp_path / "run")
+
+
+class Exploding(TinyBackbone):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * math.inf
+
+
+def test_a_run_whose_loss_is_no_longer_finite_stops(people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    with pytest.raises(SettingsError, match=r"finite loss, got nan in pass 1, step 1; lower learning_rate"):
+        train(recipe, tiny_task(recipe, people), tmp_path / "run", Recorder(), backbone=Exploding())
