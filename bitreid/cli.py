@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. network.n_bits=512"
     )
     train.add_argument("--resume", action="store_true", help="continue a stopped run exactly where it stopped")
-    train.add_argument("--init", type=Path, metavar="ARTIFACT", help="start from this model's weights (fine-tuning)")
+    train.add_argument(
+        "--init", type=Path, metavar="ARTIFACT", help="start from this model's weights, or from a run's folder"
+    )
 
     evaluate = add("evaluate", _evaluate, "score a model on a data set's queries and gallery")
     evaluate.add_argument("artifact", type=Path)

@@ -83,7 +83,8 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
     """Scores in per cent; after a code's, the span from worst to best tie order."""
     table = Table(title=f"{name}: {evaluation.codes.n_queries} queries, gallery of {evaluation.n_gallery}")
     for column in ("descriptor", "rank-1", "rank-5", "mAP", "mINP", "mAP by tie order", "matches kept"):
-        table.add_column(column, justify="left" if column == "descriptor" else "right")
+        first = column == "descriptor"
+        table.add_column(column, justify="left" if first else "right", no_wrap=first)
 
     def row(title: str, scores: Scores, span: str = "", kept: str = "") -> None:
         cells = (scores.rank1, float(scores.cmc[min(4, len(scores.cmc) - 1)]), scores.mAP, scores.mINP)

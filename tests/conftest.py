@@ -45,7 +45,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that `bitreid train` made of them in a pass: it works, and knows little. Not to be changed."""
+    """The folder of a run that `bitreid train` made of them in a pass: it works and knows little. Not to be changed."""
     from bitreid.cli import main
 
     run = tmp_path_factory.mktemp("trained") / "run"

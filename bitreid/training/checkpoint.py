@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bitreid.errors import ArtifactError
+from bitreid.errors import ArtifactError, SettingsError
 
 
 @dataclass
@@ -45,9 +45,18 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[Position, dict[
     return position, states
 
 
-def load_learner(path: Path) -> dict[str, Tensor]:
-    """The tensors of the learner in a checkpoint, whatever recipe made it; `ArtifactError` if it is damaged."""
-    learner: dict[str, Tensor] = _read(path)[1]["learner"]
+def load_learner(path: Path, backbone: str) -> dict[str, Tensor]:
+    """The tensors of the learner in a checkpoint, whatever else its recipe said than `backbone`.
+
+    `ArtifactError` if it is damaged, `SettingsError` if it has another backbone.
+    """
+    _, states, made_by = _read(path)
+    if made_by["network"]["backbone"] != backbone:
+        raise SettingsError(
+            f"expected a run with the backbone {backbone} at {path.parent}, got {made_by['network']['backbone']}; "
+            "set network.backbone to that run's, or start without --init"
+        )
+    learner: dict[str, Tensor] = states["learner"]
     return learner
 
 

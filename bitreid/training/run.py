@@ -41,7 +41,7 @@ def train(
     keep_freed_memory()
     start = None
     if init is not None and (init / "checkpoint.pt").is_file():
-        start, init = load_learner(init / "checkpoint.pt"), None
+        start, init = load_learner(init / "checkpoint.pt", recipe.network.backbone), None
     network = first_network(recipe, task, init, backbone)
     if not resume:
         run.mkdir(parents=True, exist_ok=True)

@@ -283,6 +283,17 @@ def test_a_run_in_another_thread_trains_without_signals(people: Path, tmp_path: 
     assert (tmp_path / "run" / "artifact" / "card.json").is_file()
 
 
+def test_the_precision_is_the_recipes(people: Path, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("auto", "fp32", "bf16"):
+        recipe = tiny_recipe(epochs=1, warmup_epochs=0, held_out_identities=0, precision=precision)
+        tiny_train(recipe, people, tmp_path / precision)
+        losses[precision] = log_of(tmp_path / precision)[0]["total"]
+    assert losses["auto"] == losses["bf16" if torch.cuda.is_available() else "fp32"]
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
 # Refusals
 
 
@@ -344,6 +355,13 @@ def test_a_log_that_somebody_spoiled_is_refused_by_line(whole: Path, people: Pat
     (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"ep\n', encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"log.jsonl, line 2, got"):
         tiny_train(tiny_recipe(), people, tmp_path, resume=True)
+
+
+def test_a_run_with_another_backbone_starts_nothing(whole: Path, people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(network={"backbone": "resnet18"})
+    with pytest.raises(SettingsError, match=r"run with the backbone resnet18 at .*, got custom; set network.backbone"):
+        tiny_train(recipe, people, tmp_path / "run", init=whole)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_picture_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
