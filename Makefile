@@ -12,10 +12,6 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-# glibc gives freed memory back to the system by default and faults it in again each step: keeping it makes training
-# on a CPU 5 to 10 % faster.
-KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=268435456
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format clean
 
@@ -23,7 +19,7 @@ help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: $(INSTALLED) ## Draw people, train on them, evaluate and search: about two minutes on two cores
-	$(KEEP_MEMORY) $(BIN)/bitreid demo --out demo
+	$(BIN)/bitreid demo --out demo
 
 test: lint ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" --cov=bitreid --cov-fail-under=90

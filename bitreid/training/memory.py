@@ -9,8 +9,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # names of gl
 def keep_freed_memory() -> bool:
     """Whether the allocator now keeps what is freed (glibc only; elsewhere nothing changes).
 
-    glibc gives large blocks back to the system when they are freed and faults them in again, page by page, when the
-    next step asks for them: up to 40 % of the time of a training step with large feature maps.
+    glibc gives blocks of more than 32 MiB back to the system when they are freed, and the next step faults them in
+    again, page by page. (Setting only MALLOC_TRIM_THRESHOLD_ or MALLOC_TOP_PAD_ makes that worse: glibc then stops
+    adapting, and gives back all blocks of more than 128 KiB.)
     """
     if platform.libc_ver()[0] != "glibc":
         return False

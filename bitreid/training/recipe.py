@@ -99,8 +99,7 @@ class Recipe(_Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on a GPU and for ResNets on CPUs with bf16 instructions, else fp32."""
     backbone_batch: int = Field(0, ge=0)
-    """Pictures that pass the backbone at once, 0: all. Small chunks stay in a CPU's cache (twice the speed for
-    depthwise networks) and make each batch norm see that many pictures."""
+    """Pictures that pass the backbone at once, 0: all. In training each batch norm then sees that many pictures."""
     held_out_identities: int = Field(60, ge=0)
     """Training identities kept for validation; 0: none."""
     validate_every: int = Field(5, ge=1)
