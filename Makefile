@@ -1,7 +1,7 @@
 # Everything runs in .venv, which the first target that needs it makes: Python >= 3.11, gcc and make are enough.
 #
 # TORCH_INDEX names the package index that torch alone comes from. Without it, the default index gives its usual build,
-# on Linux a CUDA one of several GB. CPU only: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# on Linux a CUDA one of several GB. PyTorch's own install page names the index of CPU builds.
 
 PYTHON ?= python3
 TORCH_INDEX ?=

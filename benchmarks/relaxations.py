@@ -25,6 +25,9 @@ from bitreid.training.recipe import load_recipe
 from bitreid.training.run import train
 from bitreid.training.task import task_from
 
+DISTILLED = 0.9
+"""Bit agreement on held-out identities below which nothing is called SSR."""
+
 RELAXATIONS = ("ssr", "tanh", "sigmoid", "hardsigmoid", "none", "ste")
 
 
@@ -62,15 +65,17 @@ def run_one(
     """The scores of one relaxation and length, from the folder of its run if it is there already."""
     run = out / f"{relaxation}-{n_bits}-{seed}"
     scores = run / "scores.json"
-    if scores.is_file():
-        row: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
-        return row
     changes = [f"name={run.name}", f"network.relaxation={relaxation}", f"network.n_bits={n_bits}", f"seed={seed}"]
     if epochs:
         changes += [f"epochs={epochs}", f"warmup_epochs={min(1, epochs - 1)}"]
     if quick:
         changes += ["held_out_identities=4", "identities_per_batch=4"]
     recipe = load_recipe("drawn_tiny", changes)
+    if scores.is_file():
+        row: dict[str, Any] = json.loads(scores.read_text(encoding="utf-8"))
+        if row["recipe"] != recipe.model_dump(mode="json"):
+            raise SystemExit(f"expected the run of this recipe in {run}, got another's; choose another folder: --out")
+        return row
     task = task_from(recipe, data, None)
     console.print(f"{run.name}: {recipe.epochs} passes over {len(task.split.train)} pictures")
     with TrainingReporter(console, recipe.epochs) as reporter:
@@ -91,7 +96,7 @@ def run_one(
         "float_mAP": evaluation.floats.expected.mAP,
         "agreement": metrics.get("val_agreement"),
         "gap": metrics.get("val_gap"),
-        "epochs": recipe.epochs,
+        "recipe": recipe.model_dump(mode="json"),
     }
     scores.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
     return row
@@ -104,7 +109,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         watched = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("agreement", "gap")]
         table.add_row(
             str(row["n_bits"]),
-            row["relaxation"],
+            row["relaxation"] if (row["agreement"] or 1) >= DISTILLED else f"{row['relaxation']} (does not distil)",
             f"{100 * row['rank1']:.1f} / {100 * row['mAP']:.1f}",
             f"{100 * row['float_rank1']:.1f} / {100 * row['float_mAP']:.1f}",
             *watched,

@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     train = add("train", _train, "train a model: recipe and pictures to an artifact")
     train.add_argument("recipe", help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny")
     _add_data(train)
+    train.add_argument(
+        "--pattern",
+        metavar="REGEX",
+        help="where DATA is a folder of pictures: what their names say, e.g. '(?P<pid>[0-9]+)_c(?P<camid>[0-9]+)'",
+    )
     train.add_argument("--out", type=Path, required=True, help="folder of the run; the artifact will be OUT/artifact")
     train.add_argument(
         "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
@@ -163,7 +168,7 @@ def _train(arguments: argparse.Namespace) -> int:
     check_run_folder(arguments.out, arguments.resume)
     console = _console()
     with progress_of(console, "reading pictures") as progress:
-        task = task_from(recipe, arguments.data, arguments.attributes, progress)
+        task = task_from(recipe, arguments.data, arguments.attributes, progress, arguments.pattern)
     _say(
         console,
         f"{len(task.split.train)} pictures of {len(task.identities)} identities to train on, "
@@ -188,13 +193,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     encoder = load_encoder(arguments.artifact)
     manifest = parse(arguments.data)
+    n_gallery = len(manifest.split("gallery"))
+    ws = [parse_rows(text, n_gallery) for text in arguments.w.split(",")] if arguments.w else []
     console = _console()
     sides = []
     for split in ("query", "gallery"):
         with progress_of(console, f"encoding {split}") as progress:
             sides.append(encode_manifest(encoder, manifest.split(split), progress))
     query, gallery = sides
-    ws = [parse_rows(text, len(gallery.paths)) for text in arguments.w.split(",")] if arguments.w else []
     evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
     _print_evaluation(console, encoder.card.name, evaluation)
     if arguments.json:

@@ -18,12 +18,15 @@ MARKET_NAME = re.compile(r"(?P<pid>-1|[0-9]{1,18})_c(?P<camid>[0-9]{1,18})s[0-9]
 CSV_COLUMNS = ("path", "pid", "camid", "split", "time", "tracklet")
 
 
-def parse(data: Path) -> Manifest:
+def parse(data: Path, pattern: str | None = None, split: str = "gallery") -> Manifest:
     """The manifest of what `--data` names: a CSV file, a folder in Market-1501's layout, else a folder of pictures.
 
     Market-1501's layout is told by `bounding_box_train` or `bounding_box_test`; anybody may call a folder `query`.
+    With a `pattern`, a folder is one of pictures whatever its layout: see `parse_folder`, which gets `split` too.
     """
     if data.is_dir():
+        if pattern is not None:
+            return parse_folder(data, pattern, split)
         in_market_layout = any(folder.name.startswith("bounding_box") for folder in _market_folders(data))
         return parse_market1501(data) if in_market_layout else parse_folder(data)
     if data.is_file() and data.suffix.lower() == ".csv":

@@ -81,7 +81,7 @@ def search_two_stage(
     k: int,
     ids: Ints | None = None,
 ) -> Ranking:
-    """The `k` nearest rows by the long code among the `w` nearest by the short code (AFR, method.md).
+    """The `k` nearest rows by the long code among the `w` nearest by the short code (AFR).
 
     Stage 1 keeps exactly `w` rows, the first by (short distance, id); stage 2 orders those by (long distance, id).
     The distances returned are of the long code. `w` is a number of gallery rows; it is clipped to the gallery, and

@@ -45,9 +45,11 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[Position, dict[
     return position, states
 
 
-def load_learner(path: Path, backbone: str) -> dict[str, Tensor]:
+def load_learner(path: Path, backbone: str, data: str) -> dict[str, Tensor]:
     """The tensors of the learner in a checkpoint, whatever else its recipe said than `backbone`.
 
+    Made from other data than the task with the fingerprint `data`, it has other identities and perhaps other
+    attributes: then its classifiers and attribute heads are left out.
     `ArtifactError` if it is damaged, `SettingsError` if it has another backbone.
     """
     _, states, made_by = _read(path)
@@ -57,7 +59,10 @@ def load_learner(path: Path, backbone: str) -> dict[str, Tensor]:
             "set network.backbone to that run's, or start without --init"
         )
     learner: dict[str, Tensor] = states["learner"]
-    return learner
+    if states.get("data") == data:
+        return learner
+    foreign = ("classifiers.", "network.attribute_block.heads.")
+    return {name: value for name, value in learner.items() if not name.startswith(foreign)}
 
 
 def _read(path: Path) -> tuple[Position, dict[str, Any], dict[str, Any]]:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def _for_training_only(name: str) -> bool:
     return name.startswith("teacher.") or name.endswith("num_batches_tracked")
 
 
-def make_card(recipe: Recipe, task: Task, metrics: dict[str, float]) -> Card:
-    """The contract of the network that `recipe` and `task` made."""
+def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Mapping[str, Any]) -> Card:
+    """The contract of the network that `recipe` and `task` made; `record` says with what: versions, commit, start."""
     network = recipe.network
     picture = recipe.input
     return Card(
@@ -67,7 +68,7 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float]) -> Card:
             "pictures": len(task.split.train),
             "held_out_identities": recipe.held_out_identities,
             "recipe": recipe.model_dump(mode="json"),
-            **environment(),
+            **record,
         },
         licence=recipe.licence,
         metrics=metrics,

@@ -83,9 +83,9 @@ def fit(
     `start` is the state of another run's learner: its tensors that fit by name and shape, the teacher's and the
     classifiers' too, are the first values.
 
-    Each step's randomness depends on the seed and the step alone, so a resumed run equals an uninterrupted
-    one. Raises `Interrupted` when asked to stop, after saving; `SettingsError` when the loss is no longer finite;
-    `ArtifactError` when there is nothing that this recipe and task can resume.
+    Each step's randomness depends on the seed and the step alone, so on one machine's CPU a resumed run equals an
+    uninterrupted one. Raises `Interrupted` when asked to stop, after saving; `SettingsError` when the loss is no
+    longer finite; `ArtifactError` when there is nothing that this recipe and task can resume.
     """
     network.check_input(recipe.input.height, recipe.input.width)
     network.backbone_batch = recipe.backbone_batch

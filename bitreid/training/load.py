@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from bitreid.artifact import load_artifact
@@ -13,4 +14,5 @@ from bitreid.training.export import network_of
 def load_encoder(artifact: Path, backbone: nn.Module | None = None) -> Encoder:
     """The encoder of an artifact's folder; `backbone` is the caller's module where the card says `custom`."""
     loaded = load_artifact(artifact)
-    return Encoder(loaded.card, TorchEngine(network_of(loaded, backbone), loaded.card.input))
+    network = network_of(loaded, backbone).to("cuda" if torch.cuda.is_available() else "cpu")
+    return Encoder(loaded.card, TorchEngine(network, loaded.card.input))

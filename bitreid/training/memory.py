@@ -1,4 +1,4 @@
-"""Keeping freed memory, which makes training on a CPU much faster."""
+"""Keeping freed memory, which makes training on a CPU faster."""
 
 import ctypes
 import platform

@@ -68,8 +68,10 @@ class Recipe(_Settings):
     """Names the run and its artifact."""
     notes: str = ""
     """What a reader of the card should know."""
-    licence: str = "Apache-2.0"
+    licence: str = "as the training data allows"
     """Licence of the weights, named in the card."""
+    licence_text: str = ""
+    """What the artifact's file LICENSE says; empty: no such file."""
     network: NetworkSettings = NetworkSettings()
     """What the network is made of."""
     weights: str = "none"

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import nn
 
-from bitreid.artifact import Artifact, load_artifact, save_artifact
+from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
@@ -39,19 +39,37 @@ def train(
     """
     check_run_folder(run, resume)
     keep_freed_memory()
-    start = None
+    start, first = None, init
     if init is not None and (init / "checkpoint.pt").is_file():
-        start, init = load_learner(init / "checkpoint.pt", recipe.network.backbone), None
+        start, init = load_learner(init / "checkpoint.pt", recipe.network.backbone, task.fingerprint()), None
     network = first_network(recipe, task, init, backbone)
     if not resume:
         run.mkdir(parents=True, exist_ok=True)
         settings = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         (run / "recipe.yaml").write_text(settings, encoding="utf-8")
-        (run / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+        record = environment() | ({} if first is None else {"init": _origin(first)})
+        (run / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     log = _Log(run / "log.jsonl", reporter, resume)
     fit(recipe, task, network, run, log, resume, start)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
-    return save_artifact(run / "artifact", make_card(recipe, task, metrics), deployed_weights(network, half=True))
+    made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    card = make_card(recipe, task, metrics, made_with)
+    return save_artifact(run / "artifact", card, deployed_weights(network, half=True), recipe.licence_text or None)
+
+
+def _origin(init: Path) -> dict[str, str]:
+    """What the card says of the model that a run started from: its name, licence and fingerprint.
+
+    A run that was stopped has no artifact, so no fingerprint.
+    """
+    if (init / "checkpoint.pt").is_file():
+        recipe = yaml.safe_load((init / "recipe.yaml").read_text(encoding="utf-8"))
+        origin = {"name": str(recipe["name"]), "licence": str(recipe["licence"])}
+        if not (init / "artifact").is_dir():
+            return origin
+        init = init / "artifact"
+    card = load_artifact(init).card
+    return {"name": card.name, "licence": card.licence, "fingerprint": fingerprint(card)}
 
 
 def check_run_folder(run: Path, resume: bool) -> None:

@@ -83,9 +83,18 @@ def prepare_task(
     return Task(manifest, pictures, split, identities, schema, labels, source)
 
 
-def task_from(recipe: Recipe, data: Path, attributes: Path | None, progress: Progress | None = None) -> Task:
-    """The training set in a folder or CSV; attribute labels from their file, else from the one beside the data."""
-    manifest = parse(data)
+def task_from(
+    recipe: Recipe,
+    data: Path,
+    attributes: Path | None,
+    progress: Progress | None = None,
+    pattern: str | None = None,
+) -> Task:
+    """The training set in a folder or CSV; attribute labels from their file, else from the one beside the data.
+
+    With a `pattern` the data is a folder of pictures that all train, identity and camera in their names.
+    """
+    manifest = parse(data, pattern, "train")
     table = None
     labels = attributes or attributes_beside(data)
     if recipe.network.attributes and labels is not None:

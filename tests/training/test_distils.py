@@ -57,7 +57,6 @@ def test_the_student_learns_the_signs_of_the_teacher(people: Path, tmp_path: Pat
     scores = last_record(people, tmp_path / "run", "epochs=18", "validate_every=18")
     assert scores["val_agreement"] > 0.8
     assert scores["agreement"] > 0.8
-    assert scores["val_gap"] < 0.55
     assert scores["id"] < 2.95, "it learns identities too, which at first are a guess among 20: ln 20 = 3.0"
 
 

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from tests.training.tiny import tiny_recipe, tiny_train
+from bitreid.artifact import fingerprint
+from bitreid.training import export
+from bitreid.training.checkpoint import load_learner
+from bitreid.training.task import task_from
+from tests.training.tiny import tiny_recipe, tiny_task, tiny_train
 
 
 def _learner(run: Path) -> dict[str, torch.Tensor]:
@@ -37,3 +42,41 @@ def test_tensors_of_another_shape_keep_their_first_values(people: Path, tmp_path
     backbone = "network.backbone.patches.weight"
     assert torch.allclose(start[backbone], staged[backbone], atol=1e-6)
     assert staged["network.student.embeddings.0.0.weight"].shape[0] == 32
+
+
+def test_other_people_leave_classifiers_and_attribute_heads_at_their_first_values(people: Path, tmp_path: Path) -> None:
+    tiny_train(tiny_recipe(epochs=2), people, tmp_path / "first")
+    file, learner = tmp_path / "first" / "checkpoint.pt", _learner(tmp_path / "first")
+    assert load_learner(file, "custom", tiny_task(tiny_recipe(), people).fingerprint()).keys() == learner.keys()
+    left_out = learner.keys() - load_learner(file, "custom", "other people").keys()
+    assert {name.split(".")[0] for name in left_out} == {"classifiers", "network"}
+    assert all(name.startswith(("classifiers.", "network.attribute_block.heads.")) for name in left_out)
+
+
+def test_the_card_says_what_a_run_started_from_and_under_which_licence(people: Path, tmp_path: Path) -> None:
+    first = tiny_recipe(name="first", epochs=2, licence="research only", licence_text="For research only.\n")
+    card = tiny_train(first, people, tmp_path / "first").card
+    assert (tmp_path / "first" / "artifact" / "LICENSE").read_text(encoding="utf-8") == "For research only.\n"
+    assert "init" not in card.training
+    origin = {"name": "first", "licence": "research only", "fingerprint": fingerprint(card)}
+    second = tiny_recipe(epochs=2)
+    for init, run in ((tmp_path / "first", "from-run"), (tmp_path / "first" / "artifact", "from-artifact")):
+        assert tiny_train(second, people, tmp_path / run, init=init).card.training["init"] == origin
+        assert not (tmp_path / run / "artifact" / "LICENSE").exists()
+
+
+def test_the_record_of_a_run_is_that_of_its_start(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(epochs=2)
+    tiny_train(recipe, people, tmp_path / "run")
+    monkeypatch.setattr(export, "_commit", lambda: "a later commit")
+    card = tiny_train(recipe, people, tmp_path / "run", resume=True).card
+    assert card.training["commit"] != "a later commit"
+
+
+def test_a_folder_of_pictures_trains_by_the_names_in_a_pattern(people: Path) -> None:
+    recipe = tiny_recipe(network={"attributes": False, "attention": False})
+    layout = task_from(recipe, people, None)
+    folder = task_from(recipe, people / "bounding_box_train", None, pattern="^(?P<pid>[0-9]+)_c(?P<camid>[0-9])")
+    assert folder.fingerprint() == layout.fingerprint()
