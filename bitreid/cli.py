@@ -15,8 +15,6 @@ from bitreid.errors import BitreidError, DataWarning, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bitreid.evaluation.summary import Evaluation
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of a command: 0 done, 1 an error that was explained, 130 stopped and saved."""
@@ -185,7 +183,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from bitreid.console import progress_of
+    from bitreid.console import evaluation_table, progress_of
     from bitreid.data.parsers import parse
     from bitreid.encoding.pipeline import encode_manifest, side_of
     from bitreid.evaluation.summary import evaluate_model
@@ -202,7 +200,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             sides.append(encode_manifest(encoder, manifest.split(split), progress))
     query, gallery = sides
     evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
-    _print_evaluation(console, encoder.card.name, evaluation)
+    console.print(evaluation_table(encoder.card.name, evaluation))
     if arguments.json:
         _write_json(arguments.json, evaluation.to_json())
     if arguments.sheet:
@@ -211,12 +209,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         sheet_of_queries(query, gallery, arguments.sheet, f"{encoder.card.name}: queries and their ten nearest")
         _say(console, f"ranked sheet: {arguments.sheet}")
     return 0
-
-
-def _print_evaluation(console: Console, name: str, evaluation: Evaluation) -> None:
-    from bitreid.console import evaluation_table
-
-    console.print(evaluation_table(name, evaluation))
 
 
 def parse_rows(text: str, n_gallery: int) -> int:
