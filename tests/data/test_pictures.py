@@ -55,7 +55,8 @@ class TestLoadPicture:
         Image.fromarray(picture).save(path)
         loaded = load_picture(path, height, width)
         assert loaded.shape == (height, width, 3)
-        assert np.abs(loaded - resize_bilinear(picture, height, width)).max() <= 1
+        # Pillow rounds twice, to whole pixels across and then down: up to a half each time.
+        assert np.abs(loaded - resize_bilinear(picture, height, width)).max() < 1.001
 
     @pytest.mark.parametrize(
         ("mode", "expected"),
