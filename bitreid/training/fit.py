@@ -88,6 +88,8 @@ def fit(
     longer finite; `ArtifactError` when there is nothing that this recipe and task can resume.
     """
     network.check_input(recipe.input.height, recipe.input.width)
+    if recipe.half_size_epochs:
+        network.check_input(recipe.input.height / 2, recipe.input.width / 2)
     network.backbone_batch = recipe.backbone_batch
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
     torch.manual_seed(recipe.seed)
@@ -135,6 +137,8 @@ def fit(
                 torch.manual_seed(recipe.seed * 1_000_003 + step)
                 rows = batches[position.step]
                 pictures = augment(torch.from_numpy(task.pictures[rows]).to(fabric.device))
+                if position.epoch < recipe.half_size_epochs:
+                    pictures = nn.functional.avg_pool2d(pictures, 2)
                 classes = torch.from_numpy(task.classes_of(rows)).to(fabric.device)
                 labels = torch.from_numpy(task.labels[rows]).to(fabric.device)
                 output, logits = model(pictures.contiguous(memory_format=torch.channels_last))

@@ -370,6 +370,28 @@ def test_a_picture_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_pat
         tiny_train(recipe, people, tmp_path / "run")
 
 
+def test_the_first_passes_see_pictures_of_half_the_size(people: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watching(TinyBackbone):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                seen.append(tuple(x.shape[2:]))
+            return super().forward(x)
+
+    recipe = tiny_recipe(input={"height": 192, "width": 64}, half_size_epochs=2)
+    recorder = Recorder()
+    train(recipe, tiny_task(recipe, people), tmp_path / "run", recorder, backbone=Watching())
+    halves = sum(epoch < 2 for epoch, _, _ in recorder.steps)
+    assert 0 < halves < len(seen)
+    assert seen == [(96, 32)] * halves + [(192, 64)] * (len(seen) - halves)
+
+
+def test_a_half_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="height is a multiple of 96 .* got 48x16"):
+        tiny_train(tiny_recipe(half_size_epochs=1), people, tmp_path / "run")
+
+
 def test_more_identities_a_batch_than_there_are_is_refused(people: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least 19 identities"):
         tiny_train(tiny_recipe(identities_per_batch=19), people, tmp_path / "run")
