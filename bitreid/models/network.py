@@ -111,7 +111,8 @@ class HashingNetwork(nn.Module):
         if height <= 0 or width <= 0 or height % unit or width % self.stride:
             raise SettingsError(
                 f"expected pictures whose height is a multiple of {unit} ({self.settings.n_parts} equal stripes) and "
-                f"whose width is a multiple of {self.stride}, got {height:g}x{width:g}; e.g. {unit * 2}x{self.stride * 4}"
+                f"whose width is a multiple of {self.stride}, got {height:g}x{width:g}; "
+                f"e.g. {unit * 2}x{self.stride * 4}"
             )
 
 

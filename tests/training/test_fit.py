@@ -388,7 +388,7 @@ def test_the_first_passes_see_pictures_of_half_the_size(people: Path, tmp_path: 
 
 
 def test_a_half_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="height is a multiple of 96 .* got 48x16"):
+    with pytest.raises(SettingsError, match=r"height is a multiple of 96 .* got 48x16"):
         tiny_train(tiny_recipe(half_size_epochs=1), people, tmp_path / "run")
 
 
