@@ -11,6 +11,9 @@ from torch import Tensor
 
 from bitreid.errors import ArtifactError, SettingsError
 
+FORMAT = 1
+"""Of the file; one more for each change that older readers cannot read."""
+
 
 @dataclass
 class Position:
@@ -27,7 +30,8 @@ def save_checkpoint(path: Path, position: Position, recipe: dict[str, Any], stat
     """
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        torch.save({"epoch": position.epoch, "step": position.step, "recipe": recipe, "states": states}, file)
+        saved = {"epoch": position.epoch, "step": position.step, "recipe": recipe, "states": states}
+        torch.save({"format": FORMAT, **saved}, file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -59,7 +63,7 @@ def load_learner(path: Path, backbone: str, data: str) -> dict[str, Tensor]:
             "set network.backbone to that run's, or start without --init"
         )
     learner: dict[str, Tensor] = states["learner"]
-    if states.get("data") == data:
+    if states["data"] == data:
         return learner
     foreign = ("classifiers.", "network.attribute_block.heads.")
     return {name: value for name, value in learner.items() if not name.startswith(foreign)}
@@ -74,10 +78,15 @@ def _read(path: Path) -> tuple[Position, dict[str, Any], dict[str, Any]]:
             damaged = archive.testzip()
         saved = torch.load(path, map_location="cpu", weights_only=True)
         position, states, made_by = Position(saved["epoch"], saved["step"]), saved["states"], saved["recipe"]
+        file_format = int(saved["format"])
     except Exception as error:
         raise ArtifactError(
             f"expected a whole checkpoint at {path}, could not read it ({type(error).__name__}); start a new run"
         ) from error
     if damaged is not None:
         raise ArtifactError(f"expected a whole checkpoint at {path}, got changed bytes (checksum); start a new run")
+    if file_format > FORMAT:
+        raise ArtifactError(
+            f"expected a checkpoint of format {FORMAT} or older at {path}, got {file_format}; update bitreid"
+        )
     return position, states, made_by

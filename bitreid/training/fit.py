@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,7 +78,7 @@ def fit(
     resume: bool = False,
     start: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Train `network` in place; the run's folder gets `checkpoint.pt` after each pass and `log` records.
+    """Train `network` in place; the run's folder gets `checkpoint.pt` after each pass.
 
     `start` is the state of another run's learner: its tensors that fit by name and shape, the teacher's and the
     classifiers' too, are the first values.
@@ -87,86 +87,115 @@ def fit(
     uninterrupted one. Raises `Interrupted` when asked to stop, after saving; `SettingsError` when the loss is no
     longer finite; `ArtifactError` when there is nothing that this recipe and task can resume.
     """
-    network.check_input(recipe.input.height, recipe.input.width)
-    if recipe.half_size_epochs:
-        network.check_input(recipe.input.height / 2, recipe.input.width / 2)
-    network.backbone_batch = recipe.backbone_batch
-    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
-    torch.manual_seed(recipe.seed)
-    learner = Learner(network, len(task.identities))
-    if start is not None:
-        own = learner.state_dict()
-        fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
-        learner.load_state_dict(fitting, strict=False)
-    optimiser = make_optimiser(recipe, learner)
-    weights = positive_weights(torch.from_numpy(task.labels[task.split.train])).to(fabric.device)
-    checkpoint, recipe_record, data = run / "checkpoint.pt", recipe.model_dump(mode="json"), task.fingerprint()
-    position, sums = Position(), RunningMeans()
-    model, fabric_optimiser = fabric.setup(learner, optimiser)
+    training = _Training(recipe, task, network, start)
+    checkpoint, position = run / "checkpoint.pt", training.position
     if resume:
-        position, states = load_checkpoint(checkpoint, recipe_record)
-        if states.get("data", data) != data:
-            raise ArtifactError(
-                f"expected the pictures and labels that {checkpoint} was made with, got others; "
-                "resume with the old data, or start a new run"
-            )
-        # After Fabric's setup, so that the optimiser's state goes to the device where its parameters are.
-        learner.load_state_dict(states["learner"])
-        optimiser.load_state_dict(states["optimiser"])
-        sums = RunningMeans(states["sums"], states["seconds"])
-
-    def save() -> None:
-        states = {
-            "learner": learner.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "sums": sums.sums,
-            "seconds": sums.seconds,
-            "data": data,
-        }
-        save_checkpoint(checkpoint, position, recipe_record, states)
-
-    augment = Augment(recipe.augmentation, recipe.input).to(fabric.device)
+        training.restore(checkpoint)
     with stop_requests() as stop:
         while position.epoch < recipe.epochs:
             batches = epoch_batches(recipe, task, position.epoch)
-            model.train()
+            training.model.train()
             while position.step < len(batches):
-                started = time.perf_counter()
-                step = position.epoch * len(batches) + position.step
-                set_learning_rate(fabric_optimiser, recipe, step / len(batches))
-                torch.manual_seed(recipe.seed * 1_000_003 + step)
-                rows = batches[position.step]
-                pictures = augment(torch.from_numpy(task.pictures[rows]).to(fabric.device))
-                if position.epoch < recipe.half_size_epochs:
-                    pictures = nn.functional.avg_pool2d(pictures, 2)
-                classes = torch.from_numpy(task.classes_of(rows)).to(fabric.device)
-                labels = torch.from_numpy(task.labels[rows]).to(fabric.device)
-                output, logits = model(pictures.contiguous(memory_format=torch.channels_last))
-                losses = step_losses(recipe, output, logits, classes, labels, weights, step / len(batches))
-                total = losses["total"]
-                fabric.backward(total)
-                fabric_optimiser.step()
-                fabric_optimiser.zero_grad()
-                position.step += 1
-                values = {name: float(value.detach()) for name, value in losses.items()}
-                if not math.isfinite(values["total"]):
-                    raise SettingsError(
-                        f"expected a finite loss, got {values['total']} in pass {position.epoch + 1}, "
-                        f"step {position.step}; lower learning_rate, or train with precision=fp32"
-                    )
-                sums.add(values, len(rows), time.perf_counter() - started)
-                reporter.on_step(position, len(batches), sums.means(), sums.rate())
+                training.step(batches)
+                reporter.on_step(position, len(batches), training.sums.means(), training.sums.rate())
                 if stop.is_set():
-                    save()
+                    training.save(checkpoint)
                     raise Interrupted
-            record: dict[str, Any] = {"epoch": position.epoch + 1, **sums.means(), "pictures_per_s": sums.rate()}
-            position.epoch, position.step, sums = position.epoch + 1, 0, RunningMeans()
+            record = training.end_pass()
             if len(task.split.query) and (
                 position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
             ):
                 record |= validate(recipe, task, network)
             reporter.on_epoch(record)
-            save()
+            training.save(checkpoint)
+
+
+class _Training:
+    """What changes as a run goes on: the learner, its optimiser, the position and the pass's running means."""
+
+    def __init__(self, recipe: Recipe, task: Task, network: HashingNetwork, start: Mapping[str, Tensor] | None) -> None:
+        network.check_input(recipe.input.height, recipe.input.width)
+        if recipe.half_size_epochs:
+            network.check_input(recipe.input.height / 2, recipe.input.width / 2)
+        network.backbone_batch = recipe.backbone_batch
+        self.recipe, self.task = recipe, task
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+        torch.manual_seed(recipe.seed)
+        self.learner = Learner(network, len(task.identities))
+        if start is not None:
+            own = self.learner.state_dict()
+            fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
+            self.learner.load_state_dict(fitting, strict=False)
+        self.optimiser = make_optimiser(recipe, self.learner)
+        self.model, self.fabric_optimiser = self.fabric.setup(self.learner, self.optimiser)
+        self.augment = Augment(recipe.augmentation, recipe.input).to(self.fabric.device)
+        self.attribute_weights = self._on_device(positive_weights(torch.from_numpy(task.labels[task.split.train])))
+        self.position, self.sums = Position(), RunningMeans()
+
+    def step(self, batches: Sequence[Rows]) -> None:
+        """Learn from the next of a pass's batches."""
+        started = time.perf_counter()
+        recipe, position, rows = self.recipe, self.position, batches[self.position.step]
+        step = position.epoch * len(batches) + position.step
+        epoch = step / len(batches)
+        set_learning_rate(self.fabric_optimiser, recipe, epoch)
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        classes, labels = (
+            self._on_device(torch.from_numpy(each)) for each in (self.task.classes_of(rows), self.task.labels[rows])
+        )
+        output, logits = self.model(self._pictures(rows))
+        losses = step_losses(recipe, output, logits, classes, labels, self.attribute_weights, epoch)
+        self.fabric.backward(losses["total"])
+        self.fabric_optimiser.step()
+        self.fabric_optimiser.zero_grad()
+        position.step += 1
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        if not math.isfinite(values["total"]):
+            raise SettingsError(
+                f"expected a finite loss, got {values['total']} in pass {position.epoch + 1}, "
+                f"step {position.step}; lower learning_rate, or train with precision=fp32"
+            )
+        self.sums.add(values, len(rows), time.perf_counter() - started)
+
+    def _pictures(self, rows: Rows) -> Tensor:
+        pictures: Tensor = self.augment(self._on_device(torch.from_numpy(self.task.pictures[rows])))
+        if self.position.epoch < self.recipe.half_size_epochs:
+            pictures = nn.functional.avg_pool2d(pictures, 2)
+        return pictures.contiguous(memory_format=torch.channels_last)
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.fabric.device)
+
+    def end_pass(self) -> dict[str, Any]:
+        """The record of the pass that is over; the position moves to the next."""
+        record = {"epoch": self.position.epoch + 1, **self.sums.means(), "pictures_per_s": self.sums.rate()}
+        self.position.epoch, self.position.step, self.sums = self.position.epoch + 1, 0, RunningMeans()
+        return record
+
+    def save(self, checkpoint: Path) -> None:
+        """Write the whole state."""
+        states = {
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums.sums,
+            "seconds": self.sums.seconds,
+            "data": self.task.fingerprint(),
+        }
+        save_checkpoint(checkpoint, self.position, self.recipe.model_dump(mode="json"), states)
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take over a saved state; `ArtifactError` if another recipe or other data made it."""
+        position, states = load_checkpoint(checkpoint, self.recipe.model_dump(mode="json"))
+        if states["data"] != self.task.fingerprint():
+            raise ArtifactError(
+                f"expected the pictures and labels that {checkpoint} was made with, got others; "
+                "resume with the old data, or start a new run"
+            )
+        # After Fabric's setup, so that the optimiser's state goes to the device where its parameters are.
+        self.learner.load_state_dict(states["learner"])
+        self.optimiser.load_state_dict(states["optimiser"])
+        self.position.epoch, self.position.step = position.epoch, position.step
+        self.sums = RunningMeans(states["sums"], states["seconds"])
 
 
 def step_losses(

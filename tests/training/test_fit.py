@@ -350,6 +350,13 @@ def test_a_file_of_other_tensors_is_no_checkpoint(content: object, people: Path,
         tiny_train(tiny_recipe(), people, tmp_path, resume=True)
 
 
+def test_a_newer_checkpoint_is_refused(whole: Path, people: Path, tmp_path: Path) -> None:
+    saved = torch.load(whole / "checkpoint.pt", weights_only=True)
+    torch.save(saved | {"format": 2}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ArtifactError, match=r"format 1 or older at .*, got 2; update bitreid"):
+        tiny_train(tiny_recipe(), people, tmp_path, resume=True)
+
+
 def test_a_log_that_somebody_spoiled_is_refused_by_line(whole: Path, people: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes((whole / "checkpoint.pt").read_bytes())
     (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"ep\n', encoding="utf-8")
