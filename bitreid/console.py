@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from bitreid.evaluation.summary import Evaluation
     from bitreid.hamming import Ranking
     from bitreid.training.checkpoint import Position
+
+
+DISTILLED = 0.9
+"""Bit agreement of student and teacher on held-out identities below which nothing is called SSR without a warning."""
+
+
+def relaxation_label(relaxation: str, agreement: float | None) -> str:
+    """A relaxation's name, with a warning if its student (None: it has none) has not learned the teacher's bits."""
+    if agreement is None or agreement >= DISTILLED:
+        return relaxation
+    return f"{relaxation} (does not distil: bit agreement {agreement:.2f})"
 
 
 @contextmanager
@@ -98,6 +110,12 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
         row(f"AFR, w = {afr.w} ({100 * afr.share:.3g} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
     if codes.n_without_match:
         table.caption = f"{codes.n_without_match} queries have no match in the gallery and are left out"
+    return table
+
+
+def as_markdown(table: Table) -> Table:
+    """The same table, drawn as Markdown."""
+    table.box, table.title = box.MARKDOWN, None
     return table
 
 

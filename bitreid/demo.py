@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bitreid.artifact import Artifact
-from bitreid.console import TrainingReporter, evaluation_table, progress_of
+from bitreid.artifact import Artifact, load_artifact
+from bitreid.console import TrainingReporter, evaluation_table, progress_of, relaxation_label
 from bitreid.data.drawn import DrawnSettings, draw_people
 from bitreid.data.parsers import parse
 from bitreid.encoding.pipeline import encode_manifest, search_person, side_of
@@ -45,7 +45,8 @@ def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSet
         evaluations[relaxation] = _evaluate_one(data, out, relaxation, console)
     console.print("3/4 scores on people that were never trained on, in per cent")
     for relaxation, evaluation in evaluations.items():
-        console.print(evaluation_table(f"drawn people, {relaxation}", evaluation))
+        agreement = load_artifact(out / relaxation / "artifact").card.metrics.get("val_agreement")
+        console.print(evaluation_table(f"drawn people, {relaxation_label(relaxation, agreement)}", evaluation))
     record = {relaxation: evaluation.to_json() for relaxation, evaluation in evaluations.items()}
     (out / "scores.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     console.print(f"4/4 ranked sheet, look at it: {out / 'sheet.png'}", soft_wrap=True)

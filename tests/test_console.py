@@ -4,8 +4,9 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from bitreid.console import TrainingReporter, progress_of
+from bitreid.console import TrainingReporter, as_markdown, progress_of, relaxation_label
 from bitreid.training.checkpoint import Position
 
 LOSSES = {"total": 3.25, "agreement": 0.5}
@@ -56,3 +57,23 @@ def test_progress_shows_on_terminals_only(terminal: bool) -> None:
     assert ("reading pictures" in text_of(out)) == terminal
     assert ("3/4" in text_of(out)) == terminal
     assert terminal or text_of(out) == ""
+
+
+def test_a_table_becomes_markdown_without_its_title() -> None:
+    table = Table("bits", "mAP", title="scores")
+    table.add_row("128", "20.1")
+    out = console(terminal=False)
+    out.print(as_markdown(table))
+    assert [line.split() for line in text_of(out).split("\n") if line.strip()] == [
+        ["|", "bits", "|", "mAP", "|"],
+        ["|------|------|"],
+        ["|", "128", "|", "20.1", "|"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "label"),
+    [(None, "ssr"), (0.9, "ssr"), (0.95, "ssr"), (0.894, "ssr (does not distil: bit agreement 0.89)")],
+)
+def test_a_student_that_did_not_learn_the_bits_is_called_so(agreement: float | None, label: str) -> None:
+    assert relaxation_label("ssr", agreement) == label

@@ -41,7 +41,7 @@ def test_the_demo_trains_scores_searches_and_draws(tmp_path: Path) -> None:
     assert isinstance(said.file, io.StringIO)
     text = said.file.getvalue()
     assert f"ranked sheet, look at it: {out / 'sheet.png'}" in text
-    assert "drawn people, ssr" in text
+    assert "drawn people, ssr (does not distil: bit agreement 0." in text, "one pass is not enough, and it says so"
     assert "drawn people, tanh" in text
     assert "two-stage search for 00" in text
     assert "AFR, w = " in text
