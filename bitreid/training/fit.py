@@ -101,11 +101,12 @@ def fit(
                 if stop.is_set():
                     training.save(checkpoint)
                     raise Interrupted
+            half_size = training.half_size
             record = training.end_pass()
             if len(task.split.query) and (
                 position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
             ):
-                record |= validate(recipe, task, network)
+                record |= validate(recipe, task, network, half_size)
             reporter.on_epoch(record)
             training.save(checkpoint)
 
@@ -131,6 +132,11 @@ class _Training:
         self.augment = Augment(recipe.augmentation, recipe.input).to(self.fabric.device)
         self.attribute_weights = self._on_device(positive_weights(torch.from_numpy(task.labels[task.split.train])))
         self.position, self.sums = Position(), RunningMeans()
+
+    @property
+    def half_size(self) -> bool:
+        """Whether this pass sees pictures of half the size."""
+        return self.position.epoch < self.recipe.half_size_epochs
 
     def step(self, batches: Sequence[Rows]) -> None:
         """Learn from the next of a pass's batches."""
@@ -159,7 +165,7 @@ class _Training:
 
     def _pictures(self, rows: Rows) -> Tensor:
         pictures: Tensor = self.augment(self._on_device(torch.from_numpy(self.task.pictures[rows])))
-        if self.position.epoch < self.recipe.half_size_epochs:
+        if self.half_size:
             pictures = nn.functional.avg_pool2d(pictures, 2)
         return pictures.contiguous(memory_format=torch.channels_last)
 

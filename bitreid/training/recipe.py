@@ -86,7 +86,7 @@ class Recipe(_Settings):
     """Passes over the training pictures."""
     half_size_epochs: int = Field(0, ge=0)
     """The first so many passes see pictures of half the height and width, in a quarter of the time (progressive
-    resizing; Tan & Le, EfficientNetV2, ICML 2021). Validation always sees whole ones."""
+    resizing; Tan & Le, EfficientNetV2, ICML 2021). So does their validation: its scores jump where whole ones begin."""
     identities_per_batch: int = Field(16, ge=2)
     """P of the P x K sampler."""
     pictures_per_identity: int = Field(4, ge=2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bitreid.data.drawn import DrawnSettings, draw_people
 from bitreid.training.recipe import load_recipe
 from bitreid.training.run import train
 from bitreid.training.task import task_from
@@ -51,6 +52,14 @@ def last_record(people: Path, run: Path, *changes: str) -> dict[str, float]:
     torch.manual_seed(0)
     train(recipe, task_from(recipe, people, None), run, recorder, backbone=FourLayers())
     return recorder.records[-1]
+
+
+def test_the_tiny_recipe_distils_as_it_is(tmp_path: Path) -> None:
+    """A minute or two: the one test that trains a shipped recipe to its end."""
+    draw_people(tmp_path / "people", DrawnSettings(n_train=100, n_test=2, n_distractors=0, n_junk=0))
+    recipe, recorder = load_recipe("drawn_tiny"), Recorder()
+    train(recipe, task_from(recipe, tmp_path / "people", None), tmp_path / "run", recorder)
+    assert recorder.records[-1]["val_agreement"] > 0.8
 
 
 def test_the_student_learns_the_signs_of_the_teacher(people: Path, tmp_path: Path) -> None:
