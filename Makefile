@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format clean chromium
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,13 +21,21 @@ help: ## Say what there is
 demo: $(INSTALLED) ## Draw people, train on them, evaluate and search: about five minutes on one core
 	$(BIN)/bitreid demo --out demo
 
-test: lint ## Lint, then all tests that need no GPU, with the coverage gate
+test: lint chromium ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" --cov=bitreid --cov-fail-under=90
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A test opens the report in a browser. Debian's is installed where that is possible without asking anybody.
+chromium:
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } || { \
+	  echo "expected the browser chromium, which the tests of the report open pages with, got none;" \
+	    "install it: sudo apt-get install chromium"; exit 1; }
 
 format: $(INSTALLED) ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -96,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all scores")
     evaluate.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet of some queries")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write a page to read: scores, charts, queries"
+    )
+    evaluate.add_argument("--no-pictures", action="store_true", help="no pictures and no names of files in the report")
 
     encode = add("encode", _encode, "pictures to codes")
     encode.add_argument("artifact", type=Path)
@@ -125,6 +129,22 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--width", type=int, default=64, help="pixels (default %(default)s)")
     draw.add_argument("--seed", type=int, default=0)
 
+    convert = add("convert", _convert, "a data set's own file to crops in Market-1501's layout")
+    convert.add_argument("dataset", choices=["cuhk03"])
+    convert.add_argument("file", type=Path, help="cuhk-03.mat")
+    convert.add_argument("out", type=Path)
+    convert.add_argument("--kind", choices=["detected", "labeled"], default="detected", help="(default %(default)s)")
+    convert.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE.mat",
+        help="list of the new protocol, of the same kind (default: the old one)",
+    )
+    convert.add_argument("--set", type=int, default=1, help="test set of the old protocol (default %(default)s)")
+    convert.add_argument("--height", type=int, default=128, help="pixels (default %(default)s)")
+    convert.add_argument("--width", type=int, default=64, help="pixels (default %(default)s)")
+    convert.add_argument("--suffix", choices=["jpg", "png"], default="jpg", help="(default %(default)s)")
+
     demo = add("demo", _demo, "draw people, train, evaluate against a tanh twin, search, make a ranked sheet")
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
     demo.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
@@ -135,7 +155,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="data set: a folder in Market-1501's layout, or a CSV")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="data set: a folder in the layout of Market-1501, DukeMTMC-reID or MSMT17, or a CSV or Parquet table",
+    )
 
 
 def _console() -> Console:
@@ -185,6 +210,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from bitreid.console import evaluation_table, progress_of
     from bitreid.data.parsers import parse
+    from bitreid.data.pictures import same_pictures
     from bitreid.encoding.pipeline import encode_manifest, side_of
     from bitreid.evaluation.summary import evaluate_model
     from bitreid.training.load import load_encoder
@@ -199,6 +225,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         with progress_of(console, f"encoding {split}") as progress:
             sides.append(encode_manifest(encoder, manifest.split(split), progress))
     query, gallery = sides
+    with progress_of(console, "comparing pictures") as progress:
+        same = same_pictures(query.paths, gallery.paths, progress)
+    if len(same):
+        first = f"{query.paths[same[0, 0]]} and {gallery.paths[same[0, 1]]}"
+        what = "pairs of a query and a gallery picture have the same content, which inflates scores"
+        warnings.warn(f"{len(same)} {what}; first: {first}", DataWarning, stacklevel=2)
     evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
     console.print(evaluation_table(encoder.card.name, evaluation))
     if arguments.json:
@@ -208,6 +240,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
         sheet_of_queries(query, gallery, arguments.sheet, f"{encoder.card.name}: queries and their ten nearest")
         _say(console, f"ranked sheet: {arguments.sheet}")
+    if arguments.report:
+        from bitreid.encoding.reports import labels_beside, report_of
+        from bitreid.evaluation.report import write_report
+
+        command = ["bitreid", "evaluate", arguments.artifact, "--data", arguments.data, "--w", arguments.w]
+        command += ["--report", arguments.report] + ["--no-pictures"] * arguments.no_pictures
+        labels = labels_beside(arguments.data, encoder.card.attributes)
+        people = (query, gallery, evaluation, arguments.data)
+        report = report_of(encoder.card, *people, command=command, labels=labels, pictures=not arguments.no_pictures)
+        write_report(report, arguments.report)
+        _say(console, f"report: {arguments.report}")
     return 0
 
 
@@ -289,6 +332,28 @@ def _draw(arguments: argparse.Namespace) -> int:
     with progress_of(console, "drawing people") as progress:
         draw_people(arguments.out, settings, progress)
     _say(console, f"data set: {arguments.out}")
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from bitreid.console import progress_of
+    from bitreid.data.cuhk03 import convert_cuhk03
+
+    console = _console()
+    with progress_of(console, "writing crops") as progress:
+        manifest = convert_cuhk03(
+            arguments.file,
+            arguments.out,
+            kind=arguments.kind,
+            split=arguments.split,
+            test_set=arguments.set,
+            height=arguments.height,
+            width=arguments.width,
+            suffix=arguments.suffix,
+            progress=progress,
+        )
+    counts = ", ".join(f"{manifest.splits.count(split)} {split}" for split in ("train", "query", "gallery"))
+    _say(console, f"data set: {arguments.out} ({counts})")
     return 0
 
 

@@ -10,6 +10,8 @@ from bitreid.errors import CodesError
 
 Bytes = npt.NDArray[np.uint8]
 
+_STATISTICS_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Part:
@@ -143,18 +145,25 @@ class BitStatistics:
 
 
 def bit_statistics(codes: Codes) -> BitStatistics:
-    """The statistics of the bits of `codes`; at least two codes are needed."""
-    if len(codes) < 2:
-        raise CodesError(f"expected at least 2 codes for bit statistics, got {len(codes)}")
-    bits = unpack(codes).astype(np.float64)
-    balance = bits.mean(axis=0)
-    centred = bits - balance
-    deviation = centred.std(axis=0)
-    live = deviation > 0
-    centred = centred[:, live] / deviation[live]
-    n_live = int(live.sum())
+    """The statistics of the bits of `codes`; at least one code is needed.
+
+    Memory is a few MB, n_bits^2 numbers and a copy or two of the codes, whatever their number.
+    """
+    n = len(codes)
+    if not n:
+        raise CodesError("expected at least 1 code for bit statistics, got none")
+    ones, together = np.zeros(codes.n_bits), np.zeros((codes.n_bits, codes.n_bits))
+    for start in range(0, n, _STATISTICS_ROWS):
+        bits = np.unpackbits(codes.packed[start : start + _STATISTICS_ROWS], axis=1).astype(np.float32)
+        ones += bits.sum(axis=0)
+        together += bits.T @ bits  # exact: whole numbers far below 2**24
+    live = (ones > 0) & (ones < n)
+    balance = ones / n
+    shares, n_live = balance[live], int(live.sum())
     correlation = 0.0
     if n_live > 1:
-        absolute = np.abs(centred.T @ centred) / len(codes)
+        covariance = together[np.ix_(live, live)] / n - np.outer(shares, shares)
+        deviation = np.sqrt(shares * (1 - shares))
+        absolute = np.abs(covariance) / np.outer(deviation, deviation)
         correlation = float((absolute.sum() - np.trace(absolute)) / (n_live * (n_live - 1)))
     return BitStatistics(balance, correlation, len(np.unique(codes.packed, axis=0)))

@@ -18,7 +18,7 @@ from bitreid.artifact import load_artifact
 from bitreid.cli import main, parse_rows
 from bitreid.errors import DataWarning, SettingsError
 
-COMMANDS = ("train", "evaluate", "encode", "search", "draw", "demo", "info")
+COMMANDS = ("train", "evaluate", "encode", "search", "draw", "convert", "demo", "info")
 
 Capture = pytest.CaptureFixture[str]
 
@@ -187,6 +187,23 @@ def test_evaluate_prints_and_writes_all_scores(artifact: Path, people: Path, tmp
     picture = pixels(sheet)
     assert picture.shape[0] > 8 * 192, "eight queries"
     assert picture.std() > 10
+
+
+def test_evaluate_warns_of_a_query_that_is_in_the_gallery_too(
+    artifact: Path, people: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    data = tmp_path / "people"
+    shutil.copytree(people, data)
+    with Image.open(queries(data, 25)[0]) as picture:
+        picture.save(data / "bounding_box_test" / "0026_c2s1_999999_00.png")
+    done("evaluate", artifact, "--data", people)
+    assert capsys.readouterr().err == ""
+    done("evaluate", artifact, "--data", data)
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "bitreid: warning: 1 pairs of a query and a gallery picture have the same content, which infl"
+    )
+    assert error.endswith(f"first: {queries(data, 25)[0]} and {data}/bounding_box_test/0026_c2s1_999999_00.png\n")
 
 
 def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -188,14 +188,20 @@ def test_pack_bits_refuses_what_is_not_a_table_of_booleans(bits: Bits) -> None:
         pack_bits(bits)
 
 
-@given(texts(8, min_rows=2))
-def test_bit_statistics_match_counts(rows: list[str]) -> None:
-    found = bit_statistics(pack_bits(as_bits(rows)))
+@pytest.mark.parametrize("rows_at_once", [4096, 2])
+@given(rows=texts(8, min_rows=2))
+def test_bit_statistics_match_counts(rows_at_once: int, rows: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bitreid.codes._STATISTICS_ROWS", rows_at_once)
+        found = bit_statistics(pack_bits(as_bits(rows)))
     np.testing.assert_allclose(found.balance, [reference.share_of_ones(rows, bit) for bit in range(8)])
     assert found.mean_correlation == pytest.approx(reference.mean_absolute_correlation(rows), abs=1e-9)
     assert found.distinct == len(set(rows))
 
 
-def test_bit_statistics_need_two_codes() -> None:
-    with pytest.raises(CodesError, match="at least 2"):
-        bit_statistics(pack_bits(np.ones((1, 8), np.bool_)))
+def test_one_code_has_statistics_and_none_has_not() -> None:
+    found = bit_statistics(pack_bits(as_bits(["01100000"])))
+    assert found.balance.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert (found.mean_correlation, found.distinct) == (0, 1)
+    with pytest.raises(CodesError, match="at least 1"):
+        bit_statistics(pack_bits(np.ones((0, 8), np.bool_)))

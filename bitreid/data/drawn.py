@@ -5,8 +5,6 @@ of numpy, OpenCV and Pillow).
 """
 
 import csv
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -17,6 +15,7 @@ import numpy as np
 from bitreid.data.drawn_cameras import CAMERAS, Site, make_site
 from bitreid.data.drawn_people import ATTRIBUTES, Person, attribute_values, near_copy, random_cast, random_person
 from bitreid.data.drawn_picture import Picture, Shot, fragment_framing, photograph, sloppy_framing
+from bitreid.data.files import new_folder
 from bitreid.data.manifest import DISTRACTOR, JUNK
 from bitreid.errors import DataError, SettingsError
 
@@ -109,18 +108,8 @@ def draw_people(out: Path, settings: DrawnSettings, progress: Callable[[int, int
     Raises `DataError` if `out` exists and is not an empty folder, and if OpenCV or Pillow is not installed.
     """
     _need_libraries()
-    out = out.resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"expected {out} to be a new or empty folder, found something there; choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.parent / f".{out.name}.{secrets.token_hex(4)}"
-    try:
-        unfinished.mkdir()
+    with new_folder(out) as unfinished:
         _write_all(unfinished, settings, progress)
-        unfinished.replace(out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 @dataclass(frozen=True)

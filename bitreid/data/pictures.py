@@ -1,5 +1,6 @@
 """Decoding pictures: files to `uint8` arrays, kept in memory when they fit."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,18 +25,7 @@ def load_picture(path: Path, height: int, width: int) -> Pixels:
     `DataError` that names the file if it is missing, unreadable or truncated.
     """
     _check_size(height, width)
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError("expected Pillow to read pictures, got none; install bitreid[pictures]") from error
-    try:
-        with Image.open(path) as picture:
-            # Palettes with transparency warn when they go to RGB directly.
-            opaque = picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
-            return np.array(opaque.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-    # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
-    except Exception as error:
-        raise DataError(f"expected a readable picture at {path}, got: {error}") from error
+    return _decode(path, (width, height))
 
 
 def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Progress | None = None) -> Pixels:
@@ -51,6 +41,32 @@ def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Prog
 
     _for_all(len(paths), load, progress)
     return out
+
+
+def same_pictures(
+    query_paths: Sequence[Path], gallery_paths: Sequence[Path], progress: Progress | None = None
+) -> npt.NDArray[np.int64]:
+    """The rows `(m, 2)`, sorted, of each query and gallery picture that have the same content.
+
+    The same content is the same size and the same pixels in RGB, whatever the files' names, formats and metadata. A
+    picture that was shrunk or compressed again is another one. All pictures are decoded, each path once, by one thread
+    a core, which takes about 0.6 ms for a small JPEG; a 128-bit fingerprint of each is kept. A `DataError` counts files
+    that are missing or damaged.
+    """
+    paths = list(dict.fromkeys([*query_paths, *gallery_paths]))
+    contents = [b""] * len(paths)
+
+    def fingerprint(i: int) -> None:
+        pixels = _decode(paths[i], None)
+        contents[i] = hashlib.blake2b(str(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
+
+    _for_all(len(paths), fingerprint, progress)
+    content = dict(zip(paths, contents, strict=True))
+    rows_with: dict[bytes, list[int]] = {}
+    for row, path in enumerate(gallery_paths):
+        rows_with.setdefault(content[path], []).append(row)
+    pairs = [(query, row) for query, path in enumerate(query_paths) for row in rows_with.get(content[path], ())]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def check_pictures(paths: Sequence[Path], progress: Progress | None = None) -> None:
@@ -102,6 +118,23 @@ class PictureStore:
             return load_pictures([self.paths[i] for i in indices], self.height, self.width)
         chosen: Pixels = self._pictures[indices]
         return chosen
+
+
+def _decode(path: Path, size: tuple[int, int] | None) -> Pixels:
+    """The picture in RGB, resized to `size` (width, height) if that is given."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError("expected Pillow to read pictures, got none; install bitreid[pictures]") from error
+    try:
+        with Image.open(path) as picture:
+            # Palettes with transparency warn when they go to RGB directly.
+            opaque = picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
+            rgb = opaque.convert("RGB")
+            return np.array(rgb.resize(size, Image.Resampling.BILINEAR) if size else rgb)
+    # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
+    except Exception as error:
+        raise DataError(f"expected a readable picture at {path}, got: {error}") from error
 
 
 def _check_size(height: int, width: int) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
+from bitreid.data.listing import TABLE_SUFFIXES
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Progress
@@ -62,7 +63,7 @@ class EncodedSet:
 
 
 def manifest_of(inputs: Sequence[Path]) -> Manifest:
-    """The pictures that files, folders and manifests (CSV) name, in the order given; folders sorted by name."""
+    """The pictures that files, folders and manifests (CSV, Parquet) name, in their order; folders sorted by name."""
     found = [_manifest_of_one(path) for path in inputs]
     if not sum(len(manifest) for manifest in found):
         raise DataError("expected at least one picture, got none; name files, folders or a CSV")
@@ -75,7 +76,7 @@ def manifest_of(inputs: Sequence[Path]) -> Manifest:
 
 
 def _manifest_of_one(path: Path) -> Manifest:
-    if path.is_dir() or path.suffix.lower() == ".csv":
+    if path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES:
         return parse(path)
     if not path.is_file():
         raise DataError(f"expected a picture, a folder or a CSV at {path}, got nothing")

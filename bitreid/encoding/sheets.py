@@ -22,12 +22,21 @@ def sheet_of_queries(
     protocol = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
     rows = []
     for i in np.unique(np.linspace(0, len(query) - 1, n_rows).astype(np.int64)):
-        match, left_out = (mask[0] for mask in protocol.masks(slice(i, i + 1)))
-        keep = np.flatnonzero(~left_out)
-        ranking = search_exact(query.codes[i : i + 1], gallery.codes[keep], k)
-        hits = _hits(gallery, keep[ranking.positions[0]], ranking.distances[0], match)
+        hits = _hits(gallery, *nearest_rows(query, gallery, protocol, i, k))
         rows.append(SheetRow(query.paths[i], hits, f"{query.pids[i]:04d}, camera {query.camids[i]}"))
     draw_ranked_sheet(rows, out, title)
+
+
+def nearest_rows(
+    query: EncodedSet, gallery: EncodedSet, protocol: Protocol, i: int, k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """The `k` gallery rows nearest to query `i` that the protocol does not leave out, their distances (bits), and
+    whether they are right."""
+    match, left_out = (mask[0] for mask in protocol.masks(slice(i, i + 1)))
+    keep = np.flatnonzero(~left_out)
+    ranking = search_exact(query.codes[i : i + 1], gallery.codes[keep], k)
+    rows = keep[ranking.positions[0]]
+    return rows, ranking.distances[0], match[rows]
 
 
 def sheet_of_search(pictures: Sequence[Path], gallery: EncodedSet, ranking: Ranking, out: Path) -> None:
@@ -41,9 +50,9 @@ def _hits(
     gallery: EncodedSet,
     positions: npt.NDArray[np.int64],
     distances: npt.NDArray[np.int32],
-    match: npt.NDArray[np.bool_] | None,
+    right: npt.NDArray[np.bool_] | None,
 ) -> tuple[SheetHit, ...]:
     return tuple(
-        SheetHit(gallery.paths[row], float(distance), None if match is None else bool(match[row]))
-        for row, distance in zip(positions, distances, strict=True)
+        SheetHit(gallery.paths[row], float(distance), None if right is None else bool(right[i]))
+        for i, (row, distance) in enumerate(zip(positions, distances, strict=True))
     )

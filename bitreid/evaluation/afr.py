@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
-from bitreid.evaluation.protocol import Protocol
-from bitreid.evaluation.ranking import query_chunks
+from bitreid.evaluation.comparison import nearer_and_at
+from bitreid.evaluation.merging import Tracklets, merges
+from bitreid.evaluation.protocol import Protocol, ProtocolSettings
+from bitreid.evaluation.ranking import MARKET1501, check_settings, query_chunks
 from bitreid.evaluation.scores import QueryScores, Scores
 from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found, log_factorials
 from bitreid.hamming import distance_blocks
@@ -26,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+_BYTES_A_PAIR = 12  # of query and gallery row: two distances, two masks, and what makes them
 _LOG_TAIL = 37.5  # ln(2 / 1e-16): counts in a tail lighter than double precision are not summed
 
 
@@ -57,32 +60,44 @@ def evaluate_afr(
     gallery_camids: Ints,
     ws: Sequence[int],
     n_ranks: int = 50,
+    *,
+    protocol: ProtocolSettings = MARKET1501,
+    tracklets: Tracklets | None = None,
+    memory_mb: float = 512,
 ) -> list[AfrMetrics]:
     """The metrics of two-stage search for each `w` (a number of gallery rows, clipped to the gallery).
 
     A match that stage 1 drops is never found: it adds 0 to AP, and mINP of its query is 0. Rows that the protocol
     leaves out (junk, the query's own camera, see `Protocol`) take part in stage 1, as they would in use, and leave
     before the ranks are counted. Ties in both stages enter as the exact expectation over their random order. With `w`
-    at the whole gallery the result is `evaluate_ranking` of the long codes. Raises `DataError` if no query has a
-    match, `SettingsError` for an impossible `w`, `CodesError` if the codes do not fit together.
+    at the whole gallery the result is `evaluate_ranking` of the long codes; `protocol`, `tracklets` and `memory_mb` are
+    as there. Raises `DataError` if no query has a match, `SettingsError` for an impossible `w` or a protocol of single
+    shots, whose galleries are too small for a short list, `CodesError` if the codes do not fit together.
     """
-    protocol = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
-    protocol.check_rows(len(long_queries), len(long_gallery))
+    labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
+    labels.check_rows(len(long_queries), len(long_gallery))
     if len(short_queries) != len(long_queries) or len(short_gallery) != len(long_gallery):
         raise CodesError("expected short and long codes of the same queries and the same gallery, got other numbers")
     if n_ranks < 1 or min(ws, default=1) < 1:
         raise SettingsError(f"expected w and n_ranks of at least 1, got w {list(ws)} and n_ranks {n_ranks}")
+    check_settings(n_ranks, memory_mb)
+    if protocol.single_shots:
+        raise SettingsError("expected a protocol of the whole gallery for two-stage search, got single shots")
+    of_queries, of_gallery, labels = merges(protocol, labels, tracklets)
+    short_queries, long_queries = of_queries.codes(short_queries), of_queries.codes(long_queries)
+    short_gallery, long_gallery = of_gallery.codes(short_gallery), of_gallery.codes(long_gallery)
+    labels = labels if protocol.cameras else labels.without_cameras()
     n_gallery = len(long_gallery)
     ws = [min(w, n_gallery) for w in ws]
     chunks = [
         _scores_of_chunk(
             _all_distances(short_queries[rows], short_gallery),
             _all_distances(long_queries[rows], long_gallery),
-            *protocol.masks(rows),
+            *labels.masks(rows),
             ws,
             n_ranks,
         )
-        for rows in query_chunks(len(long_queries), n_gallery)
+        for rows in query_chunks(len(long_queries), _BYTES_A_PAIR * n_gallery, memory_mb * 2**20 / 2)
     ]
     metrics = []
     for w, per_chunk in zip(ws, zip(*chunks, strict=True), strict=True):
@@ -134,19 +149,13 @@ class _Counts:
     @classmethod
     def of(cls, levels: npt.NDArray[np.uint32], rows: npt.NDArray[np.uint32], matches: npt.NDArray[np.uint32]) -> Self:
         """From the long distances of some `rows`, and those of the `matches` among them."""
-        nearer, at = _nearer_and_at(levels, rows)
-        matches_nearer, matches_at = _nearer_and_at(levels, matches)
+        nearer, at = nearer_and_at(rows, levels)
+        matches_nearer, matches_at = nearer_and_at(matches, levels)
         return cls(nearer, at, matches_nearer, matches_at)
 
     @property
     def n_matches(self) -> int:
         return int(self.matches_at.sum())
-
-
-def _nearer_and_at(levels: npt.NDArray[np.uint32], distances: npt.NDArray[np.uint32]) -> tuple[Ints, Ints]:
-    ordered = np.sort(distances)
-    nearer = np.searchsorted(ordered, levels, side="left")
-    return nearer, np.searchsorted(ordered, levels, side="right") - nearer
 
 
 @dataclass(frozen=True)

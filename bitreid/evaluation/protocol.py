@@ -1,15 +1,81 @@
-"""Who counts: which gallery pictures are right for a query, and which leave its ranking."""
+"""Who counts: which gallery pictures are right for a query, which leave its ranking, and what makes one item."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.data.manifest import JUNK, UNKNOWN
-from bitreid.errors import DataError
+from bitreid.errors import DataError, SettingsError
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ProtocolSettings:
+    """How a test set is scored. The defaults are Market-1501's rules, see `Protocol`; `PROTOCOLS` has the usual ones.
+
+    `SettingsError` for negative numbers.
+    """
+
+    cameras: bool = True
+    """Whether pictures of the query's person by the query's own camera are left out. Without, cameras are ignored, and
+    only junk and unknown people leave: a gallery that holds the query picture itself should be given without it."""
+
+    merge_queries: bool = False
+    """Whether the queries of one identity and camera are one query."""
+
+    merge_tracklets: bool = False
+    """Whether the pictures of one tracklet are one item, on both sides."""
+
+    single_shots: int = 0
+    """How many galleries of one random picture an identity are drawn and averaged over; 0 for the whole gallery."""
+
+    seed: int = 0
+    """Of the random pictures."""
+
+    def __post_init__(self) -> None:
+        if self.single_shots < 0 or self.seed < 0:
+            raise SettingsError(
+                f"expected single_shots and seed of at least 0, got {self.single_shots} and {self.seed}"
+            )
+
+    def after_merging(self) -> Self:
+        """The settings for sides whose pictures have been merged already."""
+        return replace(self, merge_queries=False, merge_tracklets=False)
+
+
+PROTOCOLS = {
+    "market1501": ProtocolSettings(),
+    "cuhk03_np": ProtocolSettings(),
+    "msmt17": ProtocolSettings(),
+    "no_cameras": ProtocolSettings(cameras=False),
+    "single_shot": ProtocolSettings(single_shots=100),
+    "multi_query": ProtocolSettings(merge_queries=True),
+    "tracklets": ProtocolSettings(merge_tracklets=True),
+}
+"""The usual protocols by name. Market-1501, CUHK03-NP and MSMT17 have one rule in common.
+
+`single_shot` is CUHK03's old protocol (Li et al., CVPR 2014): the gallery holds one random picture of each identity,
+100 times over, so that a query has one right answer: CMC is the figure that it was made for, and AP and INP are both
+1 / (rank of the answer). Its figures are higher than those on a whole gallery, and not to be compared with them.
+"""
+
+
+@dataclass(frozen=True)
+class Relatives:
+    """The gallery rows that show each query's own person, `(n_queries, w)`, padded at the end.
+
+    `rows` int64, 0 in the padding; `match` where the row is right, `left_out` where it leaves the query's ranking;
+    neither in the padding.
+    """
+
+    rows: Ints
+    match: Mask
+    left_out: Mask
 
 
 @dataclass(frozen=True)
@@ -47,11 +113,53 @@ class Protocol:
                 f"got {len(self.query_pids)} and {len(self.gallery_pids)}"
             )
 
+    def without_cameras(self) -> Self:
+        """The same people, their cameras unknown."""
+        return replace(
+            self,
+            query_camids=np.full_like(self.query_camids, UNKNOWN),
+            gallery_camids=np.full_like(self.gallery_camids, UNKNOWN),
+        )
+
+    def of_gallery(self, rows: Ints) -> Self:
+        """The labels of a gallery of the given rows."""
+        return replace(self, gallery_pids=self.gallery_pids[rows], gallery_camids=self.gallery_camids[rows])
+
+    @cached_property
+    def nobody(self) -> Mask:
+        """Which gallery rows every ranking leaves out, `(n_gallery,)`: junk and unknown people."""
+        return np.asarray((self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN))
+
+    @cached_property
+    def most_relatives(self) -> int:
+        """The `w` of `Relatives`: the most gallery rows that show any query's person."""
+        _, start, stop = self._runs
+        return int((stop - start).max(initial=0))
+
+    def relatives(self, queries: slice) -> Relatives:
+        """The gallery rows of each query's person. Their number `w` is the same for all slices of queries."""
+        by_pid, start, stop = self._runs
+        places = start[queries, None] + np.arange(self.most_relatives)
+        shown = places < stop[queries, None]
+        rows = np.where(shown, by_pid[np.where(shown, places, 0)], 0)
+        camids = self.query_camids[queries, None]
+        own_camera = shown & (self.gallery_camids[rows] == camids) & (camids != UNKNOWN)
+        return Relatives(rows, shown & ~own_camera, own_camera)
+
     def masks(self, queries: slice) -> tuple[Mask, Mask]:
         """Which gallery rows are matches, and which are left out, `(n_queries, n_gallery)` each."""
-        query_pids = self.query_pids[queries, None]
-        query_camids = self.query_camids[queries, None]
-        same_person = (query_pids == self.gallery_pids) & (query_pids > 0)
-        same_camera = (query_camids == self.gallery_camids) & (query_camids != UNKNOWN)
-        left_out = (same_person & same_camera) | (self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN)
-        return same_person & ~same_camera, left_out
+        relatives = self.relatives(queries)
+        left_out = np.tile(self.nobody, (len(relatives.rows), 1))
+        match = np.zeros_like(left_out)
+        for mask, which in ((match, relatives.match), (left_out, relatives.left_out)):
+            mask[np.nonzero(which)[0], relatives.rows[which]] = True
+        return match, left_out
+
+    @cached_property
+    def _runs(self) -> tuple[Ints, Ints, Ints]:
+        """Gallery rows sorted by pid, and where in that order each query's person starts and stops."""
+        by_pid = np.argsort(self.gallery_pids, kind="stable")
+        pids = self.gallery_pids[by_pid]
+        start = np.searchsorted(pids, self.query_pids, side="left")
+        stop = np.searchsorted(pids, self.query_pids, side="right")
+        return by_pid, start, np.where(self.query_pids > 0, stop, start)

@@ -1,26 +1,36 @@
 """Tie-aware evaluation of a full ranking: codes by Hamming distance, features by cosine distance."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
-from bitreid.evaluation.protocol import Protocol
-from bitreid.evaluation.scores import MatchGroups, QueryScores, Scores, score_groups
-from bitreid.hamming import count_nearer, distances_at
+from bitreid.evaluation.comparison import (
+    Comparison,
+    CosineComparison,
+    GivenDistances,
+    HammingComparison,
+    check_features,
+)
+from bitreid.evaluation.merging import Tracklets, merges
+from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
+from bitreid.evaluation.scores import QueryScores, Scores, TieScores, score_groups
+from bitreid.evaluation.single_shot import SingleShots
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Features = npt.NDArray[np.floating]
+
+MARKET1501 = PROTOCOLS["market1501"]
 
 _PAIRS_AT_ONCE = 2**23
 _QUERIES_AT_ONCE = 256
-_GALLERY_BLOCK = 2048
+_LEAST_MB = 64  # of a thread: what the blocks inside the comparisons need, and a few queries
 
 
 @dataclass(frozen=True)
@@ -48,13 +58,28 @@ def evaluate_ranking(
     gallery_pids: Ints,
     gallery_camids: Ints,
     n_ranks: int = 50,
+    *,
+    protocol: ProtocolSettings = MARKET1501,
+    tracklets: Tracklets | None = None,
+    memory_mb: float = 512,
+    n_threads: int | None = None,
 ) -> RankingMetrics:
-    """Tie-aware CMC (the first `n_ranks` ranks), mAP and mINP under Market-1501's protocol (see `Protocol`).
+    """Tie-aware CMC (the first `n_ranks` ranks), mAP and mINP of a gallery ranked for each query.
 
     Codes are compared by Hamming distance; features `(n, d)` by cosine distance, rounded to float32, ties by exact
-    equality (a feature of zeros is at distance 1 from everything). The order of the gallery changes nothing, and
-    memory does not grow with queries x gallery. A gallery smaller than `n_ranks` is no error: the CMC stays at its
-    last value. Raises `DataError` if no query has a match, `CodesError` if the two sides do not fit together.
+    equality (a feature of zeros is at distance 1 from everything). Who is right and who is left out: `Protocol`; other
+    rules: `protocol`, one of `PROTOCOLS` or your own. Merged pictures have the mean of their features, or the majority
+    of their codes (`Merge`); to merge by tracklet, `tracklets` are the numbers of both sides. Neither the order of the
+    gallery nor the number of threads (by default one a processor) changes anything.
+
+    Beyond its arguments, the merged sides and the codes of a gallery without its junk, this needs at most `memory_mb`
+    MiB, unless a single query needs more: about 4 bytes a gallery row with features or single shots.
+
+    Corner cases: queries without a match are counted and left out of the means; distractors (pid 0), junk (-1) and
+    unknown people (-2) as queries have none. A gallery smaller than `n_ranks` is no error: the CMC stays at its last
+    value; one right picture in a gallery of one is perfect. A gallery at one distance is one tie: `expected` says what
+    chance gives, `best` and `worst` the limits. Raises `DataError` if no query has a match (no queries, no gallery,
+    only junk), `SettingsError` for an impossible setting, `CodesError` if the two sides do not fit together.
 
     Two gallery pictures at the same distance, one of them right: it comes first half of the time.
 
@@ -64,101 +89,171 @@ def evaluate_ranking(
     >>> metrics.expected.rank1, metrics.expected.mAP, metrics.best.rank1, metrics.worst.rank1
     (0.5, 0.75, 1.0, 0.0)
     """
+    labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
+    comparison, labels = _compared(queries, gallery, None, labels, protocol, tracklets)
+    return _evaluate(comparison, labels, protocol, n_ranks, memory_mb, n_threads)[0]
+
+
+def evaluate_lengths(
+    queries: Codes,
+    gallery: Codes,
+    query_pids: Ints,
+    query_camids: Ints,
+    gallery_pids: Ints,
+    gallery_camids: Ints,
+    lengths: Sequence[int],
+    n_ranks: int = 50,
+    *,
+    protocol: ProtocolSettings = MARKET1501,
+    tracklets: Tracklets | None = None,
+    memory_mb: float = 512,
+    n_threads: int | None = None,
+) -> dict[int, RankingMetrics]:
+    """The metrics of `evaluate_ranking` for prefixes of the codes, by length, at little more than the longest's cost.
+
+    `lengths` are numbers of bits, multiples of 8, in any order. Each is scored as `evaluate_ranking` scores
+    `Codes.prefix`. That a prefix is a code of its own is up to the model: where the bits are laid out part after part,
+    the first bits are the first part's, not a shorter code of the whole. Raises `CodesError` for impossible lengths.
+    """
+    labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
+    ascending = tuple(sorted(set(lengths)))
+    comparison, labels = _compared(queries, gallery, ascending, labels, protocol, tracklets)
+    return dict(zip(ascending, _evaluate(comparison, labels, protocol, n_ranks, memory_mb, n_threads), strict=True))
+
+
+def evaluate_distances(
+    distances: npt.NDArray[np.number],
+    query_pids: Ints,
+    query_camids: Ints,
+    gallery_pids: Ints,
+    gallery_camids: Ints,
+    n_ranks: int = 50,
+    *,
+    protocol: ProtocolSettings = MARKET1501,
+    memory_mb: float = 512,
+    n_threads: int | None = None,
+) -> RankingMetrics:
+    """The metrics of `evaluate_ranking` from distances `(n_queries, n_gallery)` of any kind, smaller is nearer.
+
+    Quickest with uint8 or uint16. Raises `CodesError` for another shape or NaN, `SettingsError` for a protocol that
+    merges pictures or draws single shots, for which distances do not suffice.
+    """
+    if distances.ndim != 2 or distances.dtype.kind not in "uif" or np.isnan(distances.min(initial=0)):
+        raise CodesError(
+            f"expected distances (n_queries, n_gallery) without NaN, got {distances.dtype} of shape {distances.shape}"
+        )
+    if protocol != protocol.after_merging():
+        raise SettingsError("expected a protocol of single pictures for given distances, got one that merges pictures")
+    labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
+    labels.check_rows(*distances.shape)
+    return _evaluate(GivenDistances(distances), labels, protocol, n_ranks, memory_mb, n_threads)[0]
+
+
+def query_chunks(n_queries: int, cost: int, budget: float = _PAIRS_AT_ONCE) -> Iterator[slice]:
+    """Slices that cover the queries, each within the `budget` where a query has a `cost`.
+
+    By default small enough to hold a few numbers for each pair of query and gallery row, with the gallery's rows as the
+    cost. There is always one slice, so that no queries at all still make (empty) arrays, and one query in it.
+    """
+    size = int(min(max(budget // max(cost, 1), 1), _QUERIES_AT_ONCE))
+    return (slice(start, min(start + size, n_queries)) for start in range(0, max(n_queries, 1), size))
+
+
+def check_settings(n_ranks: int, memory_mb: float) -> None:
+    """Nothing, if a ranking can be evaluated with these; else `SettingsError`."""
     if n_ranks < 1:
         raise SettingsError(f"expected n_ranks of at least 1, got {n_ranks}")
+    if not memory_mb >= _LEAST_MB:
+        raise SettingsError(f"expected memory_mb of at least {_LEAST_MB}, got {memory_mb}")
+
+
+def _compared(
+    queries: Codes | Features,
+    gallery: Codes | Features,
+    lengths: tuple[int, ...] | None,
+    labels: Protocol,
+    protocol: ProtocolSettings,
+    tracklets: Tracklets | None,
+) -> tuple[Comparison, Protocol]:
+    """The comparison of the merged sides, of codes at some lengths or the whole, and the labels of the items."""
     if isinstance(queries, Codes) and isinstance(gallery, Codes):
-        groups_of = partial(_groups_by_hamming, queries, gallery)
-    elif not isinstance(queries, Codes) and not isinstance(gallery, Codes):
-        groups_of = partial(_groups_by_cosine, *_with_norms(queries, gallery))
-    else:
+        labels.check_rows(len(queries), len(gallery))
+        of_queries, of_gallery, labels = merges(protocol, labels, tracklets)
+        lengths = (queries.n_bits,) if lengths is None else lengths
+        return HammingComparison(of_queries.codes(queries), of_gallery.codes(gallery), lengths), labels
+    if isinstance(queries, Codes) or isinstance(gallery, Codes):
         raise CodesError("expected codes on both sides or features on both sides, got one of each")
-    protocol = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
-    protocol.check_rows(len(queries), len(gallery))
-    scores = [
-        score_groups(groups_of(rows, *protocol.masks(rows)), n_ranks)
-        for rows in query_chunks(len(queries), len(gallery))
-    ]
-    expected = QueryScores.join([score.expected for score in scores])
+    check_features(queries, gallery)
+    labels.check_rows(len(queries), len(gallery))
+    of_queries, of_gallery, labels = merges(protocol, labels, tracklets)
+    return CosineComparison.of(of_queries.features(queries), of_gallery.features(gallery)), labels
+
+
+def _evaluate(
+    comparison: Comparison,
+    labels: Protocol,
+    protocol: ProtocolSettings,
+    n_ranks: int,
+    memory_mb: float,
+    n_threads: int | None,
+) -> list[RankingMetrics]:
+    """The metrics at each length of the comparison, for labels of items that are merged already."""
+    check_settings(n_ranks, memory_mb)
+    if labels.nobody.any():
+        rows = np.flatnonzero(~labels.nobody)
+        labels, comparison = labels.of_gallery(rows), comparison.of_gallery(rows)
+    labels = labels if protocol.cameras else labels.without_cameras()
+    n_queries, n_draws = len(labels.query_pids), protocol.single_shots
+    shots = SingleShots.draw(labels, comparison.by_content(), n_draws, protocol.seed) if n_draws else None
+
+    def score(rows: slice) -> list[TieScores]:
+        relatives = labels.relatives(rows)
+        if shots is None:
+            return [score_groups(groups, n_ranks) for groups in comparison.groups(rows, relatives)]
+        return [
+            score_groups(shots.groups(distances, labels.query_pids[rows], relatives), n_ranks).mean_of_runs(n_draws)
+            for distances in comparison.distances(rows)
+        ]
+
+    cost = _bytes_of_query(comparison, labels.most_relatives, n_draws, n_ranks)
+    kept = 48 * n_ranks * n_queries * comparison.n_lengths
+    chunks = _map_queries(score, n_queries, cost, memory_mb * 2**20 - kept, n_threads)
+    return [_metrics(of_length) for of_length in zip(*chunks, strict=True)]
+
+
+def _bytes_of_query(comparison: Comparison, n_relatives: int, n_draws: int, n_ranks: int) -> int:
+    """What a query needs while it is scored, at most."""
+    if n_draws:
+        return comparison.bytes_of_distances() + n_draws * (300 + 100 * n_ranks)
+    return comparison.bytes_of_groups(n_relatives) + 400 * n_relatives + 100 * n_ranks
+
+
+def _map_queries(
+    score: Callable[[slice], list[TieScores]], n_queries: int, cost: int, budget: float, n_threads: int | None
+) -> list[list[TieScores]]:
+    """The scores of chunks of queries, in order, within a budget of bytes for all threads."""
+    least = _LEAST_MB * 2**20
+    n_threads = int(max(min(n_threads or _processors(), budget // least), 1))
+    # Half of a thread's least is for blocks inside the comparison, whatever the number of queries.
+    chunks = list(query_chunks(n_queries, cost, budget / n_threads - least / 2))
+    if n_threads == 1 or len(chunks) == 1:
+        return [score(chunk) for chunk in chunks]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(score, chunks))
+
+
+def _processors() -> int:
+    # Not every system says which processors this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _metrics(chunks: Sequence[TieScores]) -> RankingMetrics:
+    expected = QueryScores.join([scores.expected for scores in chunks])
     return RankingMetrics(
         expected.mean(),
-        QueryScores.join([score.best for score in scores]).mean(),
-        QueryScores.join([score.worst for score in scores]).mean(),
-        len(queries),
+        QueryScores.join([scores.best for scores in chunks]).mean(),
+        QueryScores.join([scores.worst for scores in chunks]).mean(),
+        len(expected.ap),
         int(np.isnan(expected.ap).sum()),
         expected.ap,
     )
-
-
-def query_chunks(n_queries: int, n_gallery: int) -> Iterator[slice]:
-    """Slices that cover the queries, small enough to hold a few numbers for each pair of query and gallery row.
-
-    There is always one, so that no queries at all still make (empty) arrays.
-    """
-    size = min(max(_PAIRS_AT_ONCE // max(n_gallery, 1), 1), _QUERIES_AT_ONCE)
-    return (slice(start, start + size) for start in range(0, max(n_queries, 1), size))
-
-
-def _groups_by_hamming(queries: Codes, gallery: Codes, rows: slice, match: Mask, left_out: Mask) -> MatchGroups:
-    positions, valid = _positions(match)
-    distances = distances_at(queries[rows], gallery, positions)
-    distances[~valid] = queries.n_bits + 1
-    distances.sort(axis=1)
-    return MatchGroups.of(distances, valid, *count_nearer(queries[rows], gallery, distances, left_out))
-
-
-def _positions(match: Mask) -> tuple[Ints, Mask]:
-    """The gallery rows of each query's matches, padded at the end with row 0, and which entries are true."""
-    counts = match.sum(axis=1)
-    valid = np.arange(counts.max(initial=0)) < counts[:, None]
-    positions = np.zeros(valid.shape, np.int64)
-    positions[valid] = np.nonzero(match)[1]
-    return positions, valid
-
-
-def _with_norms(queries: Features, gallery: Features) -> tuple[Features, Floats, Features, Floats]:
-    """Both sides, checked, each followed by its rows' lengths in float64."""
-    for side, features in (("query", queries), ("gallery", gallery)):
-        if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
-            raise CodesError(f"expected {side} features of shape (n, d) float, got {features.shape} {features.dtype}")
-        if not np.isfinite(features).all():
-            raise CodesError(f"expected finite {side} features, got NaN or infinity; check the model that made them")
-    if queries.shape[1] != gallery.shape[1]:
-        raise CodesError(f"expected features of one width, got {queries.shape[1]} and {gallery.shape[1]} numbers")
-    return queries, _lengths(queries), gallery, _lengths(gallery)
-
-
-def _lengths(features: Features) -> Floats:
-    lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
-    lengths[lengths == 0] = 1  # a feature of zeros: cosine 0 with everything
-    return np.asarray(lengths, np.float64)
-
-
-def _groups_by_cosine(
-    queries: Features,
-    query_lengths: Floats,
-    gallery: Features,
-    gallery_lengths: Floats,
-    rows: slice,
-    match: Mask,
-    left_out: Mask,
-) -> MatchGroups:
-    distances = np.empty(match.shape, np.float32)
-    units = queries[rows].astype(np.float64) / query_lengths[rows, None]
-    for start in range(0, len(gallery), _GALLERY_BLOCK):
-        block = slice(start, start + _GALLERY_BLOCK)
-        # Multiplied in float64, then rounded: a float32 product depends in its last bit on where a row lies in its
-        # block, and that bit would make or break ties when the gallery's order changes. Rounded before the
-        # subtraction, which would turn noise of 1e-16 about the cosine 1 into distances that differ.
-        cosine = units @ (gallery[block].astype(np.float64) / gallery_lengths[block, None]).T
-        distances[:, block] = np.float32(1) - cosine.astype(np.float32)
-    positions, valid = _positions(match)
-    of_matches = np.where(valid, np.take_along_axis(distances, positions, axis=1), np.float32(np.inf))
-    of_matches.sort(axis=1)
-    distances[left_out] = np.inf
-    distances.sort(axis=1)
-    nearer = np.empty(valid.shape, np.int64)
-    up_to = np.empty(valid.shape, np.int64)
-    for query, (of_gallery, wanted) in enumerate(zip(distances, of_matches, strict=True)):
-        nearer[query] = np.searchsorted(of_gallery, wanted, side="left")
-        up_to[query] = np.searchsorted(of_gallery, wanted, side="right")
-    return MatchGroups.of(of_matches, valid, nearer, up_to - nearer)

@@ -56,6 +56,15 @@ class QueryScores:
             np.concatenate([chunk.inp for chunk in chunks]),
         )
 
+    def mean_of_runs(self, n: int) -> "QueryScores":
+        """The means of every `n` rows in a run."""
+        n_ranks = self.cmc.shape[1]
+        return QueryScores(
+            self.cmc.reshape(-1, n, n_ranks).mean(axis=1),
+            self.ap.reshape(-1, n).mean(axis=1),
+            self.inp.reshape(-1, n).mean(axis=1),
+        )
+
     def mean(self) -> Scores:
         """The means over the queries that have a match; `DataError` if none has."""
         scored = ~np.isnan(self.ap)
@@ -106,6 +115,10 @@ class TieScores:
     expected: QueryScores
     best: QueryScores
     worst: QueryScores
+
+    def mean_of_runs(self, n: int) -> "TieScores":
+        """The means of every `n` queries in a run."""
+        return TieScores(*(each.mean_of_runs(n) for each in (self.expected, self.best, self.worst)))
 
 
 def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:

@@ -4,8 +4,9 @@ Plain functions over packed codes, in numpy, with memory bounded by blocks. Thei
 fully ordered (distance, then id), so that any other kernel can be held to them bit by bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,15 @@ from bitreid.errors import CodesError, SettingsError
 
 Ints = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
 
 _QUERY_BLOCK = 256
 _GALLERY_BLOCK = 8192
+_PAIRWISE_BLOCK = 64
 # Queries that meet a gallery block at once: xor, count and sum of one word then stay in the second-level cache.
-_QUERIES_IN_CACHE = 4
+_QUERIES_IN_CACHE = 8
+# A byte holds the sum of the counts of three words (192), and bytes are what numpy adds fastest.
+_WORDS_IN_A_BYTE = 3
 
 
 @dataclass(frozen=True)
@@ -116,29 +120,56 @@ def distances_at(queries: Codes, gallery: Codes, positions: Ints) -> Distances:
     return distances
 
 
-def count_nearer(
-    queries: Codes, gallery: Codes, thresholds: Distances, left_out: Mask | None = None
-) -> tuple[Ints, Ints]:
+def pairwise_distances(codes: Codes) -> Distances:
+    """Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
+    words = _words(codes.packed)
+    distances = np.empty((len(codes), len(codes)), np.int32)
+    for rows in _blocks(len(codes), _PAIRWISE_BLOCK):
+        # Distances are symmetric: only rows from the block on are compared.
+        block = np.zeros((rows.stop - rows.start, len(codes) - rows.start), np.uint32)
+        _add_distances(block, words[rows], words[rows.start :])
+        distances[rows, rows.start :] = block
+        distances[rows.start :, rows] = block.T
+    return distances
+
+
+def count_nearer(queries: Codes, gallery: Codes, thresholds: Distances) -> tuple[Ints, Ints]:
     """How many gallery rows are strictly nearer than, and exactly at, each given distance.
 
-    `thresholds` is `(n_queries, m) int32`, in bits, in any order; both results are `(n_queries, m) int64`.
-    Rows where `left_out (n_queries, len(gallery))` is true are not counted for that query.
+    `thresholds` is `(n_queries, m) int32`, in bits, in any order; both results are `(n_queries, m) int64`. Rows that
+    should not count are few and their distances known (`distances_at`): take them off the results.
     """
     _check_lengths(queries, gallery)
     if thresholds.ndim != 2 or len(thresholds) != len(queries):
         raise CodesError(f"expected thresholds of shape ({len(queries)}, m), got {thresholds.shape}")
-    if left_out is not None and left_out.shape != (len(queries), len(gallery)):
-        raise CodesError(f"expected left_out of shape ({len(queries)}, {len(gallery)}), got {left_out.shape}")
+    nearer, at = count_nearer_prefixes(queries, gallery, (queries.n_bits,), thresholds[None])
+    return nearer[0], at[0]
+
+
+def count_nearer_prefixes(
+    queries: Codes, gallery: Codes, lengths: Sequence[int], thresholds: Distances
+) -> tuple[Ints, Ints]:
+    """`count_nearer` for the codes' prefixes of several `lengths` (see `prefix_distance_blocks`), in one pass.
+
+    `thresholds` is `(n_lengths, n_queries, m) int32`; both results are `(n_lengths, n_queries, m) int64`.
+    """
+    if thresholds.ndim != 3 or thresholds.shape[:2] != (len(lengths), len(queries)):
+        raise CodesError(f"expected thresholds of shape ({len(lengths)}, {len(queries)}, m), got {thresholds.shape}")
     nearer = np.empty(thresholds.shape, np.int64)
     at = np.empty(thresholds.shape, np.int64)
-    for rows in _blocks(len(queries), _QUERY_BLOCK):
-        histogram = _histogram(queries[rows], gallery, None if left_out is None else left_out[rows])
-        # up_to[:, d] rows are nearer than d bits; the ends answer for thresholds that no distance can reach.
-        up_to = np.concatenate([np.zeros((len(histogram), 1), np.int64), np.cumsum(histogram, axis=1)], axis=1)
-        low = np.clip(thresholds[rows], 0, queries.n_bits + 1)
-        high = np.clip(thresholds[rows].astype(np.int64) + 1, 0, queries.n_bits + 1)
-        nearer[rows] = np.take_along_axis(up_to, low, axis=1)
-        at[rows] = np.take_along_axis(up_to, high, axis=1) - nearer[rows]
+    for rows in _blocks(len(queries), max(_QUERY_BLOCK // max(len(lengths), 1), 1)):
+        # up_to[..., d] rows are nearer than d bits; the ends answer for thresholds that no distance can reach.
+        up_to = np.zeros((len(lengths), rows.stop - rows.start, queries.n_bits + 2), np.int64)
+        for _, distances in prefix_distance_blocks(queries[rows], gallery, lengths):
+            for histograms, of_length in zip(up_to[..., 1:], distances, strict=True):
+                # One query at a time: its histogram stays in the first-level cache.
+                for histogram, of_query in zip(histograms, of_length, strict=True):
+                    histogram += np.bincount(of_query, minlength=len(histogram))
+        np.cumsum(up_to, axis=2, out=up_to)
+        low = np.clip(thresholds[:, rows], 0, queries.n_bits + 1)
+        high = np.clip(thresholds[:, rows].astype(np.int64) + 1, 0, queries.n_bits + 1)
+        nearer[:, rows] = np.take_along_axis(up_to, low, axis=2)
+        at[:, rows] = np.take_along_axis(up_to, high, axis=2) - nearer[:, rows]
     return nearer, at
 
 
@@ -147,32 +178,48 @@ def distance_blocks(queries: Codes, gallery: Codes) -> Iterator[tuple[slice, npt
 
     Every block holds all the queries: pass a few hundred at a time.
     """
+    for columns, distances in prefix_distance_blocks(queries, gallery, (queries.n_bits,)):
+        yield columns, distances[0]
+
+
+def prefix_distance_blocks(
+    queries: Codes, gallery: Codes, lengths: Sequence[int]
+) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+    """Runs of gallery rows in order, and the distances `(n_lengths, n_queries, rows)` of the codes' prefixes, in bits.
+
+    `lengths` are numbers of bits: multiples of 8, ascending, at most the codes' own. The bits that a longer prefix has
+    beyond a shorter one are added to the shorter one's distances, so that all cost little more than the longest.
+    """
     _check_lengths(queries, gallery)
-    query_words = _words(queries.packed)
+    runs = list(pairwise((0, *lengths)))
+    if not runs or any(n_bits % 8 or start >= n_bits for start, n_bits in runs) or lengths[-1] > queries.n_bits:
+        raise CodesError(
+            f"expected ascending lengths, multiples of 8 up to the {queries.n_bits} bits of the codes, "
+            f"got {list(lengths)}"
+        )
+    query_words = [_words(queries.packed[:, start // 8 : stop // 8]) for start, stop in runs]
     for columns in _blocks(len(gallery), _GALLERY_BLOCK):
-        # Word by word down the block: long runs of one word are what numpy's loops are fast at.
-        gallery_words = np.ascontiguousarray(_words(gallery.packed[columns]).T)
-        distances = np.zeros((len(queries), gallery_words.shape[1]), np.uint32)
-        for rows in _blocks(len(queries), _QUERIES_IN_CACHE):
-            for word, of_gallery in enumerate(gallery_words):
-                distances[rows] += np.bitwise_count(query_words[rows, word, None] ^ of_gallery)
+        distances = np.zeros((len(runs), len(queries), columns.stop - columns.start), np.uint32)
+        for i, (start, stop) in enumerate(runs):
+            if i:
+                distances[i] = distances[i - 1]
+            _add_distances(distances[i], query_words[i], _words(gallery.packed[columns, start // 8 : stop // 8]))
         yield columns, distances
 
 
-def _histogram(queries: Codes, gallery: Codes, left_out: Mask | None) -> Ints:
-    """Rows at each distance, `(n_queries, n_bits + 1)`."""
-    width = queries.n_bits + 2  # the last column collects what is left out
-    counts = np.zeros(len(queries) * width, np.int64)
-    offsets = np.arange(len(queries), dtype=np.int64)[:, None] * width
-    for columns, distances in distance_blocks(queries, gallery):
-        bins = distances + offsets
-        if left_out is not None:
-            bins = np.where(left_out[:, columns], offsets + width - 1, bins)
-        counts += np.bincount(bins.ravel(), minlength=len(counts))
-    return counts.reshape(len(queries), width)[:, :-1]
+def _add_distances(distances: npt.NDArray[np.uint32], query_words: Words, gallery_words: Words) -> None:
+    """Add the distances of words `(n_queries, n_words)` and `(rows, n_words)` to `distances (n_queries, rows)`."""
+    # Word by word down the block: long runs of one word are what numpy's loops are fast at.
+    columns = np.ascontiguousarray(gallery_words.T)
+    for rows in _blocks(len(query_words), _QUERIES_IN_CACHE):
+        for words in _blocks(len(columns), _WORDS_IN_A_BYTE):
+            counts = np.bitwise_count(query_words[rows, words.start, None] ^ columns[words.start])
+            for word in range(words.start + 1, words.stop):
+                counts += np.bitwise_count(query_words[rows, word, None] ^ columns[word])
+            distances[rows] += counts
 
 
-def _words(packed: Bytes) -> npt.NDArray[np.uint64]:
+def _words(packed: Bytes) -> Words:
     """The codes as 64-bit words, zero-padded; only ever compared with words made here, so byte order is no matter."""
     missing = -packed.shape[1] % 8
     return (np.pad(packed, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(packed)).view(np.uint64)

@@ -105,5 +105,5 @@ def task_from(
 def attributes_beside(data: Path) -> Path | None:
     """The file of training attributes that lies in a data set's folder (or beside its CSV), if there is one."""
     folder = data if data.is_dir() else data.parent
-    candidates = (folder / "attributes_train.csv", folder / "market_attribute.mat")
-    return next((path for path in candidates if path.is_file()), None)
+    names = ("attributes_train.csv", "market_attribute.mat", "duke_attribute.mat")
+    return next((folder / name for name in names if (folder / name).is_file()), None)

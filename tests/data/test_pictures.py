@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bitreid.data import pictures
-from bitreid.data.pictures import PictureStore, check_pictures, load_picture, load_pictures
+from bitreid.data.pictures import PictureStore, check_pictures, load_picture, load_pictures, same_pictures
 from bitreid.errors import DataError, SettingsError
 from tests.reference.resize import resize_bilinear
 
@@ -141,6 +142,58 @@ class TestLoadPictures:
         seen: list[int] = []
         check_pictures(files, lambda done, total: seen.append(done))
         assert seen == [1, 2, 3, 4, 5, 6]
+
+
+class TestSamePictures:
+    def test_the_same_pixels_in_another_file_are_found(self, files: list[Path], tmp_path: Path) -> None:
+        copy, other_format, with_text = (tmp_path / name for name in ("copy.png", "b.bmp", "text.png"))
+        copy.write_bytes(files[0].read_bytes())
+        text = PngInfo()
+        text.add_text("Comment", "saved again")
+        with Image.open(files[1]) as picture:
+            picture.save(other_format)
+            picture.save(with_text, pnginfo=text)
+        gallery = [files[3], with_text, copy, files[2], other_format]
+        seen: list[tuple[int, int]] = []
+        pairs = same_pictures(files[:3], gallery, lambda done, total: seen.append((done, total)))
+        assert pairs.dtype == np.int64
+        assert pairs.tolist() == [[0, 2], [1, 1], [1, 4], [2, 3]]
+        assert seen == [(done, 7) for done in range(1, 8)], "the picture on both sides is decoded once"
+
+    def test_grey_and_colour_files_of_the_same_picture_are_the_same(self, tmp_path: Path) -> None:
+        grey = Image.fromarray(noise(0)).convert("L")
+        grey.save(tmp_path / "grey.png")
+        grey.convert("RGB").save(tmp_path / "rgb.png")
+        assert same_pictures([tmp_path / "grey.png"], [tmp_path / "rgb.png"]).tolist() == [[0, 0]]
+
+    def test_pictures_that_only_come_close_differ(self, tmp_path: Path) -> None:
+        pixels = np.zeros((6, 4, 3), dtype=np.uint8)
+        changed = pixels.copy()
+        changed[5, 3, 2] = 1
+        others = [changed, pixels.reshape(4, 6, 3), pixels[:5]]
+        paths = [tmp_path / f"{i}.png" for i in range(4)]
+        for path, each in zip(paths, [pixels, *others], strict=True):
+            Image.fromarray(each).save(path)
+        assert same_pictures(paths[:1], paths[1:]).shape == (0, 2)
+
+    def test_empty_sides_have_no_pairs(self, files: list[Path]) -> None:
+        for query, gallery in (([], files), (files, []), ([], [])):
+            assert same_pictures(query, gallery).shape == (0, 2)
+
+    def test_bad_files_are_counted(self, files: list[Path], bad_files: list[Path]) -> None:
+        with pytest.raises(DataError, match="expected 10 readable pictures, got 4 bad ones"):
+            same_pictures(files, bad_files)
+
+    @given(st.lists(st.integers(0, 3), max_size=5), st.lists(st.integers(0, 3), max_size=5))
+    def test_all_pairs_are_what_comparing_each_with_each_finds(
+        self, tmp_path_factory: pytest.TempPathFactory, query: list[int], gallery: list[int]
+    ) -> None:
+        folder = tmp_path_factory.mktemp("same")
+        for side, seeds in (("q", query), ("g", gallery)):
+            for i, seed in enumerate(seeds):
+                Image.fromarray(noise(seed, 3, 2)).save(folder / f"{side}{i}.{'png' if i % 2 else 'bmp'}")
+        expected = [[i, j] for i, one in enumerate(query) for j, other in enumerate(gallery) if one == other]
+        assert same_pictures(sorted(folder.glob("q*")), sorted(folder.glob("g*"))).tolist() == expected
 
 
 class TestPictureStore:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.evaluation import AfrMetrics, evaluate_afr, evaluate_ranking, ranking
+from bitreid.evaluation import PROTOCOLS, AfrMetrics, evaluate_afr, evaluate_ranking, ranking
 from tests.evaluation.test_ranking import (
     N_RANKS,
     NEAR_CODES,
@@ -149,6 +149,23 @@ def test_pictures_of_the_same_camera_take_places_in_the_short_list() -> None:
     metrics = evaluate_afr(query, query, gallery, gallery, one, one, pids, camids, [2, 3])
     assert [each.kept for each in metrics] == [0, 1]
     assert [each.expected.rank1 for each in metrics] == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["multi_query", "tracklets", "no_cameras"])
+def test_protocols_change_what_is_searched_and_who_counts(name: str) -> None:
+    """With all rows kept, two stages are one, under every protocol of a whole gallery; with fewer, less is found."""
+    rng = np.random.default_rng(7)
+    people = random_people(rng, 30, 200).arguments()
+    (short_queries, long_queries), (short_gallery, long_gallery) = random_sides(rng, 30), random_sides(rng, 200)
+    tracklets = rng.integers(0, 2, 30), rng.integers(0, 2, 200)
+    codes = short_queries, long_queries, short_gallery, long_gallery
+    some, every = evaluate_afr(*codes, *people, [10, 200], protocol=PROTOCOLS[name], tracklets=tracklets)
+    full = evaluate_ranking(long_queries, long_gallery, *people, protocol=PROTOCOLS[name], tracklets=tracklets)
+    assert (every.n_queries, every.n_without_match) == (full.n_queries, full.n_without_match)
+    assert every.expected.mAP == pytest.approx(full.expected.mAP, abs=1e-12)
+    np.testing.assert_allclose(every.expected.cmc, full.expected.cmc, rtol=0, atol=1e-12)
+    assert some.kept < 1
+    assert every.expected.mAP != evaluate_afr(*codes, *people, [200])[0].expected.mAP
 
 
 def test_no_w_gives_no_metrics() -> None:

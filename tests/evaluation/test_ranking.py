@@ -1,16 +1,30 @@
 """Ranking metrics against every order of every tie, and what must not change them."""
 
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitreid.codes import Codes, unpack
+from bitreid.codes import Codes, hamming_distances, unpack
 from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.evaluation import RankingMetrics, Scores, evaluate_ranking, ranking
+from bitreid.evaluation import (
+    PROTOCOLS,
+    ProtocolSettings,
+    RankingMetrics,
+    Scores,
+    comparison,
+    evaluate_afr,
+    evaluate_distances,
+    evaluate_lengths,
+    evaluate_ranking,
+    ranking,
+)
 from tests.reference import ranking as twin
 from tests.reference.search import hamming
 
@@ -121,23 +135,36 @@ def test_features_score_as_every_tie_order_does(people: People, data: st.DataObj
     check(evaluate_ranking(queries, gallery, *people.arguments(), n_ranks=N_RANKS), distances, people)
 
 
+def random_side(rng: np.random.Generator, kind: str, n: int) -> Codes | npt.NDArray[np.float32]:
+    """Codes or features of which many are at one distance."""
+    if kind == "codes":
+        return Codes(rng.integers(0, 256, (n, 2), dtype=np.uint8), 16)
+    # Some features repeat, so that ties exist and would break at the last bit of a product.
+    return np.random.default_rng(0).standard_normal((50, 40), dtype=np.float32)[rng.integers(0, 50, n)]
+
+
+def assert_same(a: RankingMetrics, b: RankingMetrics, atol: float = 0) -> None:
+    for which in ("expected", "best", "worst"):
+        before, after = getattr(a, which), getattr(b, which)
+        np.testing.assert_allclose(before.cmc, after.cmc, rtol=0, atol=atol)
+        assert (before.mAP, before.mINP) == pytest.approx((after.mAP, after.mINP), rel=0, abs=atol)
+    np.testing.assert_allclose(a.average_precision, b.average_precision, rtol=0, atol=atol)
+    assert (a.n_queries, a.n_without_match) == (b.n_queries, b.n_without_match)
+
+
 @pytest.mark.parametrize("kind", ["codes", "features"])
-def test_order_and_blocks_change_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    people = random_people(rng, 20, 300)
-
-    def make(n: int) -> Codes | npt.NDArray[np.float32]:
-        if kind == "codes":
-            return Codes(rng.integers(0, 256, (n, 2), dtype=np.uint8), 16)
-        # Some features repeat, so that ties exist and would break at the last bit of a product.
-        return rng.standard_normal((50, 40), dtype=np.float32)[rng.integers(0, 50, n)]
-
-    queries, gallery = make(20), make(300)
-    metrics = evaluate_ranking(queries, gallery, *people.arguments())
-    assert metrics.worst.mAP < metrics.expected.mAP < metrics.best.mAP
-    monkeypatch.setattr(ranking, "_QUERIES_AT_ONCE", 7)
-    monkeypatch.setattr(ranking, "_GALLERY_BLOCK", 11)
-    order = rng.permutation(300)
+@pytest.mark.parametrize("name", PROTOCOLS)
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_the_gallery_changes_nothing(name: str, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people = random_people(rng, 20, 150)
+    queries, gallery = random_side(rng, kind, 20), random_side(rng, kind, 150)
+    tracklets = rng.integers(-2, 3, 20), rng.integers(-2, 3, 150)
+    order = rng.permutation(150)
+    metrics = evaluate_ranking(
+        queries, gallery, *people.arguments(), protocol=PROTOCOLS[name], tracklets=tracklets, n_threads=1
+    )
     shuffled = evaluate_ranking(
         queries,
         gallery[order],
@@ -145,12 +172,138 @@ def test_order_and_blocks_change_nothing(kind: str, monkeypatch: pytest.MonkeyPa
         people.query_camids,
         people.gallery_pids[order],
         people.gallery_camids[order],
+        protocol=PROTOCOLS[name],
+        tracklets=(tracklets[0], tracklets[1][order]),
+        n_threads=1,
     )
-    for which in ("expected", "best", "worst"):
-        before, after = getattr(metrics, which), getattr(shuffled, which)
-        np.testing.assert_allclose(before.cmc, after.cmc, rtol=0, atol=1e-12)
-        assert (before.mAP, before.mINP) == pytest.approx((after.mAP, after.mINP), abs=1e-12)
-    np.testing.assert_allclose(metrics.average_precision, shuffled.average_precision, rtol=0, atol=1e-12)
+    assert metrics.worst.mAP < metrics.expected.mAP < metrics.best.mAP
+    assert_same(metrics, shuffled, 1e-12)
+
+
+@pytest.mark.parametrize("kind", ["codes", "features"])
+@pytest.mark.parametrize("name", ["market1501", "single_shot"])
+def test_threads_and_blocks_change_nothing(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    arguments = (
+        random_side(rng, kind, 40),
+        random_side(rng, kind, 300),
+        *random_people(rng, 40, 300).arguments(),
+    )
+    metrics = evaluate_ranking(*arguments, protocol=PROTOCOLS[name], n_threads=1)
+    monkeypatch.setattr(ranking, "_QUERIES_AT_ONCE", 7)
+    for n_threads in (1, 3, None):
+        assert_same(metrics, evaluate_ranking(*arguments, protocol=PROTOCOLS[name], n_threads=n_threads))
+    monkeypatch.setattr(comparison, "_BLOCK_BYTES", 11 * 40 * 8)
+    assert_same(metrics, evaluate_ranking(*arguments, protocol=PROTOCOLS[name]))
+
+
+@given(small_people().filter(any_match), st.data())
+def test_lengths_score_as_every_tie_order_of_each_prefix_does(people: People, data: st.DataObject) -> None:
+    def draw_codes(n: int) -> Codes:
+        pairs = data.draw(st.lists(st.tuples(NEAR_CODES, NEAR_CODES), min_size=n, max_size=n))
+        return Codes(np.array(pairs, np.uint8).reshape(n, 2), 16)
+
+    queries, gallery = draw_codes(len(people.query_pids)), draw_codes(len(people.gallery_pids))
+    found = evaluate_lengths(queries, gallery, *people.arguments(), [16, 8], n_ranks=N_RANKS)
+    assert list(found) == [8, 16]
+    for n_bits, metrics in found.items():
+        distances = [[hamming(q[:n_bits], g[:n_bits]) for g in unpack(gallery)] for q in unpack(queries)]
+        check(metrics, np.array(distances, np.float64), people)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_each_length_is_the_evaluation_of_its_prefix(name: str) -> None:
+    rng = np.random.default_rng(4)
+    people = random_people(rng, 30, 400).arguments()
+    queries, gallery = (Codes(rng.integers(0, 256, (n, 26), dtype=np.uint8), 208) for n in (30, 400))
+    protocol, tracklets = PROTOCOLS[name], (rng.integers(0, 3, 30), rng.integers(0, 3, 400))
+    lengths = [8, 32, 64, 136, 208]
+    found = evaluate_lengths(queries, gallery, *people, lengths, protocol=protocol, tracklets=tracklets)
+    for n_bits in lengths:
+        short = queries.prefix(n_bits), gallery.prefix(n_bits)
+        alone = evaluate_ranking(*short, *people, protocol=protocol, tracklets=tracklets)
+        assert_same(found[n_bits], alone)
+
+
+def test_impossible_lengths_are_refused() -> None:
+    one, codes = np.array([1]), Codes(np.zeros((1, 2), np.uint8), 16)
+    for lengths, message in (([], "got none"), ([12], "multiple of 8"), ([24], "at most 16 bits"), ([0], "positive")):
+        with pytest.raises(CodesError, match=message):
+            evaluate_lengths(codes, codes, one, one, one, one + 1, lengths)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint64", "int8", "float32"])
+@settings(max_examples=30)
+@given(people=small_people().filter(any_match), data=st.data())
+def test_given_distances_score_as_every_tie_order_does(dtype: str, people: People, data: st.DataObject) -> None:
+    shape = len(people.query_pids), len(people.gallery_pids)
+    limits = {"uint8": (0, 255), "uint64": (0, 2**40), "int8": (-128, 127)}.get(dtype, (0, 2**16 - 1))
+    values = st.sampled_from([3, 4, 5, *limits])
+    distances = np.array(data.draw(st.lists(values, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1])))
+    given_as: npt.NDArray[Any] = distances.reshape(shape).astype(dtype)
+    found = evaluate_distances(given_as, *people.arguments(), n_ranks=N_RANKS)
+    check(found, distances.reshape(shape).astype(np.float64), people)
+
+
+def test_codes_score_as_their_distances_do() -> None:
+    rng = np.random.default_rng(5)
+    people = random_people(rng, 20, 100).arguments()
+    queries, gallery = random_side(rng, "codes", 20), random_side(rng, "codes", 100)
+    assert isinstance(queries, Codes)
+    assert isinstance(gallery, Codes)
+    metrics = evaluate_ranking(queries, gallery, *people)
+    distances = hamming_distances(queries, gallery)
+    assert_same(metrics, evaluate_distances(distances.astype(np.uint16), *people))
+    assert_same(metrics, evaluate_distances(distances.astype(np.float64), *people))
+
+
+def test_distances_that_cannot_be_scored_are_refused() -> None:
+    one = np.array([1])
+    people = one, one, one, one + 1
+    with pytest.raises(CodesError, match="without NaN, got float64 of shape"):
+        evaluate_distances(np.array([[np.nan]]), *people)
+    with pytest.raises(CodesError, match=r"got uint8 of shape \(1,\)"):
+        evaluate_distances(np.zeros(1, np.uint8), *people)
+    with pytest.raises(SettingsError, match="single pictures for given distances"):
+        evaluate_distances(np.zeros((1, 1)), *people, protocol=PROTOCOLS["multi_query"])
+    with pytest.raises(SettingsError, match="whole gallery for given distances, got single shots"):
+        evaluate_distances(np.zeros((1, 1)), *people, protocol=PROTOCOLS["single_shot"])
+
+
+def peak_mb(work: Callable[[], object]) -> float:
+    """The most that some work allocated at once, in MiB."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def codes_for(rng: np.random.Generator, n_queries: int, n_gallery: int, n_bits: int) -> tuple[Codes, Codes]:
+    queries, gallery = (rng.integers(0, 256, (n, n_bits // 8), dtype=np.uint8) for n in (n_queries, n_gallery))
+    return Codes(queries, n_bits), Codes(gallery, n_bits)
+
+
+@pytest.mark.parametrize("kind", ["features", "codes", "single_shot", "afr"])
+def test_memory_stays_within_the_setting(kind: str) -> None:
+    """64 MiB, with distances alone that would need 75 MiB and more if all queries were looked at together."""
+    rng = np.random.default_rng(6)
+    n_queries, n_gallery = {"features": (256, 80_000), "codes": (50, 500_000)}.get(kind, (128, 150_000))
+    # Mostly distractors; a person has few pictures.
+    pids = np.where(rng.random(n_gallery) < 0.999, 0, rng.integers(1, 9, n_gallery))
+    people = rng.integers(1, 9, n_queries), np.ones(n_queries, np.int64), pids, np.full(n_gallery, 2)
+    if kind == "features":
+        features = [rng.standard_normal((n, 4), dtype=np.float32) for n in (n_queries, n_gallery)]
+        peak = peak_mb(lambda: evaluate_ranking(features[0], features[1], *people, memory_mb=64, n_threads=2))
+    elif kind == "afr":
+        short, long = codes_for(rng, n_queries, n_gallery, 8), codes_for(rng, n_queries, n_gallery, 32)
+        peak = peak_mb(lambda: evaluate_afr(short[0], long[0], short[1], long[1], *people, [1500], memory_mb=64))
+    else:
+        protocol = ProtocolSettings(single_shots=10 if kind == "single_shot" else 0)
+        codes = codes_for(rng, n_queries, n_gallery, 32)
+        peak = peak_mb(lambda: evaluate_ranking(*codes, *people, protocol=protocol, memory_mb=64))
+    assert peak < 64
 
 
 def test_large_ties_score_as_shuffled_galleries_do() -> None:
@@ -241,5 +394,16 @@ def test_sides_that_do_not_fit_are_refused() -> None:
         evaluate_ranking(codes, codes, one, one, np.array([1, 2]), np.array([1, 2]))
     with pytest.raises(DataError, match="one pid and one camid a gallery picture"):
         evaluate_ranking(codes, codes, one, one, one, np.array([1, 2]))
+    with pytest.raises(CodesError, match="one length, got 8 and 16 bits"):
+        evaluate_ranking(codes, Codes(np.zeros((1, 2), np.uint8), 16), one, one, one, one + 1)
+    with pytest.raises(CodesError, match="query features of shape"):
+        evaluate_ranking(features[:, :0], features, one, one, one, one)
+
+
+def test_impossible_settings_are_refused() -> None:
+    one, codes = np.array([1]), codes_of([0])
     with pytest.raises(SettingsError, match="n_ranks of at least 1, got 0"):
         evaluate_ranking(codes, codes, one, one, one, one + 1, n_ranks=0)
+    for memory_mb in (63, -1, float("nan")):
+        with pytest.raises(SettingsError, match="memory_mb of at least 64, got"):
+            evaluate_ranking(codes, codes, one, one, one, one + 1, memory_mb=memory_mb)

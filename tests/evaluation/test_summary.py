@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bitreid.codes import Codes, pack
-from bitreid.evaluation import evaluate_afr, evaluate_ranking
+from bitreid.errors import DataError, SettingsError
+from bitreid.evaluation import PROTOCOLS, evaluate_afr, evaluate_ranking
 from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, short_list
 
 
@@ -69,6 +70,55 @@ def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     precision = evaluation.codes.average_precision
     assert math.isnan(precision[4])
     assert codes["average_precision"] == [*precision[:4].tolist(), None]
+
+
+def test_merged_pictures_have_the_sign_of_their_mean_feature(query: Side, gallery: Side) -> None:
+    """Two queries of one person: features (3, -1) and (-1, -1) repeated; the majority of their bits would be 0."""
+    features = np.tile(np.array([[3, -1], [-1, -1]], np.float32), (1, 8))
+    attributes = Codes(np.array([[0b11], [0b01]], np.uint8), 8)
+    one = np.array([1, 1])
+    pair = Side(pack(features), features, attributes, one, one)
+    evaluation = evaluate_model(pair, gallery, [6], PROTOCOLS["multi_query"])
+    mean = np.tile(np.array([[1, -1]], np.float32), (1, 8))
+    people = (one[:1], one[:1], gallery.pids, gallery.camids)
+    assert evaluation.floats is not None
+    assert gallery.features is not None
+    assert gallery.attribute_codes is not None
+    assert evaluation.codes.expected.mAP == evaluate_ranking(pack(mean), gallery.codes, *people).expected.mAP
+    assert evaluation.floats.expected.mAP == evaluate_ranking(mean, gallery.features, *people).expected.mAP
+    majority = Codes(np.array([[0b01]], np.uint8), 8)
+    afr = evaluate_afr(majority, pack(mean), gallery.attribute_codes, gallery.codes, *people, [6])
+    assert evaluation.afr[0].expected.mAP == afr[0].expected.mAP
+    assert evaluation.codes.n_queries == evaluation.afr[0].n_queries == 1
+
+
+def test_codes_that_are_no_signs_of_features_merge_by_majority(query: Side, gallery: Side) -> None:
+    assert query.features is not None
+    wide = replace(query, features=np.hstack([query.features, query.features]), pids=np.ones(5, np.int64))
+    wide_gallery = replace(gallery, features=np.tile(np.ones((12, 1), np.float32), (1, 32)))
+    evaluation = evaluate_model(wide, wide_gallery, [], PROTOCOLS["multi_query"])
+    people = (wide.pids, wide.camids, gallery.pids, gallery.camids)
+    merged = evaluate_ranking(query.codes, gallery.codes, *people, protocol=PROTOCOLS["multi_query"])
+    assert evaluation.codes.expected.mAP == merged.expected.mAP
+
+
+def test_tracklets_are_items_of_both_sides(query: Side, gallery: Side) -> None:
+    tracklets = replace(query, tracklets=np.zeros(5, np.int64)), replace(gallery, tracklets=np.arange(12) // 4)
+    evaluation = evaluate_model(*tracklets, [3], PROTOCOLS["tracklets"])
+    assert evaluation.n_gallery == 12, "each of the four people has one picture a tracklet"
+    whole = evaluate_model(
+        tracklets[0], replace(gallery, tracklets=np.zeros(12, np.int64)), [3], PROTOCOLS["tracklets"]
+    )
+    assert (whole.n_gallery, whole.codes.n_queries) == (4, 5)
+    with pytest.raises(DataError, match="expected the tracklet of each query and gallery picture"):
+        evaluate_model(query, tracklets[1], [], PROTOCOLS["tracklets"])
+
+
+def test_single_shots_are_scored_without_two_stages(query: Side, gallery: Side) -> None:
+    evaluation = evaluate_model(query, gallery, [], PROTOCOLS["single_shot"])
+    assert evaluation.codes.expected.mAP == evaluation.codes.expected.mINP
+    with pytest.raises(SettingsError, match="got single shots"):
+        evaluate_model(query, gallery, [3], PROTOCOLS["single_shot"])
 
 
 @pytest.mark.parametrize(

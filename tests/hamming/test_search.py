@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes, pack_bits, unpack
 from bitreid.errors import CodesError, SettingsError
-from bitreid.hamming import Ranking, count_nearer, distance_blocks, distances_at, search, search_exact, search_two_stage
+from bitreid.hamming import (
+    Ranking,
+    count_nearer,
+    count_nearer_prefixes,
+    distance_blocks,
+    distances_at,
+    pairwise_distances,
+    prefix_distance_blocks,
+    search,
+    search_exact,
+    search_two_stage,
+)
 from tests.reference import search as twin
 
 Rng = np.random.Generator
@@ -27,11 +38,12 @@ def cases(draw: st.DrawFn) -> tuple[Rng, int, int, npt.NDArray[np.int64]]:
     return rng, draw(st.integers(0, 4)), n_gallery, rng.integers(-5, 6, n_gallery)
 
 
-@pytest.fixture(params=[(256, 8192, 4), (2, 3, 1)], ids=["whole", "blocks"], autouse=True)
+@pytest.fixture(params=[(256, 8192, 64, 4), (2, 3, 2, 1)], ids=["whole", "blocks"], autouse=True)
 def _block_sizes(request: pytest.FixtureRequest) -> object:
     """Every test runs with blocks of the product's size, and so small that each array has several."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, size in zip(("_QUERY_BLOCK", "_GALLERY_BLOCK", "_QUERIES_IN_CACHE"), request.param, strict=True):
+        names = ("_QUERY_BLOCK", "_GALLERY_BLOCK", "_PAIRWISE_BLOCK", "_QUERIES_IN_CACHE")
+        for name, size in zip(names, request.param, strict=True):
             patch.setattr(search, name, size)
         yield
 
@@ -71,20 +83,49 @@ def test_two_stage_search_is_the_sorted_short_list(
     ]
 
 
-@given(cases(), st.sampled_from([8, 24, 64]), st.booleans())
-def test_counts_are_those_of_loops(
-    case: tuple[Rng, int, int, npt.NDArray[np.int64]], n_bits: int, with_mask: bool
+LENGTHS = st.sampled_from([(8,), (8, 24), (24, 32, 136), (64, 128, 200), (16, 64, 320, 328)])
+
+
+@given(cases(), LENGTHS)
+def test_counts_are_those_of_loops(case: tuple[Rng, int, int, npt.NDArray[np.int64]], lengths: tuple[int, ...]) -> None:
+    rng, n_queries, n_gallery, _ = case
+    n_bits = lengths[-1]
+    queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
+    # Few of the possible distances, those about the ends among them.
+    thresholds = rng.integers(-2, min(n_bits, 40) + 3, (len(lengths), n_queries, 5), dtype=np.int32)
+    thresholds[:, :, 0] = n_bits + 1
+    nearer, at = count_nearer_prefixes(queries, gallery, lengths, thresholds)
+    assert nearer.dtype == at.dtype == np.int64
+    for length, n in enumerate(lengths):
+        for i, query in enumerate(unpack(queries)):
+            for j, threshold in enumerate(thresholds[length, i]):
+                wanted = twin.counts(query[:n], unpack(gallery)[:, :n], int(threshold))
+                assert (nearer[length, i, j], at[length, i, j]) == wanted
+    of_whole = count_nearer(queries, gallery, thresholds[-1])
+    np.testing.assert_array_equal(of_whole, (nearer[-1], at[-1]))
+
+
+@given(cases(), LENGTHS)
+def test_distances_of_prefixes_are_those_of_loops(
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], lengths: tuple[int, ...]
 ) -> None:
     rng, n_queries, n_gallery, _ = case
-    queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
-    thresholds = rng.integers(-2, n_bits + 3, (n_queries, 5), dtype=np.int32)
-    left_out = (rng.random((n_queries, n_gallery)) < 0.3) & with_mask
-    nearer, at = count_nearer(queries, gallery, thresholds, left_out if with_mask else None)
-    assert nearer.dtype == at.dtype == np.int64
-    for i, query in enumerate(unpack(queries)):
-        for j, threshold in enumerate(thresholds[i]):
-            wanted = twin.counts(query, unpack(gallery), int(threshold), left_out[i])
-            assert (nearer[i, j], at[i, j]) == wanted
+    # Longer codes than the longest prefix, and so many ones that a wrong sum of bytes would overflow.
+    queries = random_codes(rng, n_queries, lengths[-1] + 8, 0.02)
+    gallery = random_codes(rng, n_gallery + 1, lengths[-1] + 8, 0.98)
+    blocks = [distances for _, distances in prefix_distance_blocks(queries, gallery, lengths)]
+    found = np.concatenate(blocks, axis=2)
+    assert found.shape == (len(lengths), n_queries, n_gallery + 1)
+    for of_length, n in zip(found, lengths, strict=True):
+        for i, query in enumerate(unpack(queries)):
+            assert of_length[i].tolist() == [twin.hamming(query[:n], code[:n]) for code in unpack(gallery)]
+
+
+@pytest.mark.parametrize("lengths", [(), (8, 8), (16, 8), (12,), (0, 8), (-8,), (8, 24)])
+def test_impossible_lengths_are_refused(lengths: tuple[int, ...]) -> None:
+    codes = random_codes(np.random.default_rng(0), 3, 16)
+    with pytest.raises(CodesError, match="ascending lengths, multiples of 8 up to the 16 bits"):
+        list(prefix_distance_blocks(codes, codes, lengths))
 
 
 def test_thresholds_past_every_integer_do_not_overflow() -> None:
@@ -107,12 +148,15 @@ def test_distances_are_those_of_loops(case: tuple[Rng, int, int, npt.NDArray[np.
     for i, query in enumerate(unpack(queries)):
         assert everything[i].tolist() == [twin.hamming(query, code) for code in unpack(gallery)]
         assert at[i].tolist() == [everything[i, row] for row in positions[i]]
+    among = [[twin.hamming(a, b) for b in unpack(gallery)] for a in unpack(gallery)]
+    assert pairwise_distances(gallery).tolist() == among
 
 
 def test_long_codes_count_beyond_a_byte() -> None:
     codes = pack_bits(np.array([[False] * 4096, [True] * 4096]))
     ranking = search_exact(codes[:1], codes, 2)
     assert ranking.distances.tolist() == [[0, 4096]]
+    assert pairwise_distances(codes).tolist() == [[0, 4096], [4096, 0]]
 
 
 def test_impossible_numbers_of_rows_are_refused() -> None:
@@ -136,8 +180,8 @@ def test_codes_and_ids_that_do_not_fit_are_refused() -> None:
         distances_at(codes, codes, np.zeros((2, 1), np.int64))
     with pytest.raises(CodesError, match=r"thresholds of shape \(3, m\)"):
         count_nearer(codes, codes, np.zeros((2, 1), np.int32))
-    with pytest.raises(CodesError, match=r"left_out of shape \(3, 3\)"):
-        count_nearer(codes, codes, np.zeros((3, 1), np.int32), np.zeros((3, 2), np.bool_))
+    with pytest.raises(CodesError, match=r"thresholds of shape \(1, 3, m\)"):
+        count_nearer_prefixes(codes, codes, (8,), np.zeros((2, 3, 1), np.int32))
 
 
 def test_a_ranking_of_loose_arrays_is_refused() -> None:

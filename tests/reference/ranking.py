@@ -82,6 +82,51 @@ def one_query(distances: Sequence[float], verdict: Sequence[str], n_ranks: int) 
     return mean(results), best, worst
 
 
+def single_shot_galleries(verdict: Sequence[str], gallery_pids: Sequence[int]) -> Iterator[list[int]]:
+    """Every gallery of one row of each person who has one, and of all distractors; rows that are out are in none."""
+    people = [
+        [row for row, p in enumerate(gallery_pids) if p == pid and verdict[row] != OUT] for pid in {*gallery_pids}
+    ]
+    people = [rows for rows in people if rows and gallery_pids[rows[0]] > 0]
+    distractors = [row for row, pid in enumerate(gallery_pids) if pid == 0]
+    for choice in product(*people):
+        yield [*choice, *distractors]
+
+
+def single_shots(
+    distances: Sequence[float], verdict: Sequence[str], gallery_pids: Sequence[int], n_ranks: int
+) -> list[tuple[Result, Result, Result]]:
+    """The expected, best and worst scores of a query in every gallery of one row a person; empty without a match."""
+    found = []
+    for rows in single_shot_galleries(verdict, gallery_pids):
+        result = one_query([distances[row] for row in rows], [verdict[row] for row in rows], n_ranks)
+        if result is not None:
+            found.append(result)
+    return found
+
+
+def items(labels: Sequence[object]) -> list[list[int]]:
+    """The rows of equal labels, by first row; a row labelled None is by itself."""
+    found: list[list[int]] = []
+    for row, label in enumerate(labels):
+        for rows in found:
+            if label is not None and labels[rows[0]] == label:
+                rows.append(row)
+                break
+        else:
+            found.append([row])
+    return found
+
+
+def mean_feature(features: Sequence[Sequence[float]]) -> list[float]:
+    return [fmean(column) for column in zip(*features, strict=True)]
+
+
+def majority(codes: Sequence[Sequence[bool]]) -> list[bool]:
+    """Each bit as most of the codes have it, False if as many have it as have not."""
+    return [list(column).count(True) > list(column).count(False) for column in zip(*codes, strict=True)]
+
+
 def short_lists(distances: Sequence[float], w: int) -> Iterator[list[int]]:
     """Every choice of w rows that stage 1 may keep, each as likely as the others."""
     certain: list[int] = []

@@ -33,7 +33,7 @@ def two_stage(
     return [item for item in exact(long_query, long_gallery, len(long_gallery), ids) if item[1] in kept][:k]
 
 
-def counts(query: Bits, gallery: Bits, threshold: int, left_out: Bits) -> tuple[int, int]:
-    """How many rows, less those left out, are nearer than the threshold, and at it."""
-    distances = [hamming(query, code) for code, out in zip(gallery, left_out, strict=True) if not out]
+def counts(query: Bits, gallery: Bits, threshold: int) -> tuple[int, int]:
+    """How many rows are nearer than the threshold, and at it."""
+    distances = [hamming(query, code) for code in gallery]
     return sum(distance < threshold for distance in distances), sum(distance == threshold for distance in distances)

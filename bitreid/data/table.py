@@ -1,7 +1,8 @@
-"""Reading small CSV files; errors name the line."""
+"""Reading tables from CSV and Parquet files as words; errors name the line or row."""
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +16,24 @@ INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
-class CsvTable:
-    """The cells of a CSV file, stripped: `columns[name][row]`, which stood in line `lines[row]` of the file."""
+class Table:
+    """The cells of a file, as stripped words: `columns[name][row]`, which stood in the file's `unit` `lines[row]`.
+
+    names    all columns that the file has, those that were not read among them
+    """
 
     path: Path
+    names: tuple[str, ...]
     columns: dict[str, list[str]]
-    lines: list[int]
+    lines: Sequence[int]
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def place(self, row: int) -> str:
         """Where a row stands, for an error message."""
-        return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def integers(self, column: str, empty: int | None = None) -> npt.NDArray[np.int64]:
         """The column as integers; `empty` stands for empty cells, which are errors without it."""
@@ -42,7 +48,7 @@ class CsvTable:
         return numbers
 
 
-def read_csv(path: Path) -> CsvTable:
+def read_csv(path: Path) -> Table:
     """The table in a CSV file whose first line names the columns; empty lines are skipped.
 
     UTF-8 with or without byte order mark (spreadsheets write one). `DataError` if the file is missing or unreadable,
@@ -63,4 +69,39 @@ def read_csv(path: Path) -> CsvTable:
     if not rows:
         raise DataError(f"expected rows below the first line of {path}, got none")
     columns = {name: [row[at] for _, row in rows] for at, name in enumerate(header)}
-    return CsvTable(path, columns, [line for line, _ in rows])
+    return Table(path, tuple(header), columns, [line for line, _ in rows])
+
+
+def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
+    """The table in a Parquet file, of its columns only those that are `wanted`; rows are counted from 1.
+
+    Nulls are empty cells. Whole numbers that are stored as floats, as pandas does where some are missing, are integers
+    again. `DataError` if the file is missing or unreadable, repeats a column's name or has no row.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError("expected pyarrow to read Parquet files, got none; install bitreid[parquet]") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = tuple(file.schema_arrow.names)
+            if len(set(names)) != len(names):
+                raise DataError(f"expected different column names in {path}, got {', '.join(names)}")
+            table = file.read(columns=[name for name in wanted if name in names])
+            n_rows = file.metadata.num_rows
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise DataError(f"expected a readable Parquet file at {path}, got: {error}") from error
+    if not n_rows:
+        raise DataError(f"expected rows in {path}, got none")
+    columns = {name: [_word(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+    return Table(path, names, columns, range(1, n_rows + 1), "row")
+
+
+def _word(value: object) -> str:
+    """A value as the word that would stand for it in a CSV file."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()

@@ -1,0 +1,75 @@
+"""Files and folders: the pictures that a folder holds, and writing what appears only when it is complete."""
+
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bitreid.errors import DataError, DataWarning
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def pictures_in(folder: Path, recursive: bool) -> list[Path]:
+    """The picture files of a folder, sorted by path.
+
+    Hidden files and folders are passed over: macOS leaves `._0001.jpg` beside `0001.jpg`, others keep thumbnails.
+    """
+    return sorted(
+        path
+        for path in (folder.rglob("*") if recursive else folder.iterdir())
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def what_is_at(path: Path) -> str:
+    """What stands where something else was expected, for an error message."""
+    if path.is_dir():
+        return f"a folder with {sum(1 for _ in path.iterdir())} other entries"
+    return "a file" if path.exists() else "nothing"
+
+
+def warn_of_pictures(pictures: Sequence[Path], what: str) -> None:
+    """Nothing; one `DataWarning` counts the pictures, if there are any, and names the first."""
+    if pictures:
+        warnings.warn(f"{len(pictures)} pictures {what}; first: {pictures[0]}", DataWarning, stacklevel=4)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `out` when the block ends; a block that fails leaves nothing behind.
+
+    `DataError` if `out` exists and is not an empty folder.
+    """
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"expected {out} to be a new or empty folder, found something there; choose another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    try:
+        unfinished.mkdir()
+        yield unfinished
+        unfinished.replace(out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """A file to write, which is synced and becomes `out` when the block ends; a block that fails leaves `out` alone."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        yield unfinished
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(out)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,30 @@
+"""The report: one HTML page, complete in itself, that says how good a model is and shows why."""
+
+from bitreid.evaluation.report.data import (
+    AfrCurve,
+    AttributeRow,
+    BitUse,
+    Length,
+    PartDistance,
+    Promise,
+    RankedHit,
+    RankedQuery,
+    Record,
+    Report,
+)
+from bitreid.evaluation.report.page import render_report, write_report
+
+__all__ = [
+    "AfrCurve",
+    "AttributeRow",
+    "BitUse",
+    "Length",
+    "PartDistance",
+    "Promise",
+    "RankedHit",
+    "RankedQuery",
+    "Record",
+    "Report",
+    "render_report",
+    "write_report",
+]

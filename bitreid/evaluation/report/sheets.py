@@ -1,0 +1,115 @@
+"""Ranked queries as the page shows them: pictures inside the page, and bars for the parts of the body."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitreid.data.pictures import load_picture
+from bitreid.errors import DataError
+from bitreid.evaluation.report.charts import Table
+from bitreid.evaluation.report.data import PartDistance, RankedHit, RankedQuery
+from bitreid.evaluation.report.words import number, share
+
+WHOLE = "global"
+"""Name of the part that is all of the picture."""
+_CHANCE = 0.5  # of the bits differ between codes that have nothing to do with each other
+_HEIGHT, _WIDTH = 192, 96  # in pixels: about twice what the page shows, for fine screens
+_QUALITY = 82
+_VERDICTS = {True: "right", False: "wrong", None: "unknown"}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A horizontal bar in a box of 100 x 100: its top, height and length; `words` say what it measures."""
+
+    top: float
+    height: float
+    length: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page: its data (empty: none is shown) and what it says to who does not see it."""
+
+    data: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A hit on the page: bars of the parts of the body from the top down, and one for the whole."""
+
+    picture: Picture
+    distance: str
+    verdict: str
+    bars: tuple[Bar, ...]
+    whole: Bar | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A ranked query on the page, with the numbers behind the bars."""
+
+    title: str
+    query: Picture
+    hits: tuple[Hit, ...]
+    table: Table
+
+
+def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
+    """The query as the page shows it; without `pictures` nothing of the files is in it.
+
+    `DataError` if a picture cannot be read.
+    """
+    title = f"{query.label}: average precision {share(query.average_precision)}\u00a0%"
+    hits = []
+    for rank, hit in enumerate(query.hits, 1):
+        words = f"hit {rank}, {_VERDICTS[hit.right]}, distance {number(hit.distance)}"
+        bars, whole = bars_of(hit.parts)
+        picture = _picture(hit.path, words, pictures)
+        hits.append(Hit(picture, number(hit.distance), _VERDICTS[hit.right], bars, whole))
+    return Sheet(title, _picture(query.path, "query", pictures), tuple(hits), _table(query.label, query.hits))
+
+
+def _picture(path: Path, words: str, pictures: bool) -> Picture:
+    return Picture(picture_data(path), f"{words}: {path.name}") if pictures else Picture("", words)
+
+
+def picture_data(path: Path) -> str:
+    """The picture as a small JPEG in a `data:` address, stretched to one size, as networks see them."""
+    pixels = load_picture(path, _HEIGHT, _WIDTH)
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def bars_of(parts: tuple[PartDistance, ...]) -> tuple[tuple[Bar, ...], Bar | None]:
+    """A bar for each part of the body at the part's height in the picture, parts being equally high, and a bar of the
+    whole picture, if that is a part; lengths are full where half of the bits differ, or more."""
+    stripes = [part for part in parts if part.name != WHOLE]
+    whole = [part for part in parts if part.name == WHOLE]
+    height = 100 / max(len(stripes), 1)
+    bars = tuple(_bar(part, i * height, height) for i, part in enumerate(stripes))
+    return bars, _bar(whole[0], 0, 100) if whole else None
+
+
+def _bar(part: PartDistance, top: float, height: float) -> Bar:
+    if part.n_bits < 1:
+        raise DataError(f"expected part {part.name!r} to have bits, got {part.n_bits}")
+    length = min(part.distance / part.n_bits / _CHANCE, 1.0)
+    return Bar(top, height, 100 * length, f"{part.name}: {part.distance:,} of {part.n_bits:,} bits")
+
+
+def _table(label: str, hits: tuple[RankedHit, ...]) -> Table:
+    names = {part.name: part.n_bits for hit in hits for part in hit.parts}
+    body = []
+    for rank, hit in enumerate(hits, 1):
+        found = {part.name: f"{part.distance:,}" for part in hit.parts}
+        cells = (str(rank), _VERDICTS[hit.right], number(hit.distance))
+        body.append(cells + tuple(found.get(name, "") for name in names))
+    header = ("rank", "verdict", "distance", *(f"{name} (of {n_bits:,})" for name, n_bits in names.items()))
+    return Table(f"Distances in bits, {label}", header, tuple(body))

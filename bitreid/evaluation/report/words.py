@@ -1,0 +1,70 @@
+"""Numbers as a reader likes them."""
+
+NO_BREAK = "\u00a0"
+
+
+def number(value: float) -> str:
+    """A number with separated thousands, as whole as it is.
+
+    >>> number(15913), number(0.25)
+    ('15,913', '0.25')
+    """
+    return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def share(value: float, digits: int = 1) -> str:
+    """A share between 0 and 1 in per cent, without the sign.
+
+    >>> share(0.9123)
+    '91.2'
+    """
+    return f"{100 * value:.{digits}f}"
+
+
+def percent(value: float) -> str:
+    """A share in per cent, with as many digits as a small one needs, and the sign after a space that does not break.
+
+    >>> [percent(value).replace(NO_BREAK, " ") for value in (0.9123, 0.1, 0.0012, 0.0)]
+    ['91.2 %', '10 %', '0.12 %', '0 %']
+    """
+    text = f"{100 * value:.2g}" if 100 * abs(value) < 1 else f"{100 * value:.1f}".removesuffix(".0")
+    return f"{text}{NO_BREAK}%"
+
+
+def of_hundred(value: float, things: str) -> str:
+    """A share of some things as a number out of 100, never rounded to none or to all.
+
+    >>> of_hundred(0.912, "searches"), of_hundred(0.999, "searches")
+    ('91 of 100 searches', 'more than 99 of 100 searches')
+    >>> of_hundred(0.001, "bits"), of_hundred(1.0, "bits"), of_hundred(0.0, "bits")
+    ('fewer than 1 of 100 bits', 'all bits', 'no bits')
+    """
+    if value in (0, 1):
+        return f"all {things}" if value else f"no {things}"
+    whole = round(100 * value)
+    if whole in (0, 100):
+        return f"more than 99 of 100 {things}" if whole else f"fewer than 1 of 100 {things}"
+    return f"{whole} of 100 {things}"
+
+
+def points(value: float) -> str:
+    """A difference of two shares in points of a per cent, without its sign.
+
+    >>> points(-0.0081), points(0.01)
+    ('0.8 points', '1.0 points')
+    """
+    return f"{abs(100 * value):.1f} points"
+
+
+def bits_and_bytes(n_bits: int) -> str:
+    """The length of a code.
+
+    >>> bits_and_bytes(2048)
+    '2,048 bits (256 bytes)'
+    """
+    return f"{n_bits:,} bits ({number(n_bits / 8)} bytes)"
+
+
+def rows(n: int, of: float) -> str:
+    """A number of gallery rows and the share of the gallery that it is."""
+    return f"{n:,} rows ({percent(of)})"

@@ -1,0 +1,72 @@
+"""Single-shot galleries: one random picture of each identity, drawn again and again."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.data.manifest import DISTRACTOR
+from bitreid.evaluation.comparison import nearer_and_at
+from bitreid.evaluation.protocol import Protocol, Relatives
+from bitreid.evaluation.scores import MatchGroups
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SingleShots:
+    """Galleries of one random picture of each person, and of all distractors, who are nobody's other picture.
+
+    `people (n_people,)` are the pids in the gallery, ascending; `rows (n_draws, n_people)` the gallery rows drawn;
+    `luck (n_draws, n_people)`, uniform from 0 to 1, chose them; `distractors` are the rows that are in every gallery.
+    For a query, the picture of its own person is drawn with the same luck among its matches alone: what the query's
+    camera leaves out is no answer.
+    """
+
+    people: Ints
+    rows: Ints
+    luck: Floats
+    distractors: Ints
+
+    @classmethod
+    def draw(cls, protocol: Protocol, by_content: Ints, n_draws: int, seed: int) -> Self:
+        """The galleries of a protocol without junk or unknown people.
+
+        `by_content` are its gallery rows sorted by what the pictures became. Draws go by that order, so that the order
+        of the gallery changes nothing.
+        """
+        camids, pids = protocol.gallery_camids[by_content], protocol.gallery_pids[by_content]
+        by_person = by_content[np.lexsort((camids, pids))]
+        pids = protocol.gallery_pids[by_person]
+        by_person, pids = by_person[pids > DISTRACTOR], pids[pids > DISTRACTOR]
+        people, starts, counts = np.unique(pids, return_index=True, return_counts=True)
+        luck = np.random.default_rng(seed).random((n_draws, len(people)))
+        rows = by_person[starts + (luck * counts).astype(np.int64)]
+        return cls(people, rows, luck, np.flatnonzero(protocol.gallery_pids == DISTRACTOR))
+
+    def groups(self, distances: npt.NDArray[np.number], query_pids: Ints, relatives: Relatives) -> MatchGroups:
+        """The tie group of the one match in each gallery, `(n_queries * n_draws, 1)`, the draws of a query in a run.
+
+        From the distances `(n_queries, n_gallery)` of some queries to all rows.
+        """
+        n_queries, n_draws = len(distances), len(self.luck)
+        nearer = np.zeros((n_queries, n_draws), np.int64)
+        at = np.ones((n_queries, n_draws), np.int64)
+        with_match = relatives.match.any(axis=1)
+        for i in np.flatnonzero(with_match):
+            own = np.searchsorted(self.people, query_pids[i])
+            matches = np.sort(distances[i, relatives.rows[i, relatives.match[i]]])
+            drawn = matches[(self.luck[:, own] * len(matches)).astype(np.int64)]
+            gallery = distances[i, self.rows]
+            gallery[:, own] = drawn
+            nearer[i] = (gallery < drawn[:, None]).sum(axis=1)
+            at[i] = (gallery == drawn[:, None]).sum(axis=1)
+            if len(self.distractors):
+                more_nearer, more_at = nearer_and_at(distances[i, self.distractors], drawn)
+                nearer[i] += more_nearer
+                at[i] += more_at
+        valid = np.repeat(with_match, n_draws)[:, None]
+        nothing, one = np.zeros((len(valid), 1), np.int64), np.ones((len(valid), 1), np.int64)
+        return MatchGroups(valid, nearer.reshape(-1, 1), at.reshape(-1, 1), nothing, one)

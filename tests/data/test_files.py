@@ -1,0 +1,68 @@
+"""Files and folders that appear only when they are complete."""
+
+from pathlib import Path
+
+import pytest
+
+from bitreid.data.files import new_file, new_folder, warn_of_pictures
+from bitreid.errors import DataError
+
+
+class TestNewFolder:
+    def test_it_appears_when_the_block_ends(self, tmp_path: Path) -> None:
+        out = tmp_path / "a" / "b"
+        with new_folder(out) as unfinished:
+            (unfinished / "file").touch()
+            assert not out.exists()
+        assert [path.name for path in out.iterdir()] == ["file"]
+        assert [path.name for path in out.parent.iterdir()] == ["b"]
+
+    def test_an_empty_folder_is_filled(self, tmp_path: Path) -> None:
+        with new_folder(tmp_path / ".") as unfinished:
+            (unfinished / "file").touch()
+        assert (tmp_path / "file").exists()
+
+    def test_a_block_that_fails_leaves_nothing(self, tmp_path: Path) -> None:
+        def fail() -> None:
+            with new_folder(tmp_path / "out") as unfinished:
+                (unfinished / "file").touch()
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert not list(tmp_path.iterdir())
+
+    def test_what_is_there_is_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        for out in (tmp_path, tmp_path / "file"):
+            with pytest.raises(DataError, match="new or empty folder"), new_folder(out):
+                pass
+        assert (tmp_path / "file").read_text() == "mine"
+
+
+class TestNewFile:
+    def test_it_replaces_when_the_block_ends(self, tmp_path: Path) -> None:
+        out = tmp_path / "new" / "file"
+        for text in ("one", "two"):
+            with new_file(out) as unfinished:
+                unfinished.write_text(text)
+        assert out.read_text() == "two"
+        assert list(out.parent.iterdir()) == [out]
+
+    def test_a_block_that_fails_changes_nothing(self, tmp_path: Path) -> None:
+        out = tmp_path / "file"
+        out.write_text("one")
+
+        def fail() -> None:
+            with new_file(out) as unfinished:
+                unfinished.write_text("half")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert out.read_text() == "one"
+        assert list(tmp_path.iterdir()) == [out]
+
+
+def test_nothing_is_warned_of_without_pictures() -> None:
+    warn_of_pictures([], "are left out")
