@@ -206,6 +206,33 @@ def test_evaluate_warns_of_a_query_that_is_in_the_gallery_too(
     assert error.endswith(f"first: {queries(data, 25)[0]} and {data}/bounding_box_test/0026_c2s1_999999_00.png\n")
 
 
+def test_evaluate_writes_a_report(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    report = tmp_path / "new" / "report.html"
+    words = ["evaluate", artifact, "--data", people, "--w", "50%", "--report", report]
+    done(*words)
+    assert f"report: {report}\n" in capsys.readouterr().out
+    page = report.read_text(encoding="utf-8")
+    assert "<h1>drawn-tiny on people</h1>" in page
+    headings = (
+        "Summary",
+        "Ranks",
+        "Length of the code",
+        "Two-stage search",
+        "Distances",
+        "Queries",
+        "Attributes",
+        "Bits",
+    )
+    assert [heading for heading in headings if f">{heading}</h2>" not in page] == []
+    assert page.count("data:image/jpeg") > 50
+    assert f"--report {report}" in page
+    done(*words, "--no-pictures")
+    page = report.read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert [path.name for path in people.glob("*/*.jpg") if path.stem in page] == []
+    assert str(tmp_path) not in page
+
+
 def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
     words = ["evaluate", artifact, "--data"]
     assert "at nowhere, got nothing" in refusal(capsys, *words, "nowhere")

@@ -29,7 +29,7 @@ from bitreid.evaluation.report import (
 )
 from bitreid.evaluation.summary import Evaluation, Side, evaluate_model
 
-VOID = {"br", "meta", "img", "line", "rect", "path", "link", "input", "hr"}
+VOID = {"br", "hr", "img", "input", "link", "meta"}
 SPACE = "\u00a0"
 
 
