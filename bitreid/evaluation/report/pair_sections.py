@@ -164,7 +164,7 @@ def _verification_chart(found: Verification) -> Chart:
         "of pairs of different people within it, for all thresholds.",
         rate_axis("pairs of different people that pass, %", _first_rate(found.fpr_curve, found.rates)),
         percent_axis("pairs of one person that pass, %", [float(found.tpr_curve[0]), 1.0]),
-        (Series(("pairs",), _curve(found.fpr_curve, found.tpr_curve)),),
+        (Series((), _curve(found.fpr_curve, found.tpr_curve)),),
         Table(
             "Single pairs",
             ("different people that pass (FPR), %", "one person (TPR), %", "threshold"),
