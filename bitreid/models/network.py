@@ -105,14 +105,13 @@ class HashingNetwork(nn.Module):
         chunk = self.backbone_batch or len(pictures)
         return torch.cat([self.backbone(some) for some in torch.split(pictures, chunk)])
 
-    def check_input(self, height: float, width: float) -> None:
+    def check_input(self, height: int, width: int) -> None:
         """Refuse a picture size that the stripes cannot cut equally."""
         unit = self.stride * max(self.settings.n_parts, 1)
         if height <= 0 or width <= 0 or height % unit or width % self.stride:
             raise SettingsError(
                 f"expected pictures whose height is a multiple of {unit} ({self.settings.n_parts} equal stripes) and "
-                f"whose width is a multiple of {self.stride}, got {height:g}x{width:g}; "
-                f"e.g. {unit * 2}x{self.stride * 4}"
+                f"whose width is a multiple of {self.stride}, got {height}x{width}; e.g. {unit * 2}x{self.stride * 4}"
             )
 
 

@@ -101,12 +101,11 @@ def fit(
                 if stop.is_set():
                     training.save(checkpoint)
                     raise Interrupted
-            half_size = training.half_size
             record = training.end_pass()
             if len(task.split.query) and (
                 position.epoch % recipe.validate_every == 0 or position.epoch == recipe.epochs
             ):
-                record |= validate(recipe, task, network, half_size)
+                record |= validate(recipe, task, network)
             reporter.on_epoch(record)
             training.save(checkpoint)
 
@@ -116,8 +115,6 @@ class _Training:
 
     def __init__(self, recipe: Recipe, task: Task, network: HashingNetwork, start: Mapping[str, Tensor] | None) -> None:
         network.check_input(recipe.input.height, recipe.input.width)
-        if recipe.half_size_epochs:
-            network.check_input(recipe.input.height / 2, recipe.input.width / 2)
         network.backbone_batch = recipe.backbone_batch
         self.recipe, self.task = recipe, task
         self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
@@ -132,11 +129,6 @@ class _Training:
         self.augment = Augment(recipe.augmentation, recipe.input).to(self.fabric.device)
         self.attribute_weights = self._on_device(positive_weights(torch.from_numpy(task.labels[task.split.train])))
         self.position, self.sums = Position(), RunningMeans()
-
-    @property
-    def half_size(self) -> bool:
-        """Whether this pass sees pictures of half the size."""
-        return self.position.epoch < self.recipe.half_size_epochs
 
     def step(self, batches: Sequence[Rows]) -> None:
         """Learn from the next of a pass's batches."""
@@ -165,8 +157,6 @@ class _Training:
 
     def _pictures(self, rows: Rows) -> Tensor:
         pictures: Tensor = self.augment(self._on_device(torch.from_numpy(self.task.pictures[rows])))
-        if self.half_size:
-            pictures = nn.functional.avg_pool2d(pictures, 2)
         return pictures.contiguous(memory_format=torch.channels_last)
 
     def _on_device(self, tensor: Tensor) -> Tensor:

@@ -84,9 +84,6 @@ class Recipe(_Settings):
     """Weights of the losses."""
     epochs: int = Field(60, ge=1)
     """Passes over the training pictures."""
-    half_size_epochs: int = Field(0, ge=0)
-    """The first so many passes see pictures of half the height and width, in a quarter of the time (progressive
-    resizing; Tan & Le, EfficientNetV2, ICML 2021). So does their validation: its scores jump where whole ones begin."""
     identities_per_batch: int = Field(16, ge=2)
     """P of the P x K sampler."""
     pictures_per_identity: int = Field(4, ge=2)
@@ -116,8 +113,6 @@ class Recipe(_Settings):
     def _check(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"expected warmup_epochs below epochs, got {self.warmup_epochs} and {self.epochs}")
-        if self.half_size_epochs >= self.epochs:
-            raise ValueError(f"expected half_size_epochs below epochs, got {self.half_size_epochs} and {self.epochs}")
         return self
 
 

@@ -11,8 +11,8 @@ from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
 
-def validate(recipe: Recipe, task: Task, network: HashingNetwork, half_size: bool = False) -> dict[str, float]:
-    """Scores on the held-out identities, by name, each starting with `val_`; `half_size`: on pictures half as large.
+def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, float]:
+    """Scores on the held-out identities, by name, each starting with `val_`.
 
     rank1, mAP of the code and of the float feature; with a teacher its bit agreement with the student and the
     student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values
@@ -20,8 +20,7 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork, half_size: boo
     """
     engine = TorchEngine(network, recipe.input)
     rows = np.concatenate([task.split.query, task.split.gallery])
-    pictures = task.pictures[rows]
-    features, logits, teacher = engine(halved(pictures) if half_size else pictures)
+    features, logits, teacher = engine(task.pictures[rows])
     n = len(task.split.query)
     pids, camids = task.manifest.pids[rows], task.manifest.camids[rows]
     people = (pids[:n], camids[:n], pids[n:], camids[n:])
@@ -41,14 +40,6 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork, half_size: boo
         accuracy = balanced_accuracy(logits, task.labels[rows])
         scores |= {} if np.isnan(accuracy) else {"val_attribute_accuracy": accuracy}
     return scores
-
-
-def halved(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pictures `(n, H, W, 3)` to `(n, H / 2, W / 2, 3)`, each pixel the mean of four."""
-    n, height, width, _ = pictures.shape
-    fours = pictures.reshape(n, height // 2, 2, width // 2, 2, 3)
-    halves: npt.NDArray[np.uint8] = np.rint(fours.mean((2, 4), dtype=np.float32)).astype(np.uint8)
-    return halves
 
 
 def balanced_accuracy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:

@@ -15,7 +15,7 @@ from bitreid.training.augment import Augment
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import AugmentationSettings, InputSettings
 from bitreid.training.task import attributes_beside, prepare_task, task_from
-from bitreid.training.validation import balanced_accuracy, halved, validate
+from bitreid.training.validation import balanced_accuracy, validate
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task
 
 Pixels = npt.NDArray[np.uint8]
@@ -150,14 +150,6 @@ def test_balanced_accuracy_by_hand() -> None:
     logits[3, 1] = -5
     assert balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 1) / 2 + (1 / 2 + 1) / 2) / 2), "unknown"
     assert np.isnan(balanced_accuracy(logits[:, 2:], labels[:, 2:]))
-
-
-def test_a_half_has_the_mean_of_four_pixels(pictures: Pixels) -> None:
-    small = halved(pictures)
-    assert small.shape == (len(pictures), pictures.shape[1] // 2, pictures.shape[2] // 2, 3)
-    for i, y, x, channel in np.ndindex(*small.shape):
-        four = [int(pictures[i, 2 * y + down, 2 * x + right, channel]) for down in (0, 1) for right in (0, 1)]
-        assert abs(small[i, y, x, channel] - sum(four) / 4) <= 0.5
 
 
 def test_validation_scores_the_held_out_identities(people: Path) -> None:

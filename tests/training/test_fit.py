@@ -272,26 +272,6 @@ def test_a_picture_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_pat
         tiny_train(recipe, people, tmp_path / "run")
 
 
-def test_the_first_passes_see_pictures_of_half_the_size(people: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, ...]] = []
-
-    class Watching(TinyBackbone):
-        def forward(self, x: Tensor) -> Tensor:
-            seen.append((self.training, *x.shape[2:]))
-            return super().forward(x)
-
-    recipe = tiny_recipe(input={"height": 192, "width": 64}, half_size_epochs=2)
-    train(recipe, tiny_task(recipe, people), tmp_path / "run", Recorder(), backbone=Watching())
-    changes = [size for size, before in zip(seen, [None, *seen], strict=False) if size != before]
-    trains, validates = True, False  # after passes two and three
-    assert changes == [(trains, 96, 32), (validates, 96, 32), (trains, 192, 64), (validates, 192, 64)]
-
-
-def test_a_half_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"height is a multiple of 96 .* got 48x16"):
-        tiny_train(tiny_recipe(half_size_epochs=1), people, tmp_path / "run")
-
-
 def test_more_identities_a_batch_than_there_are_is_refused(people: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least 19 identities"):
         tiny_train(tiny_recipe(identities_per_batch=19), people, tmp_path / "run")

@@ -83,7 +83,6 @@ def test_an_override_makes_a_group_that_the_file_leaves_out(tmp_path: Path) -> N
         ("learning_rate=.inf", "learning_rate: .* finite number, got inf"),
         ("input.std=[0.5, 0, 0.5]", "input.std.1: .* greater than 0, got 0"),
         ("warmup_epochs=99", "expected warmup_epochs below epochs, got 99.0 and 10"),
-        ("half_size_epochs=10", "expected half_size_epochs below epochs, got 10 and 10"),
         ("seed=-1", "seed: .* got -1"),
         ("seed=4294967296", "seed: .* got 4294967296"),
     ],
