@@ -50,7 +50,7 @@ class OpenSet:
     def pair_rate(self, distance: npt.ArrayLike) -> Floats:
         """The probability that an impostor pair is within a distance (bits)."""
         z = self.tail_offset + self.tail_slope * np.asarray(distance, np.float64)
-        return np.vectorize(lambda each: math.erfc(-each / math.sqrt(2)) / 2, otypes=[np.float64])(z)
+        return np.asarray([math.erfc(-each / math.sqrt(2)) / 2 for each in z.flat]).reshape(z.shape)
 
     def fpir(self, distance: npt.ArrayLike, n_gallery: int) -> Floats:
         """The rate of searches, for a person who is not among `n_gallery` rows, that find one within a distance (bits).

@@ -198,7 +198,8 @@ def test_a_round_axis_has_a_few_round_ticks(low: float, length: float) -> None:
     assert axis.low < axis.high
     if length > 1e-3:
         assert 3 <= len(values) <= 9
-        assert all(axis.low - 1e-9 <= value <= axis.high + 1e-9 for value in values)
+        rounding = 1e-6 * length
+        assert all(axis.low - rounding <= value <= axis.high + rounding for value in values)
 
 
 @pytest.mark.parametrize(

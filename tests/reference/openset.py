@@ -1,5 +1,6 @@
 """Twin of `bitreid.evaluation.openset`: lists of distances, and every threshold tried one after another."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, pvariance
 
@@ -18,9 +19,10 @@ def split_pairs(
     for row, pid, camid in zip(distances, query_pids, query_camids, strict=True):
         if pid >= 0:
             verdict = verdicts(pid, camid, gallery_pids, gallery_camids)
-            found.append(
-                tuple([d for d, each in zip(row, verdict, strict=True) if each == kind] for kind in (RIGHT, WRONG))
+            right, wrong = (
+                [d for d, each in zip(row, verdict, strict=True) if each == kind] for kind in (RIGHT, WRONG)
             )
+            found.append((right, wrong))
     return found
 
 
@@ -37,7 +39,7 @@ def tpr_at(
 
 def d_prime(genuine: Sequence[float], impostor: Sequence[float]) -> float:
     """The distance of the means, in root-mean-square deviations."""
-    spread = ((pvariance(genuine) + pvariance(impostor)) / 2) ** 0.5
+    spread = math.sqrt((pvariance(genuine) + pvariance(impostor)) / 2)
     return (fmean(impostor) - fmean(genuine)) / spread
 
 
