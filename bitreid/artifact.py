@@ -30,8 +30,8 @@ from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, BitreidError
 
-FORMAT_VERSION = 1
-"""The newest card format that this bitreid reads, and the one that it writes."""
+FORMAT_VERSION = 2
+"""The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration."""
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -59,9 +59,9 @@ class InputSpec:
     std: tuple[float, float, float]
     """What each colour is then divided by; above 0."""
     colour_order: str = "RGB"
-    """Order of the three colour planes; always RGB in format 1."""
+    """Order of the three colour planes; always RGB."""
     resize: str = "bilinear"
-    """Filter that resizes a picture to `height` x `width`; always bilinear (Pillow's) in format 1."""
+    """Filter that resizes a picture to `height` x `width`; always bilinear (Pillow's)."""
 
     def __post_init__(self) -> None:
         if self.height <= 0 or self.width <= 0:
@@ -71,6 +71,29 @@ class InputSpec:
         if self.colour_order != "RGB" or self.resize != "bilinear":
             raise ArtifactError(
                 f"expected colour_order 'RGB' and resize 'bilinear', got {self.colour_order!r} and {self.resize!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the distances of a model mean, fitted on people whom it was not trained on. It decides no bit."""
+
+    open_set: dict[str, float]
+    """The numbers of an `evaluation.calibration.OpenSet`: the threshold for a gallery of any size, and probabilities
+    that two pictures show one person."""
+    attribute_weights: tuple[int, ...]
+    """How much each bit of the attribute code says in stage 1 of AFR, whole numbers from 0; empty without attributes.
+    """
+    identities: int
+    """The people that it was fitted on."""
+    pictures: int
+    """Their pictures."""
+
+    def __post_init__(self) -> None:
+        if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1:
+            raise ArtifactError(
+                "expected a calibration of one person or more with weights from 0, got "
+                f"{self.identities} people and weights from {min(self.attribute_weights, default=0)}"
             )
 
 
@@ -102,6 +125,8 @@ class Card:
     """Measured figures, by name."""
     notes: str = ""
     """Anything else that a user should know."""
+    calibration: Calibration | None = None
+    """What distances mean; None where it was not fitted."""
     weights_sha256: str = ""
     """Checksum of the weights' file, in hex; `save_artifact` fills it in."""
     weights_bytes: int = 0
@@ -116,6 +141,10 @@ class Card:
             raise ArtifactError(f"expected n_features above 0, got {self.n_features}")
         if self.parts:
             check_layout(self.parts, self.n_bits)
+        n_weights = len(self.calibration.attribute_weights) if self.calibration else 0
+        n_code_bits = self.attributes.n_code_bits if self.attributes else 0
+        if n_weights not in (0, n_code_bits):
+            raise ArtifactError(f"expected a weight for each of {n_code_bits} attribute bits, got {n_weights}")
 
 
 @dataclass(frozen=True)
@@ -173,8 +202,8 @@ def load_artifact(folder: Path) -> Artifact:
 def fingerprint(card: Card) -> str:
     """16 hex digits that differ for models whose codes may not be compared.
 
-    They cover the weights and every setting that decides a bit, but not the name, notes, licence, training
-    or metrics. ArtifactError for a card that has not been saved.
+    They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics or
+    calibration. ArtifactError for a card that has not been saved.
     """
     if not card.weights_sha256:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")
@@ -274,6 +303,8 @@ def _parse_card(text: bytes, path: Path) -> Card:
             f"update bitreid"
         )
     body.pop("card_sha256", None)
+    if version < 2:
+        body.setdefault("calibration", None)
     try:
         card: Card = _decode(Card, body, "")
     except (BitreidError, OverflowError) as error:
