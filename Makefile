@@ -18,7 +18,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-demo: $(INSTALLED) ## Draw people, train on them, evaluate and search: three to four minutes on two cores
+demo: $(INSTALLED) ## Draw people, train on them, search, end with a report: three to four minutes on two cores
 	$(BIN)/bitreid demo --out demo
 
 test: lint chromium ## Lint, then all tests that need no GPU, with the coverage gate

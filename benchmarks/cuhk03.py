@@ -22,7 +22,7 @@ from bitreid.data.labels import read_attributes_as
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import load_pictures
-from bitreid.data.samplers import hold_out_identities
+from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.pipeline import encode_manifest, side_of
 from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
@@ -33,19 +33,11 @@ PUBLIC_RANK1, PUBLIC_MAP = 0.383, 0.373
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__).parse_args()
     console = Console()
     encoder = load_encoder(arguments.artifact)
     manifest = parse(arguments.data)
-    query, gallery = manifest.split("query"), manifest.split("gallery")
-    if arguments.quick:
-        query, gallery = query.take(np.arange(0, len(query), 10)), gallery.take(np.arange(0, len(gallery), 10))
+    query, gallery = splits_of(manifest, arguments.quick)
     with progress_of(console, "encoding") as progress:
         sides = [side_of(encode_manifest(encoder, split, progress)) for split in (query, gallery)]
     ws = [short_list(share, len(gallery)) for share in (0.01, 0.02, 0.05, 0.1, 0.2)]
@@ -63,16 +55,32 @@ def main() -> None:
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a benchmark of a model on a data set."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    return parser
+
+
+def splits_of(manifest: Manifest, quick: bool) -> tuple[Manifest, Manifest]:
+    """The queries and the gallery, every tenth picture of them if it has to be quick."""
+    query, gallery = manifest.split("query"), manifest.split("gallery")
+    if quick:
+        query, gallery = query.take(np.arange(0, len(query), 10)), gallery.take(np.arange(0, len(gallery), 10))
+    return query, gallery
+
+
 def attribute_scores(encoder: Encoder, manifest: Manifest, labels: Path) -> dict[str, dict[str, float | None]]:
     """For each bit of the attribute code, over pictures of the training identities that the model's run held out:
     accuracy, balanced accuracy (None for a bit with one value only), share of positives."""
     card = encoder.card
     if card.attributes is None:
         return {}
-    train = manifest.split("train")
-    recipe = card.training["recipe"]
-    held_out = hold_out_identities(train.pids, recipe["held_out_identities"], recipe["seed"])
-    rows = train.rows(np.isin(train.pids, held_out))
+    rows = held_out_pictures(manifest, card.training)
     truth = read_attributes_as(labels, card.attributes, manifest.identities()).labels_of(rows.pids)
     encoded = encoder.encode_files(rows.paths)
     assert encoded.attributes is not None, "the card has attributes"
@@ -129,7 +137,7 @@ def encoding_cost(encoder: Encoder, gallery: Manifest, n: int = 256, repeats: in
 
 def bars_of(evaluation: Evaluation, card: Card) -> dict[str, dict[str, Any]]:
     """The bars of the project for this model, each with its value and whether it is met."""
-    code = evaluation.codes.expected
+    code = evaluation.main.expected
     assert evaluation.floats is not None, "an encoder always gives features"
     lost = evaluation.floats.expected.mAP - code.mAP
     agreement = card.metrics.get("val_agreement", float("nan"))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bitreid.errors import BitreidError, DataWarning, SettingsError
+from bitreid.arguments import Command, parser
+from bitreid.errors import BitreidError, DataWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of a command: 0 done, 1 an error that was explained, 130 stopped and saved."""
-    arguments = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = arguments.command
+    commands = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "compare": _compare,
+        "encode": _encode,
+        "search": _search,
+        "calibrate": _calibrate,
+        "draw": _draw,
+        "convert": _convert,
+        "demo": _demo,
+        "info": _info,
+    }
+    arguments = parser(commands).parse_args(argv)
+    command: Command = arguments.command
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning
@@ -54,115 +67,6 @@ def _show_warning(
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
-def _parser() -> argparse.ArgumentParser:
-    from bitreid import __version__
-
-    parser = argparse.ArgumentParser(
-        prog="bitreid", description="Find the same person across cameras with binary codes."
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
-        sub.set_defaults(command=command)
-        return sub
-
-    train = add("train", _train, "train a model: recipe and pictures to an artifact")
-    train.add_argument("recipe", help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny")
-    _add_data(train)
-    train.add_argument(
-        "--pattern",
-        metavar="REGEX",
-        help="where DATA is a folder of pictures: what their names say, e.g. '(?P<pid>[0-9]+)_c(?P<camid>[0-9]+)'",
-    )
-    train.add_argument("--out", type=Path, required=True, help="folder of the run; the artifact will be OUT/artifact")
-    train.add_argument(
-        "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
-    )
-    train.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. network.n_bits=512"
-    )
-    train.add_argument("--resume", action="store_true", help="continue a stopped run exactly where it stopped")
-    train.add_argument(
-        "--init", type=Path, metavar="ARTIFACT", help="start from this model's weights, or from a run's folder"
-    )
-
-    evaluate = add("evaluate", _evaluate, "score a model on a data set's queries and gallery")
-    evaluate.add_argument("artifact", type=Path)
-    _add_data(evaluate)
-    evaluate.add_argument(
-        "--w", default="1%,2%,5%,10%,20%", help="short lists of two-stage search: rows or shares (default %(default)s)"
-    )
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all scores")
-    evaluate.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet of some queries")
-    evaluate.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="write a page to read: scores, charts, queries"
-    )
-    evaluate.add_argument("--no-pictures", action="store_true", help="no pictures and no names of files in the report")
-
-    encode = add("encode", _encode, "pictures to codes")
-    encode.add_argument("artifact", type=Path)
-    encode.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
-    encode.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
-    encode.add_argument("--features", action="store_true", help="also write the float features")
-
-    search = add("search", _search, "find a person: query pictures against a gallery")
-    search.add_argument("artifact", type=Path)
-    search.add_argument("--query", type=Path, nargs="+", required=True, help="pictures of one person: one query")
-    search.add_argument(
-        "--gallery", type=Path, nargs="+", required=True, help="a FILE.npz of codes, or pictures, folders, a CSV"
-    )
-    search.add_argument("-k", type=int, default=10, help="hits to show (default %(default)s)")
-    search.add_argument(
-        "--w", help="two-stage search: rows that stage 1 keeps, e.g. 100 or 1%% (default: exact search)"
-    )
-    search.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet")
-    search.add_argument("--json", type=Path, metavar="FILE", help="write the hits")
-
-    draw = add("draw", _draw, "draw people: a data set in Market-1501's layout")
-    draw.add_argument("out", type=Path)
-    draw.add_argument("--identities", type=int, default=200, help="training identities (default %(default)s)")
-    draw.add_argument("--test-identities", type=int, default=100, help="test identities (default %(default)s)")
-    draw.add_argument("--pictures", type=int, default=2, help="of each identity by each camera (default %(default)s)")
-    draw.add_argument("--height", type=int, default=128, help="pixels (default %(default)s)")
-    draw.add_argument("--width", type=int, default=64, help="pixels (default %(default)s)")
-    draw.add_argument("--seed", type=int, default=0)
-
-    convert = add("convert", _convert, "a data set's own file to crops in Market-1501's layout")
-    convert.add_argument("dataset", choices=["cuhk03"])
-    convert.add_argument("file", type=Path, help="cuhk-03.mat")
-    convert.add_argument("out", type=Path)
-    convert.add_argument("--kind", choices=["detected", "labeled"], default="detected", help="(default %(default)s)")
-    convert.add_argument(
-        "--split",
-        type=Path,
-        metavar="FILE.mat",
-        help="list of the new protocol, of the same kind (default: the old one)",
-    )
-    convert.add_argument("--set", type=int, default=1, help="test set of the old protocol (default %(default)s)")
-    convert.add_argument("--height", type=int, default=128, help="pixels (default %(default)s)")
-    convert.add_argument("--width", type=int, default=64, help="pixels (default %(default)s)")
-    convert.add_argument("--suffix", choices=["jpg", "png"], default="jpg", help="(default %(default)s)")
-
-    demo = add("demo", _demo, "draw people, train, evaluate against a tanh twin, search, make a ranked sheet")
-    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
-    demo.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
-
-    info = add("info", _info, "what a model's card says")
-    info.add_argument("artifact", type=Path)
-    return parser
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="data set: a folder in the layout of Market-1501, DukeMTMC-reID or MSMT17, or a CSV or Parquet table",
-    )
-
-
 def _console() -> Console:
     from rich.console import Console
 
@@ -173,11 +77,6 @@ def _console() -> Console:
 def _say(console: Console, text: str) -> None:
     """A line that is never broken, so that the path in it can be copied."""
     console.print(text, soft_wrap=True)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -208,66 +107,52 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from bitreid.console import evaluation_table, progress_of
-    from bitreid.data.parsers import parse
-    from bitreid.data.pictures import same_pictures
-    from bitreid.encoding.pipeline import encode_manifest, side_of
-    from bitreid.evaluation.summary import evaluate_model
-    from bitreid.training.load import load_encoder
+    from bitreid import evaluate
+    from bitreid.console import evaluation_table
 
-    encoder = load_encoder(arguments.artifact)
-    manifest = parse(arguments.data)
-    n_gallery = len(manifest.split("gallery"))
-    ws = [parse_rows(text, n_gallery) for text in arguments.w.split(",")] if arguments.w else []
+    settings = evaluate.Settings(
+        arguments.protocol, arguments.w, arguments.rerank, arguments.fpir, arguments.memory_mb, arguments.threads
+    )
     console = _console()
-    sides = []
-    for split in ("query", "gallery"):
-        with progress_of(console, f"encoding {split}") as progress:
-            sides.append(encode_manifest(encoder, manifest.split(split), progress))
-    query, gallery = sides
-    with progress_of(console, "comparing pictures") as progress:
-        same = same_pictures(query.paths, gallery.paths, progress)
-    if len(same):
-        first = f"{query.paths[same[0, 0]]} and {gallery.paths[same[0, 1]]}"
-        what = "pairs of a query and a gallery picture have the same content, which inflates scores"
-        warnings.warn(f"{len(same)} {what}; first: {first}", DataWarning, stacklevel=2)
-    evaluation = evaluate_model(side_of(query), side_of(gallery), ws)
-    console.print(evaluation_table(encoder.card.name, evaluation))
+    subject = evaluate.subject_of(arguments.artifact, arguments.data, arguments.features, console)
+    evaluate.warn_of_same_pictures(subject, console)
+    subject = evaluate.merge_subject(subject, settings)
+    evaluation = evaluate.score(subject, settings)
+    console.print(evaluation_table(subject.name, evaluation))
     if arguments.json:
-        _write_json(arguments.json, evaluation.to_json())
+        evaluate.write_scores(arguments.json, subject, evaluation, settings.protocol)
     if arguments.sheet:
-        from bitreid.encoding.sheets import sheet_of_queries
-
-        sheet_of_queries(query, gallery, arguments.sheet, f"{encoder.card.name}: queries and their ten nearest")
+        evaluate.write_sheet(arguments.sheet, subject, settings)
         _say(console, f"ranked sheet: {arguments.sheet}")
     if arguments.report:
-        from bitreid.encoding.reports import labels_beside, report_of
-        from bitreid.evaluation.report import write_report
-
-        command = ["bitreid", "evaluate", arguments.artifact, "--data", arguments.data, "--w", arguments.w]
-        command += ["--report", arguments.report] + ["--no-pictures"] * arguments.no_pictures
-        labels = labels_beside(arguments.data, encoder.card.attributes)
-        people = (query, gallery, evaluation, arguments.data)
-        report = report_of(encoder.card, *people, command=command, labels=labels, pictures=not arguments.no_pictures)
-        write_report(report, arguments.report)
+        command, pictures = _command_of(arguments), not arguments.no_pictures
+        evaluate.write_page(arguments.report, subject, evaluation, settings, command, pictures)
         _say(console, f"report: {arguments.report}")
     return 0
 
 
-def parse_rows(text: str, n_gallery: int) -> int:
-    """The rows that a number (`100`) or a share of the gallery (`1%`) means."""
-    from bitreid.evaluation.summary import short_list
+def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
+    """The command that asks for an evaluation, without what changes no score."""
+    words: list[str | Path] = ["bitreid", "evaluate"]
+    words += ["--features", *arguments.features] if arguments.features else []
+    words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
+    words += ["--protocol", arguments.protocol] if arguments.protocol != "market1501" else []
+    words += ["--w", arguments.w] if arguments.w is not None else []
+    words += ["--rerank", arguments.rerank] if arguments.rerank else []
+    words += ["--fpir", arguments.fpir] if arguments.fpir != "1%" else []
+    return [*words, "--report", arguments.report, *(["--no-pictures"] if arguments.no_pictures else [])]
 
-    share = text.endswith("%")
-    try:
-        value = float(text[:-1]) / 100 if share else int(text)
-    except ValueError:
-        value = 0
-    if not 0 < value <= (1 if share else float("inf")):
-        raise SettingsError(
-            f"expected a number of rows such as 100, or a share of the gallery such as 1%, above 0, got {text!r}"
-        )
-    return short_list(value, n_gallery) if share else int(value)
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from bitreid.console import comparison_table
+    from bitreid.evaluate import compare_scores, read_scores, write_json
+
+    a, b = read_scores(arguments.a), read_scores(arguments.b)
+    compared = compare_scores(a, b, arguments.descriptor)
+    _console().print(comparison_table(a.name, b.name, compared))
+    if arguments.json:
+        write_json(arguments.json, {name: asdict(each) for name, each in compared.items()})
+    return 0
 
 
 def _encode(arguments: argparse.Namespace) -> int:
@@ -277,6 +162,7 @@ def _encode(arguments: argparse.Namespace) -> int:
 
     encoder = load_encoder(arguments.artifact)
     manifest = manifest_of(arguments.inputs)
+    manifest = manifest.split(arguments.split) if arguments.split else manifest
     console = _console()
     with progress_of(console, "encoding") as progress:
         encoded = encode_manifest(encoder, manifest, progress)
@@ -288,6 +174,7 @@ def _encode(arguments: argparse.Namespace) -> int:
 def _search(arguments: argparse.Namespace) -> int:
     from bitreid.console import hits_table, progress_of
     from bitreid.encoding.pipeline import encode_manifest, load_encoded, manifest_of, search_person
+    from bitreid.evaluate import parse_rows, write_json
     from bitreid.training.load import load_encoder
 
     encoder = load_encoder(arguments.artifact)
@@ -299,7 +186,7 @@ def _search(arguments: argparse.Namespace) -> int:
             gallery = load_encoded(arguments.gallery[0])
         else:
             gallery = encode_manifest(encoder, manifest_of(arguments.gallery), progress)
-    w = parse_rows(arguments.w, len(gallery.paths)) if arguments.w else None
+    w = parse_rows(arguments.w, len(gallery)) if arguments.w else None
     ranking = search_person(encoder, query, gallery, arguments.k, w)
     console.print(hits_table(gallery, ranking))
     if arguments.json:
@@ -307,12 +194,26 @@ def _search(arguments: argparse.Namespace) -> int:
             {"path": str(gallery.paths[row]), "distance": int(distance)}
             for row, distance in zip(ranking.positions[0], ranking.distances[0], strict=True)
         ]
-        _write_json(arguments.json, hits)
+        write_json(arguments.json, hits)
     if arguments.sheet:
         from bitreid.encoding.sheets import sheet_of_search
 
         sheet_of_search(pictures, gallery, ranking, arguments.sheet)
         _say(console, f"ranked sheet: {arguments.sheet}")
+    return 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from bitreid.console import progress_of, thresholds_text
+    from bitreid.data.parsers import parse
+    from bitreid.training.validation import calibrate_artifact
+
+    console = _console()
+    with progress_of(console, "encoding") as progress:
+        calibration = calibrate_artifact(arguments.artifact, parse(arguments.data), progress).calibration
+    assert calibration is not None, "it was just fitted"
+    _say(console, f"calibrated on {calibration.pictures} pictures of {calibration.identities} people held out")
+    _say(console, f"same person within {thresholds_text(calibration)}")
     return 0
 
 

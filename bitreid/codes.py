@@ -91,6 +91,31 @@ class Codes:
         kept = np.concatenate([bits[:, part.start : part.stop] for part in self.parts if part.name in names], axis=1)
         return pack_bits(kept)
 
+    def interleaved(self) -> "Codes":
+        """The same bits in an order in which every prefix has each part's share of bits, to less than one; no parts.
+
+        A prefix is then a shorter code of the whole picture, though not one that was trained to be. Codes without parts
+        stay as they are.
+        """
+        return pack_bits(unpack(self)[:, _spread(self.parts)]) if self.parts else self
+
+
+def _spread(parts: tuple[Part, ...]) -> list[int]:
+    """The bits of parts in an order in which every part has its share of every prefix, to less than one bit.
+
+    Of the parts that have less than their share, the one comes next that would first have a whole bit too few (Steiner
+    and Yeomans, Level Schedules for Mixed-Model, Just-in-Time Processes, 1993).
+    """
+    n_bits = parts[-1].stop
+    taken = [0] * len(parts)
+    order = []
+    for length in range(1, n_bits + 1):
+        ready = [i for i, part in enumerate(parts) if taken[i] * n_bits < length * part.n_bits]
+        first = min(ready, key=lambda i: (taken[i] + 1) / parts[i].n_bits)
+        order.append(parts[first].start + taken[first])
+        taken[first] += 1
+    return order
+
 
 def pack_bits(bits: npt.NDArray[np.bool_], parts: tuple[Part, ...] = ()) -> Codes:
     """Codes from booleans `(n, b)`; `b` is zero-padded to whole bytes."""
@@ -136,12 +161,16 @@ class BitStatistics:
 
     `balance` is the share of ones of each bit `(n_bits,)`; `mean_correlation` the mean absolute
     correlation between different bits (0 is ideal; constant bits left out; 0 if fewer than two remain);
-    `distinct` the number of different codes.
+    `distinct` the number of different codes. `entropy`, in bits, is that of the codes as they are shared
+    out, -sum p log2 p over the different ones: n codes cannot show more than log2 n of it. `collisions`
+    is the share of the pairs of rows that have one code; 0 for a single row.
     """
 
     balance: npt.NDArray[np.float64]
     mean_correlation: float
     distinct: int
+    entropy: float
+    collisions: float
 
 
 def bit_statistics(codes: Codes) -> BitStatistics:
@@ -166,4 +195,7 @@ def bit_statistics(codes: Codes) -> BitStatistics:
         deviation = np.sqrt(shares * (1 - shares))
         absolute = np.abs(covariance) / np.outer(deviation, deviation)
         correlation = float((absolute.sum() - np.trace(absolute)) / (n_live * (n_live - 1)))
-    return BitStatistics(balance, correlation, len(np.unique(codes.packed, axis=0)))
+    _, counts = np.unique(codes.packed, axis=0, return_counts=True)
+    entropy = max(0.0, float(np.log2(n) - counts @ np.log2(counts) / n))
+    collisions = float(counts @ (counts - 1)) / max(n * (n - 1), 1)
+    return BitStatistics(balance, correlation, len(counts), entropy, collisions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from bitreid.artifact import Card
+    from bitreid.artifact import Calibration, Card
     from bitreid.data.pictures import Progress as Report
     from bitreid.encoding.pipeline import EncodedSet
+    from bitreid.evaluation.confidence import PairedComparison
     from bitreid.evaluation.scores import Scores
     from bitreid.evaluation.summary import Evaluation
     from bitreid.hamming import Ranking
@@ -93,7 +94,7 @@ def _named(values: dict[str, float]) -> str:
 
 def evaluation_table(name: str, evaluation: Evaluation) -> Table:
     """Scores in per cent; after a code's, the span from worst to best tie order."""
-    table = Table(title=f"{name}: {evaluation.codes.n_queries} queries, gallery of {evaluation.n_gallery}")
+    table = Table(title=f"{name}: {evaluation.main.n_queries} queries, gallery of {evaluation.n_gallery}")
     for column in ("descriptor", "rank-1", "rank-5", "mAP", "mINP", "mAP by tie order", "matches kept"):
         first = column == "descriptor"
         table.add_column(column, justify="left" if first else "right", no_wrap=first)
@@ -105,11 +106,30 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
     if evaluation.floats is not None:
         row("float", evaluation.floats.expected)
     codes = evaluation.codes
-    row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f} .. {100 * codes.best.mAP:.1f}")
-    for afr in evaluation.afr:
-        row(f"AFR, w = {afr.w} ({100 * afr.share:.3g} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
-    if codes.n_without_match:
-        table.caption = f"{codes.n_without_match} queries have no match in the gallery and are left out"
+    if codes is not None:
+        row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f} .. {100 * codes.best.mAP:.1f}")
+    for way, metrics in evaluation.reranked.items():
+        row(way, metrics.expected)
+    for way, metrics_of_ws in (("AFR", evaluation.afr), ("AFR weighted", evaluation.weighted_afr)):
+        for afr in metrics_of_ws:
+            row(f"{way}, w = {afr.w} ({100 * afr.share:.3g} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
+    if evaluation.main.n_without_match:
+        table.caption = f"{evaluation.main.n_without_match} queries have no match in the gallery and are left out"
+    return table
+
+
+def comparison_table(a: str, b: str, compared: Mapping[str, PairedComparison]) -> Table:
+    """The difference of two models' scores in points of a per cent, above 0 where the first is better."""
+    table = Table("score", title=f"{a} (a) against {b} (b)")
+    for column in ("a", "b", "a - b", "interval", "p"):
+        table.add_column(column, justify="right")
+    for name, each in compared.items():
+        scores = (f"{100 * value:.1f}" for value in (each.mean_a, each.mean_b))
+        difference, low, high = (f"{100 * value:+.1f}" for value in (each.difference, each.low, each.high))
+        interval = f"{low} .. {high}" if each.n_identities > 1 else "unknown"
+        table.add_row(name, *scores, difference, interval, f"{each.p_value:.2g}")
+    one = next(iter(compared.values()))
+    table.caption = f"{100 * one.level:g} % intervals over {one.n_identities} people on {one.n_queries} queries"
     return table
 
 
@@ -131,11 +151,23 @@ def hits_table(gallery: EncodedSet, ranking: Ranking) -> Table:
     return table
 
 
+def thresholds_text(
+    calibration: Calibration, fpir: float = 0.01, sizes: Sequence[int] = (1_000, 100_000, 1_000_000)
+) -> str:
+    """The largest distances at which a search for somebody absent is answered at this rate, for galleries of sizes."""
+    from bitreid.evaluation.calibration import OpenSet
+
+    open_set = OpenSet.from_json(calibration.open_set)
+    bits = {n: open_set.threshold(fpir, n) for n in sizes}
+    found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} in {n:,} rows" for n, at in bits.items())
+    return f"{found} ({fpir:.0%} false alarms a search)"
+
+
 def card_table(card: Card, model: str) -> Table:
     """The card of a model, a line a fact."""
     table = Table("fact", title=card.name)
     table.add_column("value", overflow="fold")
-    picture = card.input
+    picture, fitted = card.input, card.calibration
     rows = {
         "fingerprint": model,
         "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}",
@@ -144,6 +176,8 @@ def card_table(card: Card, model: str) -> Table:
         "network": ", ".join(f"{name} {value}" for name, value in card.model.items()),
         "trained on": f"{card.training.get('data')}: {card.training.get('pictures')} pictures of "
         f"{card.training.get('identities')} identities",
+        "calibrated on": f"{fitted.pictures} pictures of {fitted.identities} people held out" if fitted else "nothing",
+        **({"same person within": thresholds_text(fitted)} if fitted else {}),
         "weights": f"{card.weights_bytes / 1e6:.1f} MB",
         "licence": card.licence,
         "notes": card.notes,

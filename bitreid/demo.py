@@ -1,4 +1,4 @@
-"""The demo: drawn people from nothing to a ranked sheet."""
+"""The demo: drawn people from nothing to a ranked sheet and a report."""
 
 import json
 import shutil
@@ -11,8 +11,10 @@ from bitreid.console import TrainingReporter, evaluation_table, progress_of, rel
 from bitreid.data.drawn import DrawnSettings, draw_people
 from bitreid.data.parsers import parse
 from bitreid.encoding.pipeline import encode_manifest, search_person, side_of
+from bitreid.encoding.reports import labels_beside, report_of
 from bitreid.encoding.sheets import sheet_of_queries
 from bitreid.errors import SettingsError
+from bitreid.evaluation.report import write_report
 from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
 from bitreid.training.load import load_encoder
 from bitreid.training.recipe import Recipe, load_recipe
@@ -22,11 +24,12 @@ from bitreid.training.task import task_from
 SETTINGS = DrawnSettings(n_train=120, n_test=60)
 
 _MARK = "demo.txt"
-_OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png")
+_OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png", "report.html")
 
 
 def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSettings = SETTINGS) -> None:
-    """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet.
+    """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet and a
+    report.
 
     `out` is a new or empty folder, or that of an earlier demo, which is replaced; `SettingsError` for any other.
     """
@@ -49,7 +52,8 @@ def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSet
         console.print(evaluation_table(f"drawn people, {relaxation_label(relaxation, agreement)}", evaluation))
     record = {relaxation: evaluation.to_json() for relaxation, evaluation in evaluations.items()}
     (out / "scores.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    console.print(f"4/4 ranked sheet, look at it: {out / 'sheet.png'}", soft_wrap=True)
+    console.print(f"4/4 ranked sheet: {out / 'sheet.png'}", soft_wrap=True)
+    console.print(f"    report of the SSR model, look at it in a browser: {out / 'report.html'}", soft_wrap=True)
 
 
 def _make_room(out: Path) -> None:
@@ -83,15 +87,28 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
     encoder = load_encoder(out / relaxation / "artifact")
     manifest = parse(data)
     with progress_of(console, "encoding") as progress:
-        query, gallery = (encode_manifest(encoder, manifest.split(split), progress) for split in ("query", "gallery"))
+        encoded = [encode_manifest(encoder, manifest.split(split), progress) for split in ("query", "gallery")]
+    query, gallery = (side_of(each) for each in encoded)
+    ws = [short_list(share, len(gallery)) for share in (0.05, 0.1, 0.2)]
+    evaluation = evaluate_model(query, gallery, ws)
     if relaxation == "ssr":
         sheet_of_queries(query, gallery, out / "sheet.png", "Drawn people: queries and their ten nearest, SSR codes")
         person = encoder.merge(encoder.encode_files(query.paths[:1]))
-        hits = search_person(encoder, person, gallery, 5, short_list(0.1, len(gallery.paths)))
+        hits = search_person(encoder, person, encoded[1], 5, short_list(0.1, len(gallery)))
         found = ", ".join(
             f"{gallery.paths[row].name} ({distance})"
             for row, distance in zip(hits.positions[0], hits.distances[0], strict=True)
         )
         console.print(f"two-stage search for {query.paths[0].name}, nearest five (bits): {found}", soft_wrap=True)
-    ws = [short_list(share, len(gallery.paths)) for share in (0.05, 0.1, 0.2)]
-    return evaluate_model(side_of(query), side_of(gallery), ws)
+        report = report_of(
+            "Drawn people: SSR codes",
+            encoder.card,
+            query,
+            gallery,
+            evaluation,
+            "drawn people",
+            command=("bitreid", "demo"),
+            labels=labels_beside(data, encoder.card.attributes),
+        )
+        write_report(report, out / "report.html")
+    return evaluation

@@ -1,9 +1,11 @@
 """Codes against text of 0 and 1."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bitreid.codes import Codes, Part, bit_statistics, check_layout, hamming_distances, pack, pack_bits, unpack
@@ -118,6 +120,45 @@ def test_part_refuses_names_that_the_layout_lacks(names: tuple[str, ...]) -> Non
         pack_bits(np.ones((1, 16), np.bool_), LAYOUT).part(*names)
 
 
+def parts_of(sizes: list[int]) -> tuple[Part, ...]:
+    """Parts a, b, c ... of these numbers of bits, the last filled up to whole bytes."""
+    stops = np.cumsum([*sizes[:-1], sizes[-1] + -sum(sizes) % 8]).tolist()
+    return tuple(
+        Part(chr(ord("a") + i), start, stop) for i, (start, stop) in enumerate(zip([0, *stops], stops, strict=False))
+    )
+
+
+def order_of(parts: tuple[Part, ...]) -> list[int]:
+    """Where `interleaved` takes each of its bits from: codes of a single bit each say where it went."""
+    bits = unpack(pack_bits(np.eye(parts[-1].stop, dtype=np.bool_), parts).interleaved())
+    return [int(bit) for bit in bits.argmax(axis=0)]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8).map(parts_of))
+@example(parts_of([32, 16, 16, 16, 16, 16, 16]))
+@example(parts_of([64, *[8] * 24]))  # many equal stripes, which must not crowd out the global part
+def test_interleaved_prefixes_have_their_share_of_every_part(parts: tuple[Part, ...]) -> None:
+    order = order_of(parts)
+    assert sorted(order) == list(range(parts[-1].stop))
+    names = "".join(part.name * part.n_bits for part in parts)
+    assert reference.greatest_gap("".join(names[bit] for bit in order)) < 1
+
+
+@given(texts(16))
+def test_interleaving_keeps_all_distances(rows: list[str]) -> None:
+    whole = pack_bits(as_bits(rows), LAYOUT)
+    order = order_of(LAYOUT)
+    found = whole.interleaved()
+    assert found.packed.tolist() == [reference.packed_bytes("".join(row[bit] for bit in order)) for row in rows]
+    assert found.parts == ()
+    assert hamming_distances(found, found).tolist() == [[reference.hamming_distance(a, b) for b in rows] for a in rows]
+
+
+def test_codes_without_parts_are_not_interleaved() -> None:
+    codes = pack_bits(np.eye(8, dtype=np.bool_))
+    assert codes.interleaved() is codes
+
+
 def test_rows_keep_length_and_layout() -> None:
     codes = pack_bits(np.eye(4, 16, dtype=np.bool_), LAYOUT)
     rows = codes[np.array([2, 0])]
@@ -197,11 +238,21 @@ def test_bit_statistics_match_counts(rows_at_once: int, rows: list[str]) -> None
     np.testing.assert_allclose(found.balance, [reference.share_of_ones(rows, bit) for bit in range(8)])
     assert found.mean_correlation == pytest.approx(reference.mean_absolute_correlation(rows), abs=1e-9)
     assert found.distinct == len(set(rows))
+    assert found.entropy == pytest.approx(reference.entropy(rows), abs=1e-9)
+    assert found.collisions == pytest.approx(reference.share_of_equal_pairs(rows))
+
+
+def test_codes_that_fill_the_last_byte_with_zeros_have_the_statistics_of_their_bits() -> None:
+    bits = np.random.default_rng(0).random((50, 16)) < 0.5
+    padded, whole = bit_statistics(pack_bits(bits[:, :11])), bit_statistics(pack_bits(bits))
+    live = reference.mean_absolute_correlation(["".join("01"[bit] for bit in row) for row in bits[:, :11].astype(int)])
+    assert padded.mean_correlation == pytest.approx(live)
+    assert padded.entropy <= whole.entropy <= math.log2(50)
 
 
 def test_one_code_has_statistics_and_none_has_not() -> None:
     found = bit_statistics(pack_bits(as_bits(["01100000"])))
     assert found.balance.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
-    assert (found.mean_correlation, found.distinct) == (0, 1)
+    assert (found.mean_correlation, found.distinct, found.entropy, found.collisions) == (0, 1, 0, 0)
     with pytest.raises(CodesError, match="at least 1"):
         bit_statistics(pack_bits(np.ones((0, 8), np.bool_)))

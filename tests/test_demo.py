@@ -23,6 +23,8 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
+# So few people need not wear all colours that the others wear.
+@pytest.mark.filterwarnings("ignore:.* are new to the schema and set no bit:bitreid.errors.DataWarning")
 def test_the_demo_trains_scores_searches_and_draws(tmp_path: Path) -> None:
     out, said = tmp_path / "demo", console()
     run_demo(out, epochs=1, console=said, settings=FEW)
@@ -40,7 +42,11 @@ def test_the_demo_trains_scores_searches_and_draws(tmp_path: Path) -> None:
     assert len(colours) > 500, "pictures, not paper"
     assert isinstance(said.file, io.StringIO)
     text = said.file.getvalue()
-    assert f"ranked sheet, look at it: {out / 'sheet.png'}" in text
+    assert f"ranked sheet: {out / 'sheet.png'}" in text
+    assert text.rstrip().endswith(f"look at it in a browser: {out / 'report.html'}")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Drawn people: SSR codes" in page
+    assert page.count("<img") >= 8 or page.count("data:image") >= 8, "the worst and the best queries with their hits"
     assert "drawn people, ssr (does not distil: bit agreement 0." in text, "one pass is not enough, and it says so"
     assert "drawn people, tanh" in text
     assert "two-stage search for 00" in text

@@ -51,7 +51,7 @@ def test_the_readmes_commands_and_python_run(
     for words in called:
         status = main([*expand(words), *QUICKER.get(words[0], [])])
         assert status == 0, f"bitreid {shlex.join(words)}: {capsys.readouterr()}"
-    for named in re.findall(r"--(?:out|json|sheet) (\S+)", "\n".join(blocks("bash"))):
+    for named in re.findall(r"--(?:out|json|sheet|report) (\S+)", "\n".join(blocks("bash"))):
         assert Path(named).exists(), f"expected {named}, which a command in the README writes"
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})

@@ -1,7 +1,8 @@
 """Which rows go into a batch, and which identities are held out: all a function of the seed alone."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +100,34 @@ def hold_out_identities(pids: npt.NDArray[np.int64], n: int, seed: int) -> npt.N
             f"with a seed of at least 0, got {n} and seed {seed}"
         )
     return np.sort(np.random.default_rng(seed).choice(identities, size=n, replace=False))
+
+
+def held_out_pictures(manifest: Manifest, training: Mapping[str, Any]) -> Manifest:
+    """The pictures of the training identities that a model's run held out, by the record of its card.
+
+    `manifest` is the data that the model was trained on, `training` the card's `training`. `DataError` if the record
+    does not say who was held out, if nobody was, or if the data has not the people and pictures that it tells of.
+    """
+    recipe = training.get("recipe")
+    record = recipe if isinstance(recipe, Mapping) else {}
+    n, seed = record.get("held_out_identities"), record.get("seed")
+    if not isinstance(n, int) or not isinstance(seed, int) or n < 1:
+        raise DataError(
+            "expected a card that says which training identities its run held out (held_out_identities from 1 and "
+            f"seed), got {n} and {seed}; train again with held_out_identities"
+        )
+    train = manifest.split("train")
+    n_people = len(train.identities())
+    expected = {"identities": training.get("identities"), "pictures": training.get("pictures")}
+    held_out = np.isin(train.pids, hold_out_identities(train.pids, n, seed)) if n < n_people else train.pids > 0
+    found = {"identities": n_people - n, "pictures": int(((train.pids > 0) & ~held_out).sum())}
+    if found != expected:
+        raise DataError(
+            f"expected the data that the model was trained on: {expected['pictures']} pictures of "
+            f"{expected['identities']} people besides the {n} held out, got {found['pictures']} of "
+            f"{found['identities']}; give that data"
+        )
+    return train.rows(held_out)
 
 
 class ValidationSplit(NamedTuple):

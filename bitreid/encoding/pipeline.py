@@ -1,6 +1,5 @@
 """Inputs of all kinds to a file of codes, and back."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
+from bitreid.data.files import new_file
 from bitreid.data.listing import TABLE_SUFFIXES
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers import parse
@@ -36,6 +36,7 @@ class EncodedSet:
     features         (n, n_bits) float32, or None when not kept
     pids, camids     (n,) int64, `UNKNOWN` where nobody told us
     model            fingerprint of the model that made the codes
+    tracklets        (n,) int64, or None
     """
 
     paths: tuple[Path, ...]
@@ -45,6 +46,7 @@ class EncodedSet:
     pids: Ints
     camids: Ints
     model: str
+    tracklets: Ints | None = None
 
     def __post_init__(self) -> None:
         columns = {
@@ -53,6 +55,7 @@ class EncodedSet:
             "features": self.features,
             "pids": self.pids,
             "camids": self.camids,
+            "tracklets": self.tracklets,
         }
         for name, column in columns.items():
             if column is not None and len(column) != len(self.codes):
@@ -72,7 +75,19 @@ def manifest_of(inputs: Sequence[Path]) -> Manifest:
         np.concatenate([manifest.pids for manifest in found]),
         np.concatenate([manifest.camids for manifest in found]),
         tuple(split for manifest in found for split in manifest.splits),
+        tracklets=_tracklets(found),
     )
+
+
+def _tracklets(manifests: Sequence[Manifest]) -> Ints | None:
+    """The tracklets of all, unknown where one has none; None if nobody has any."""
+    if all(manifest.tracklets is None for manifest in manifests):
+        return None
+    columns = [
+        np.full(len(manifest), UNKNOWN, np.int64) if manifest.tracklets is None else manifest.tracklets
+        for manifest in manifests
+    ]
+    return np.concatenate(columns)
 
 
 def _manifest_of_one(path: Path) -> Manifest:
@@ -95,12 +110,13 @@ def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | N
         manifest.pids,
         manifest.camids,
         fingerprint(encoder.card),
+        manifest.tracklets,
     )
 
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
-    """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `model`,
-    `format_version` and on request `features`; to a temporary name first."""
+    """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `tracklets`
+    (if any), `model`, `format_version` and on request `features`; to a temporary name first."""
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
         "codes": encoded.codes.packed,
@@ -112,15 +128,12 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
     }
     if encoded.attribute_codes is not None:
         arrays["attribute_codes"] = encoded.attribute_codes.packed
+    if encoded.tracklets is not None:
+        arrays["tracklets"] = encoded.tracklets
     if features and encoded.features is not None:
         arrays["features"] = encoded.features
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
+    with new_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def load_encoded(path: Path) -> EncodedSet:
@@ -141,6 +154,7 @@ def load_encoded(path: Path) -> EncodedSet:
             arrays["pids"],
             arrays["camids"],
             str(arrays["model"]),
+            arrays.get("tracklets"),
         )
     except Exception as error:
         what = str(error) if isinstance(error, BitreidError | OSError) else f"another ({type(error).__name__}: {error})"
@@ -151,11 +165,20 @@ def load_encoded(path: Path) -> EncodedSet:
 
 def side_of(encoded: EncodedSet) -> Side:
     """The encoded pictures as one side of an evaluation."""
-    return Side(encoded.codes, encoded.features, encoded.attribute_codes, encoded.pids, encoded.camids)
+    return Side(
+        encoded.codes,
+        encoded.features,
+        encoded.attribute_codes,
+        encoded.pids,
+        encoded.camids,
+        encoded.tracklets,
+        encoded.paths,
+    )
 
 
 def search_person(encoder: Encoder, query: Encoded, gallery: EncodedSet, k: int, w: int | None = None) -> Ranking:
-    """The `k` nearest gallery rows of one query: exact, or in two stages with the `w` rows nearest by attribute code.
+    """The `k` nearest gallery rows of one query: exact, or in two stages with the `w` rows nearest by attribute code,
+    its bits weighed as the model's calibration says.
 
     `CodesError` for a gallery of another model, or `w` with a model or gallery without attribute codes.
     """
@@ -169,4 +192,7 @@ def search_person(encoder: Encoder, query: Encoded, gallery: EncodedSet, k: int,
         return search_exact(query.codes, gallery.codes, k)
     if query.attribute_codes is None or gallery.attribute_codes is None:
         raise CodesError("expected attribute codes for a two-stage search, got none; search without --w")
-    return search_two_stage(query.attribute_codes, query.codes, gallery.attribute_codes, gallery.codes, w, k)
+    calibration = encoder.card.calibration
+    weights = calibration.attribute_weights if calibration else ()
+    short, long = (query.attribute_codes, gallery.attribute_codes), (query.codes, gallery.codes)
+    return search_two_stage(short[0], long[0], short[1], long[1], w, k, short_weights=weights or None)

@@ -16,10 +16,8 @@ from bitreid.artifact import Card
 from bitreid.codes import bit_statistics, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes_as
-from bitreid.encoding.pipeline import EncodedSet
 from bitreid.encoding.sheets import nearest_rows
 from bitreid.errors import DataError, DataWarning
-from bitreid.evaluation.afr import AfrMetrics
 from bitreid.evaluation.calibration import OpenSet
 from bitreid.evaluation.confidence import Interval, bootstrap_columns
 from bitreid.evaluation.openset import PairCounts, count_pairs, identify, verify
@@ -37,7 +35,7 @@ from bitreid.evaluation.report import (
     Record,
     Report,
 )
-from bitreid.evaluation.summary import Evaluation
+from bitreid.evaluation.summary import Evaluation, Side
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,48 +46,48 @@ _K = 10
 
 
 def report_of(
-    card: Card,
-    query: EncodedSet,
-    gallery: EncodedSet,
+    title: str,
+    card: Card | None,
+    query: Side,
+    gallery: Side,
     evaluation: Evaluation,
-    data: Path,
+    data: str,
     *,
     command: Sequence[str | Path] = (),
     labels: AttributeTable | None = None,
-    open_set: OpenSet | None = None,
     fpir: float = 0.01,
     protocol: ProtocolSettings = MARKET1501,
     pictures: bool = True,
 ) -> Report:
-    """The report of an `evaluation` of the encoded `query` and `gallery` pictures of the data set at `data`.
+    """The report of an `evaluation`, under a `protocol`, of the `query` and `gallery` pictures of the set named `data`.
 
-    `labels` are the attributes of its people, as bits of the card's schema. `open_set`, fitted on other people, gives
-    the threshold that is promised to keep `fpir`. What a single query is, is known where `protocol` merges none:
-    without that there are neither intervals nor ranked queries.
+    The sides are those that were evaluated: merged, where the protocol merges pictures. `card` is the model's, None of
+    features that others made; its calibration gives the threshold that is promised to keep `fpir`. `labels` are the
+    attributes of the people, as bits of the card's schema. Ranked queries need the files of the pictures and a
+    protocol of the whole gallery.
     """
     people = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
     people = people if protocol.cameras else people.without_cameras()
     pairs = _pairs(query, gallery, people)
-    single = protocol == protocol.after_merging() and not protocol.single_shots
-    order = _by_precision(evaluation.codes.average_precision) if single else np.zeros(0, np.int64)
+    ranked = bool(query.paths and gallery.paths and not protocol.single_shots)
+    order = _by_precision(evaluation.main.average_precision) if ranked else np.zeros(0, np.int64)
     n_extreme = min(_N_EXTREME, (len(order) + 1) // 2)
-    name = data.resolve().name if data.is_dir() else data.resolve().stem
     return Report(
-        title=f"{card.name} on {name}",
+        title=title,
         card=card,
-        data=name,
+        data=data,
         protocol=protocol_words(protocol),
         evaluation=evaluation,
-        intervals=_intervals(query, evaluation, pairs) if single else {},
-        lengths=_lengths(card, query, gallery, protocol),
+        intervals=_intervals(query, evaluation),
+        lengths=_lengths(query, gallery, protocol),
         pairs=pairs,
-        promise=None if open_set is None else _promise(open_set, fpir, len(gallery)),
+        promise=_promise(card, fpir, gallery),
         verification=None if pairs is None else verify(pairs),
         identification=None if pairs is None else identify(pairs),
-        afr=(AfrCurve("attribute code", _ascending(evaluation)),) if evaluation.afr else (),
+        afr=_afr_curves(gallery, evaluation),
         worst=_ranked(query, gallery, people, evaluation, order[:n_extreme]),
         best=_ranked(query, gallery, people, evaluation, order[n_extreme:][::-1][:n_extreme]),
-        attributes=() if labels is None else attribute_rows(query, gallery, labels, card.attributes),
+        attributes=() if labels is None or card is None else attribute_rows(query, gallery, labels, card.attributes),
         bits=_bits(card, gallery, evaluation),
         record=Record(datetime.now().astimezone(), tuple(command), _versions()),
         pictures=pictures,
@@ -132,7 +130,7 @@ def protocol_words(protocol: ProtocolSettings) -> str:
 
 
 def attribute_rows(
-    query: EncodedSet, gallery: EncodedSet, labels: AttributeTable, schema: AttributeSchema | None
+    query: Side, gallery: Side, labels: AttributeTable, schema: AttributeSchema | None
 ) -> tuple[AttributeRow, ...]:
     """How well each bit of the attribute code is told, over the pictures on both sides whose label is known.
 
@@ -154,9 +152,9 @@ def attribute_rows(
     return tuple(rows)
 
 
-def _pairs(query: EncodedSet, gallery: EncodedSet, people: Protocol) -> PairCounts | None:
+def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
     try:
-        return count_pairs(query.codes, gallery.codes, people)
+        return count_pairs(query.main, gallery.main, people)
     except DataError:  # no pair of different people: nothing to tell apart
         return None
 
@@ -167,40 +165,47 @@ def _by_precision(average_precision: Floats) -> npt.NDArray[np.int64]:
     return order[: int((~np.isnan(average_precision)).sum())]
 
 
-def _intervals(query: EncodedSet, evaluation: Evaluation, pairs: PairCounts | None) -> Mapping[str, Interval]:
-    scores = {"mAP": evaluation.codes.average_precision}
-    if pairs is not None:
-        # Pairs are counted for queries whose identity is known; the others have no match.
-        first = np.full(len(query), np.nan)
-        matched = pairs.nearest_genuine < len(pairs.genuine)
-        first[query.pids >= 0] = np.where(matched, pairs.first_is_right, np.nan)
-        scores["rank1"] = first
+def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
+    main = evaluation.main
+    scores = {"rank1": main.first_right, "mAP": main.average_precision, "mINP": main.inverse_penalty}
     return dict(zip(scores, bootstrap_columns(np.column_stack(list(scores.values())), query.pids), strict=True))
 
 
-def _lengths(card: Card, query: EncodedSet, gallery: EncodedSet, protocol: ProtocolSettings) -> tuple[Length, ...]:
-    """Scores of the prefixes of a nested code, each twice as long as the last; none where bits lie part by part."""
-    if card.parts or card.n_bits <= _SHORTEST or protocol != protocol.after_merging():
+def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Length, ...]:
+    """Scores of shorter codes with the same share of every part's bits, each twice as long as the last."""
+    if query.codes is None or gallery.codes is None or query.codes.n_bits <= _SHORTEST:
         return ()
-    lengths = [card.n_bits]
+    lengths = [query.codes.n_bits]
     while lengths[0] // 2 >= _SHORTEST and lengths[0] % 16 == 0:
         lengths.insert(0, lengths[0] // 2)
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
-    metrics = evaluate_lengths(query.codes, gallery.codes, *people, lengths, protocol=protocol)
+    sides = query.codes.interleaved(), gallery.codes.interleaved()
+    metrics = evaluate_lengths(*sides, *people, lengths, protocol=protocol.after_merging())
     return tuple(Length(n, metrics[n].expected.rank1, metrics[n].expected.mAP) for n in lengths)
 
 
-def _promise(open_set: OpenSet, fpir: float, n_gallery: int) -> Promise:
-    return Promise(open_set.threshold(fpir, n_gallery), fpir, n_gallery)
+def _promise(card: Card | None, fpir: float, gallery: Side) -> Promise | None:
+    if card is None or card.calibration is None or gallery.codes is None:
+        return None
+    open_set = OpenSet.from_json(card.calibration.open_set)
+    return Promise(open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
 
 
-def _ascending(evaluation: Evaluation) -> tuple[AfrMetrics, ...]:
-    return tuple(sorted(evaluation.afr, key=lambda each: each.w))
+def _afr_curves(gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:
+    if gallery.attribute_codes is None:
+        return ()
+    n_bits = gallery.attribute_codes.n_bits
+    kinds = {"attribute code": evaluation.afr, "weighted attribute code": evaluation.weighted_afr}
+    return tuple(
+        AfrCurve(name, n_bits, tuple(sorted(metrics, key=lambda each: each.w)))
+        for name, metrics in kinds.items()
+        if metrics
+    )
 
 
 def _ranked(
-    query: EncodedSet,
-    gallery: EncodedSet,
+    query: Side,
+    gallery: Side,
     people: Protocol,
     evaluation: Evaluation,
     which: npt.NDArray[np.int64],
@@ -208,29 +213,36 @@ def _ranked(
     found = []
     for i in which.tolist():
         rows, distances, right = nearest_rows(query, gallery, people, i, _K)
-        differ = unpack(query.codes[i : i + 1]) != unpack(gallery.codes[rows])
-        parts = [
-            tuple(
-                PartDistance(part.name, int(bits[part.start : part.stop].sum()), part.n_bits)
-                for part in query.codes.parts
-            )
-            for bits in differ
-        ]
         hits = [
             RankedHit(gallery.paths[row], float(distance), bool(is_right), of_parts)
-            for row, distance, is_right, of_parts in zip(rows, distances, right, parts, strict=True)
+            for row, distance, is_right, of_parts in zip(
+                rows, distances, right, _parts(query, gallery, i, rows), strict=True
+            )
         ]
         label = (
             f"Person {query.pids[i]}, camera {query.camids[i]}" if query.camids[i] >= 0 else f"Person {query.pids[i]}"
         )
-        precision = float(evaluation.codes.average_precision[i])
+        precision = float(evaluation.main.average_precision[i])
         found.append(RankedQuery(query.paths[i], label, precision, tuple(hits)))
     return tuple(found)
 
 
-def _bits(card: Card, gallery: EncodedSet, evaluation: Evaluation) -> tuple[BitUse, ...]:
-    uses = [BitUse("identity code", evaluation.bits, len(gallery))]
-    if gallery.attribute_codes is not None and card.attributes is not None:
+def _parts(query: Side, gallery: Side, i: int, rows: npt.NDArray[np.int64]) -> list[tuple[PartDistance, ...]]:
+    """The distances of each part of query `i` to some gallery rows; none without parts."""
+    if query.codes is None or gallery.codes is None:
+        return [()] * len(rows)
+    differ = unpack(query.codes[i : i + 1]) != unpack(gallery.codes[rows])
+    return [
+        tuple(
+            PartDistance(part.name, int(bits[part.start : part.stop].sum()), part.n_bits) for part in query.codes.parts
+        )
+        for bits in differ
+    ]
+
+
+def _bits(card: Card | None, gallery: Side, evaluation: Evaluation) -> tuple[BitUse, ...]:
+    uses = [] if evaluation.bits is None else [BitUse("identity code", evaluation.bits, len(gallery))]
+    if gallery.attribute_codes is not None and card is not None and card.attributes is not None:
         # The zeros that fill the last byte are no bits.
         statistics = bit_statistics(gallery.attribute_codes)
         statistics = replace(statistics, balance=statistics.balance[: card.attributes.n_code_bits])

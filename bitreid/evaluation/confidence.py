@@ -37,13 +37,16 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The mean of model a's scores less model b's (above 0 where a is better), its interval, and a two-sided p-value.
+class PairedComparison:
+    """The means of two models' scores, their `difference` a - b (above 0 where a is better), its interval, a p-value.
 
-    `p_value` is how often a difference at least as large comes up when, for each identity, chance decides which model
-    is called a. Other fields are `Interval`'s. With one identity `low` and `high` are NaN and `p_value` is 1.
+    `p_value`, two-sided, is how often a difference at least as large comes up when, for each identity, chance decides
+    which model is called a. Other fields are `Interval`'s. With one identity `low` and `high` are NaN and `p_value` is
+    1.
     """
 
+    mean_a: float
+    mean_b: float
     difference: float
     low: float
     high: float
@@ -105,7 +108,7 @@ def bootstrap_columns(
 
 def compare(
     values_a: Floats, values_b: Floats, pids: Ints, repeats: int = 10_000, level: float = 0.95, seed: int = 0
-) -> Comparison:
+) -> PairedComparison:
     """The paired comparison of two models by a score that each gives to the same queries, `(n,)` both.
 
     The interval of the mean difference is `bootstrap`'s. The p-value is that of a permutation test: the difference of
@@ -130,8 +133,16 @@ def compare(
     differences = values_a - values_b
     interval = bootstrap(differences, pids, repeats, level, seed)
     p_value = _sign_flip_p_value(_Identities.of(differences[:, None], pids).sums[:, 0], repeats, seed)
-    return Comparison(
-        interval.mean, interval.low, interval.high, p_value, level, interval.n_queries, interval.n_identities
+    return PairedComparison(
+        float(np.nanmean(values_a)),
+        float(np.nanmean(values_b)),
+        interval.mean,
+        interval.low,
+        interval.high,
+        p_value,
+        level,
+        interval.n_queries,
+        interval.n_identities,
     )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,9 @@ class RankingMetrics:
 
     `expected` is the mean over all tie orders, each equally likely; `best` and `worst` put matches first and last
     within every tie. `n_queries` counts all queries; `n_without_match` of them have no match in the gallery and are
-    left out of the means. `average_precision` is `(n_queries,)`, the expected AP of each query, NaN without a match.
+    left out of the means. Of each query, `(n_queries,)` and NaN without a match, over all tie orders: the expected
+    `average_precision`, the chance `first_right` that the first row is a match, and the expected `inverse_penalty`, of
+    which mINP is the mean.
     """
 
     expected: Scores
@@ -48,6 +51,23 @@ class RankingMetrics:
     n_queries: int
     n_without_match: int
     average_precision: Floats
+    first_right: Floats
+    inverse_penalty: Floats
+
+    @classmethod
+    def of(cls, chunks: Sequence[TieScores]) -> Self:
+        """The metrics of chunks of queries; `DataError` if no query has a match."""
+        expected = QueryScores.join([scores.expected for scores in chunks])
+        return cls(
+            expected.mean(),
+            QueryScores.join([scores.best for scores in chunks]).mean(),
+            QueryScores.join([scores.worst for scores in chunks]).mean(),
+            len(expected.ap),
+            int(np.isnan(expected.ap).sum()),
+            expected.ap,
+            expected.cmc[:, 0].copy(),
+            expected.inp,
+        )
 
 
 def evaluate_ranking(
@@ -163,8 +183,8 @@ def check_settings(n_ranks: int, memory_mb: float) -> None:
     """Nothing, if a ranking can be evaluated with these; else `SettingsError`."""
     if n_ranks < 1:
         raise SettingsError(f"expected n_ranks of at least 1, got {n_ranks}")
-    if not memory_mb >= _LEAST_MB:
-        raise SettingsError(f"expected memory_mb of at least {_LEAST_MB}, got {memory_mb}")
+    if not _LEAST_MB <= memory_mb < np.inf:
+        raise SettingsError(f"expected a finite memory_mb of at least {_LEAST_MB}, got {memory_mb}")
 
 
 def _compared(
@@ -218,7 +238,7 @@ def _evaluate(
     cost = _bytes_of_query(comparison, labels.most_relatives, n_draws, n_ranks)
     kept = 48 * n_ranks * n_queries * comparison.n_lengths
     chunks = _map_queries(score, n_queries, cost, memory_mb * 2**20 - kept, n_threads)
-    return [_metrics(of_length) for of_length in zip(*chunks, strict=True)]
+    return [RankingMetrics.of(of_length) for of_length in zip(*chunks, strict=True)]
 
 
 def _bytes_of_query(comparison: Comparison, n_relatives: int, n_draws: int, n_ranks: int) -> int:
@@ -245,15 +265,3 @@ def _map_queries(
 def _processors() -> int:
     # Not every system says which processors this process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _metrics(chunks: Sequence[TieScores]) -> RankingMetrics:
-    expected = QueryScores.join([scores.expected for scores in chunks])
-    return RankingMetrics(
-        expected.mean(),
-        QueryScores.join([scores.best for scores in chunks]).mean(),
-        QueryScores.join([scores.worst for scores in chunks]).mean(),
-        len(expected.ap),
-        int(np.isnan(expected.ap).sum()),
-        expected.ap,
-    )

@@ -29,7 +29,7 @@ from bitreid.evaluation.comparison import (
 )
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import RankingMetrics, query_chunks
-from bitreid.evaluation.scores import QueryScores, score_groups
+from bitreid.evaluation.scores import score_groups
 from bitreid.hamming import distances_at, pairwise_distances, search_exact
 
 Ints = npt.NDArray[np.int64]
@@ -167,15 +167,7 @@ def evaluate_reranked(
         ranked[:, protocol.nobody] = np.inf  # behind every match, where they do not count
         (groups,) = GivenDistances(ranked).groups(slice(None), protocol.relatives(rows))
         scores.append(score_groups(groups, n_ranks))
-    expected = QueryScores.join([score.expected for score in scores])
-    return RankingMetrics(
-        expected.mean(),
-        QueryScores.join([score.best for score in scores]).mean(),
-        QueryScores.join([score.worst for score in scores]).mean(),
-        len(queries),
-        int(np.isnan(expected.ap).sum()),
-        expected.ap,
-    )
+    return RankingMetrics.of(scores)
 
 
 def _jaccard_distances(graph: Distances, k1: int, k2: int) -> Distances:

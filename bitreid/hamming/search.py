@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.codes import Bytes, Codes
+from bitreid.codes import Bytes, Codes, unpack
 from bitreid.errors import CodesError, SettingsError
 
 Ints = npt.NDArray[np.int64]
@@ -23,6 +23,7 @@ _GALLERY_BLOCK = 8192
 _PAIRWISE_BLOCK = 64
 # Queries that meet a gallery block at once: xor, count and sum of one word then stay in the second-level cache.
 _QUERIES_IN_CACHE = 8
+_LARGEST_SUM = 2**23  # of weights
 # A byte holds the sum of the counts of three words (192), and bytes are what numpy adds fastest.
 _WORDS_IN_A_BYTE = 3
 
@@ -31,7 +32,8 @@ _WORDS_IN_A_BYTE = 3
 class Ranking:
     """Per query, gallery rows and their distances, nearest first, ordered by (distance, id).
 
-    `positions` is `(n_queries, k) int64`, rows of the gallery; `distances` is `(n_queries, k) int32`, in bits.
+    `positions` is `(n_queries, k) int64`, rows of the gallery; `distances` is `(n_queries, k) int32`, in bits (after a
+    search with weights, their sum over the bits that differ).
     There is no padding: a `k` past the gallery (or past the short list) is clipped to it, so `k` may be
     smaller than what was asked for, and is 0 for an empty gallery.
     """
@@ -54,11 +56,14 @@ class Ranking:
         return len(self.positions)
 
 
-def search_exact(queries: Codes, gallery: Codes, k: int, ids: Ints | None = None) -> Ranking:
+def search_exact(
+    queries: Codes, gallery: Codes, k: int, ids: Ints | None = None, weights: Sequence[int] | None = None
+) -> Ranking:
     """The `k` nearest gallery rows of each query, ordered by (distance, id).
 
     `ids` is `(len(gallery),) int64`, by default the row; rows of equal distance and id keep the gallery's order.
-    `k` is clipped to the gallery. Raises `SettingsError` if `k` is below 1, `CodesError` if codes or ids do not fit.
+    `weights` are as in `distance_blocks`. `k` is clipped to the gallery. Raises `SettingsError` if `k` is below 1 or a
+    weight is impossible, `CodesError` if codes or ids do not fit.
     """
     _check_lengths(queries, gallery)
     k = _clip("k", k, len(gallery))
@@ -66,7 +71,7 @@ def search_exact(queries: Codes, gallery: Codes, k: int, ids: Ints | None = None
     keys = np.empty((len(queries), k), np.int64)
     for rows in _blocks(len(queries), _QUERY_BLOCK):
         best = np.empty((rows.stop - rows.start, 0), np.int64)
-        for columns, distances in distance_blocks(queries[rows], gallery):
+        for columns, distances in distance_blocks(queries[rows], gallery, weights):
             # One number that orders by (distance, id) makes every key different, so a partition is unambiguous.
             found = distances.astype(np.int64) * len(gallery) + rank[columns]
             best = np.concatenate([best, found], axis=1)
@@ -84,12 +89,15 @@ def search_two_stage(
     w: int,
     k: int,
     ids: Ints | None = None,
+    *,
+    short_weights: Sequence[int] | None = None,
 ) -> Ranking:
     """The `k` nearest rows by the long code among the `w` nearest by the short code (AFR).
 
     Stage 1 keeps exactly `w` rows, the first by (short distance, id); stage 2 orders those by (long distance, id).
     The distances returned are of the long code. `w` is a number of gallery rows; it is clipped to the gallery, and
-    `k` to `w`. Raises `SettingsError` if `w` or `k` is below 1, `CodesError` if the codes or ids do not fit.
+    `k` to `w`. `short_weights` weigh the bits of the short code, as in `distance_blocks`. Raises `SettingsError` if `w`
+    or `k` is below 1 or a weight is impossible, `CodesError` if the codes or ids do not fit.
     """
     _check_lengths(long_queries, long_gallery)
     if len(short_queries) != len(long_queries) or len(short_gallery) != len(long_gallery):
@@ -102,7 +110,7 @@ def search_two_stage(
     by_id, rank = _id_order(len(long_gallery), ids)
     keys = np.empty((len(long_queries), k), np.int64)
     for rows in _blocks(len(long_queries), _QUERY_BLOCK):
-        kept = search_exact(short_queries[rows], short_gallery, max(w, 1), ids).positions
+        kept = search_exact(short_queries[rows], short_gallery, max(w, 1), ids, short_weights).positions
         distances = distances_at(long_queries[rows], long_gallery, kept)
         keys[rows] = np.sort(distances.astype(np.int64) * len(long_gallery) + rank[kept], axis=1)[:, :k]
     return _ranking_of_keys(keys, by_id)
@@ -173,13 +181,26 @@ def count_nearer_prefixes(
     return nearer, at
 
 
-def distance_blocks(queries: Codes, gallery: Codes) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+def distance_blocks(
+    queries: Codes, gallery: Codes, weights: Sequence[int] | None = None
+) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
     """Runs of gallery rows in order, and the distances `(n_queries, rows)`, in bits, of all the queries to them.
 
-    Every block holds all the queries: pass a few hundred at a time.
+    Every block holds all the queries: pass a few hundred at a time. With `weights`, whole numbers from 0 for the bits
+    in order, a distance is the sum of the weights of the bits that differ, exactly. Bits that fill the last byte need
+    none. Raises `SettingsError` for weights below 0 or with a sum above 2**23, `CodesError` for another number of them.
     """
-    for columns, distances in prefix_distance_blocks(queries, gallery, (queries.n_bits,)):
-        yield columns, distances[0]
+    if weights is None:
+        for columns, distances in prefix_distance_blocks(queries, gallery, (queries.n_bits,)):
+            yield columns, distances[0]
+        return
+    _check_lengths(queries, gallery)
+    halves = _checked_weights(weights, queries.n_bits) / 2
+    weighed = _signs(queries, len(halves)) * halves
+    for rows in _blocks(len(gallery), _GALLERY_BLOCK):
+        # To the product of signs a bit that agrees adds half its weight, and one that differs takes it off.
+        agree = weighed @ _signs(gallery[rows], len(halves)).T
+        yield rows, (halves.sum() - agree).astype(np.uint32)
 
 
 def prefix_distance_blocks(
@@ -205,6 +226,23 @@ def prefix_distance_blocks(
                 distances[i] = distances[i - 1]
             _add_distances(distances[i], query_words[i], _words(gallery.packed[columns, start // 8 : stop // 8]))
         yield columns, distances
+
+
+def _checked_weights(weights: Sequence[int], n_bits: int) -> npt.NDArray[np.float32]:
+    """The weights as the numbers of a matrix product, of whose halves float32 holds every sum exactly."""
+    if not n_bits - 8 < len(weights) <= n_bits:
+        raise CodesError(
+            f"expected a weight for each bit of codes of {n_bits} bits, those that fill the last byte left out or not, "
+            f"got {len(weights)}"
+        )
+    if min(weights) < 0 or sum(weights) > _LARGEST_SUM:
+        raise SettingsError(f"expected weights from 0 with a sum of at most {_LARGEST_SUM}, got {list(weights)}")
+    return np.asarray(weights, np.float32)
+
+
+def _signs(codes: Codes, n_bits: int) -> npt.NDArray[np.float32]:
+    """The first bits of codes, as +1 and -1."""
+    return unpack(codes)[:, :n_bits].astype(np.float32) * 2 - 1
 
 
 def _add_distances(distances: npt.NDArray[np.uint32], query_words: Words, gallery_words: Words) -> None:

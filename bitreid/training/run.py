@@ -17,6 +17,7 @@ from bitreid.training.fit import Reporter, fit
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
+from bitreid.training.validation import calibrated
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
     fit(recipe, task, network, run, log, resume, start)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    card = make_card(recipe, task, metrics, made_with)
+    card = calibrated(make_card(recipe, task, metrics, made_with), task, network)
     return save_artifact(run / "artifact", card, deployed_weights(network, half=True), recipe.licence_text or None)
 
 

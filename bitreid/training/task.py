@@ -40,6 +40,11 @@ class Task:
     labels: npt.NDArray[np.int8]
     source: str
 
+    @property
+    def held_out(self) -> Rows:
+        """The rows of the held-out identities: the validation queries, then their gallery."""
+        return np.concatenate([self.split.query, self.split.gallery])
+
     def classes_of(self, rows: Rows) -> Rows:
         """The class (position in `identities`) of each training row."""
         return np.searchsorted(self.identities, self.manifest.pids[rows])

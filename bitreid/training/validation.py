@@ -1,12 +1,23 @@
-"""Validation on held-out training identities."""
+"""What held-out training identities tell: scores while training, and at its end what distances mean."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.artifact import Card, load_artifact, save_artifact
 from bitreid.codes import pack
+from bitreid.data.manifest import Manifest
+from bitreid.data.pictures import Progress
+from bitreid.data.samplers import held_out_pictures
+from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.errors import DataError
+from bitreid.evaluation.calibration import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork
 from bitreid.training.engine import TorchEngine
+from bitreid.training.load import load_encoder
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
@@ -19,7 +30,7 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
     (left out if no bit has).
     """
     engine = TorchEngine(network, recipe.input)
-    rows = np.concatenate([task.split.query, task.split.gallery])
+    rows = task.held_out
     features, logits, teacher = engine(task.pictures[rows])
     n = len(task.split.query)
     pids, camids = task.manifest.pids[rows], task.manifest.camids[rows]
@@ -40,6 +51,38 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
         accuracy = balanced_accuracy(logits, task.labels[rows])
         scores |= {} if np.isnan(accuracy) else {"val_attribute_accuracy": accuracy}
     return scores
+
+
+def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
+    """The card with a calibration from the held-out identities; as it is where they are none or too few for one."""
+    rows = task.held_out
+    if not len(rows):
+        return card
+    encoded = Encoder(card, TorchEngine(network, card.input)).encode(task.pictures[rows])
+    try:
+        return _with_calibration(card, encoded, task.manifest.take(rows))
+    except DataError:
+        return card
+
+
+def calibrate_artifact(folder: Path, data: Manifest, progress: Progress | None = None) -> Card:
+    """The card of the artifact in `folder`, saved there with a calibration from the identities that its run held out.
+
+    `data` is what the model was trained on. The weights and other files stay, and so does the model's fingerprint.
+    `DataError` if the card does not say who was held out, the data has not those people, or they are too few.
+    """
+    encoder = load_encoder(folder)
+    held_out = held_out_pictures(data, encoder.card.training)
+    card = _with_calibration(encoder.card, encoder.encode_files(held_out.paths, progress), held_out)
+    return save_artifact(folder, card, load_artifact(folder).weights).card
+
+
+def _with_calibration(card: Card, encoded: Encoded, people: Manifest) -> Card:
+    n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
+    calibration = calibrate(
+        encoded.codes, people.pids, people.camids, encoded.attribute_codes, n_attribute_bits=n_attribute_bits
+    )
+    return replace(card, calibration=calibration)
 
 
 def balanced_accuracy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:

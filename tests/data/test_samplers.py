@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN, Manifest
 from bitreid.data.samplers import (
     check_training_identities,
+    held_out_pictures,
     hold_out_identities,
     pk_batches,
     split_validation,
@@ -163,6 +164,39 @@ class TestHoldOut:
     def test_impossible_numbers_are_refused(self, n: int, seed: int) -> None:
         with pytest.raises(SettingsError, match=f"0 to 3 of 4 identities .* got {n} and seed {seed}"):
             hold_out_identities(shuffled_pids([2] * 4), n, seed)
+
+
+class TestHeldOutPictures:
+    """Of people 1 to 6, each seen by two cameras, and a distractor."""
+
+    @staticmethod
+    def data() -> Manifest:
+        return make_manifest(*((pid, camid) for pid in (3, 1, 5, DISTRACTOR, 2, 6, 4) for camid in (1, 2)))
+
+    @staticmethod
+    def training(**changes: object) -> dict[str, object]:
+        return {"recipe": {"held_out_identities": 2, "seed": 7}, "identities": 4, "pictures": 8} | changes
+
+    def test_they_are_those_of_the_run(self) -> None:
+        data = self.data()
+        split = split_validation(data, hold_out_identities(data.pids, 2, 7))
+        rows = np.sort(np.concatenate([split.query, split.gallery]))
+        assert held_out_pictures(data, self.training()).paths == data.take(rows).paths
+        assert len(rows) == 4
+
+    @pytest.mark.parametrize(
+        "recipe", [None, {}, {"seed": 7}, {"held_out_identities": 2}, {"held_out_identities": 0, "seed": 7}]
+    )
+    def test_a_card_that_does_not_say_who_was_held_out_is_refused(self, recipe: object) -> None:
+        with pytest.raises(DataError, match="a card that says which training identities its run held out"):
+            held_out_pictures(self.data(), self.training(recipe=recipe))
+
+    @pytest.mark.parametrize(
+        "changes", [{"identities": 5}, {"pictures": 9}, {"recipe": {"held_out_identities": 6, "seed": 7}}]
+    )
+    def test_other_data_is_refused(self, changes: dict[str, object]) -> None:
+        with pytest.raises(DataError, match="expected the data that the model was trained on"):
+            held_out_pictures(self.data(), self.training(**changes))
 
 
 class TestSplitValidation:

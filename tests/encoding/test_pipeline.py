@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.encoding.encoder import Encoded, Encoder
@@ -67,6 +68,16 @@ def test_an_input_that_is_not_there_is_named(people: Path, tmp_path: Path) -> No
         manifest_of([])
 
 
+def test_tracklets_of_several_inputs_come_along(people: Path, tmp_path: Path) -> None:
+    queries = sorted((people / "query").iterdir())
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,pid,camid,tracklet\n{queries[1]},7,2,31\n{queries[2]},7,2,32\n", encoding="utf-8")
+    tracklets = manifest_of([queries[0], table, queries[3]]).tracklets
+    assert tracklets is not None
+    assert tracklets.tolist() == [UNKNOWN, 31, 32, UNKNOWN]
+    assert manifest_of([queries[0], people / "query"]).tracklets is None
+
+
 def test_progress_is_told(encoder: Encoder, people: Path) -> None:
     told: list[tuple[int, int]] = []
     encode_manifest(encoder, manifest_of([people / "query"]), lambda done, total: told.append((done, total)))
@@ -102,10 +113,14 @@ def test_features_are_written_on_request(gallery: EncodedSet, tmp_path: Path) ->
     assert (features.shape, features.dtype) == ((len(gallery), 128), np.float32)
 
 
+@pytest.mark.parametrize("tracklets", [True, False])
 @pytest.mark.parametrize("features", [True, False])
 @pytest.mark.parametrize("attributes", [True, False])
-def test_what_is_saved_comes_back(attributes: bool, features: bool, gallery: EncodedSet, tmp_path: Path) -> None:
+def test_what_is_saved_comes_back(
+    attributes: bool, features: bool, tracklets: bool, gallery: EncodedSet, tmp_path: Path
+) -> None:
     saved = gallery if attributes else replace(gallery, attribute_codes=None)
+    saved = replace(saved, tracklets=np.arange(len(gallery)) // 3 if tracklets else None)
     save_encoded(tmp_path / "codes", saved, features)
     loaded = load_encoded(tmp_path / "codes")
     assert (loaded.paths, loaded.model) == (saved.paths, saved.model)
@@ -113,6 +128,8 @@ def test_what_is_saved_comes_back(attributes: bool, features: bool, gallery: Enc
     assert loaded.codes.n_bits == saved.codes.n_bits
     assert np.array_equal(loaded.pids, saved.pids)
     assert np.array_equal(loaded.camids, saved.camids)
+    assert (loaded.tracklets is None) == (not tracklets)
+    assert loaded.tracklets is None or loaded.tracklets.tolist() == [row // 3 for row in range(len(gallery))]
     if attributes:
         assert loaded.attribute_codes is not None
         assert saved.attribute_codes is not None
@@ -164,6 +181,7 @@ def changed(path: Path, **arrays: Any) -> None:
         {"paths": np.array(["a"])},
         {"paths": np.array([1])},
         {"pids": np.array([1])},
+        {"tracklets": np.array([1])},
         {"features": np.zeros((2, 128), np.float32)},
         {"paths": np.array([{}], dtype=object)},
     ],
@@ -225,6 +243,24 @@ def test_a_two_stage_search_ranks_the_short_list(encoder: Encoder, gallery: Enco
     assert search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist() == expected
 
 
+def test_a_calibration_weighs_the_bits_of_the_first_stage(encoder: Encoder, gallery: EncodedSet) -> None:
+    query = of_row(gallery, 3)
+    assert query.attribute_codes is not None
+    assert encoder.card.attributes is not None
+    rng = np.random.default_rng(0)
+    short_codes = rng.integers(0, 256, (len(gallery), query.attribute_codes.packed.shape[1]), dtype=np.uint8)
+    gallery = replace(gallery, attribute_codes=Codes(short_codes, 8 * short_codes.shape[1]))
+    weights = np.arange(encoder.card.attributes.n_code_bits) % 4
+    calibrated = Encoder(
+        replace(encoder.card, calibration=Calibration({}, tuple(weights.tolist()), 1, 1)), encoder.engine
+    )
+    differ = np.unpackbits(short_codes ^ query.attribute_codes.packed, axis=1)
+    short = differ[:, : len(weights)] @ weights
+    kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]
+    assert sorted(search_person(calibrated, query, gallery, k=20, w=9).positions[0].tolist()) == sorted(kept)
+    assert sorted(search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist()) != sorted(kept)
+
+
 def test_all_of_the_gallery_as_short_list_is_an_exact_search(encoder: Encoder, gallery: EncodedSet) -> None:
     query = of_row(gallery, 3)
     exact = search_person(encoder, query, gallery, k=7)
@@ -254,7 +290,10 @@ def test_a_set_whose_columns_differ_in_length_is_refused(gallery: EncodedSet) ->
 
 
 def test_a_side_of_an_evaluation_is_the_same_data(gallery: EncodedSet) -> None:
+    gallery = replace(gallery, tracklets=np.arange(len(gallery)))
     side = side_of(gallery)
+    assert side.tracklets is gallery.tracklets
+    assert side.paths is gallery.paths
     assert side.codes is gallery.codes
     assert side.features is gallery.features
     assert side.attribute_codes is gallery.attribute_codes

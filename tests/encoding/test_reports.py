@@ -8,66 +8,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitreid.artifact import Card
-from bitreid.codes import pack, pack_bits, unpack
+from bitreid.artifact import Calibration, Card
+from bitreid.codes import Codes, pack, pack_bits, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
-from bitreid.encoding.pipeline import EncodedSet, side_of
 from bitreid.encoding.reports import attribute_rows, labels_beside, protocol_words, report_of
 from bitreid.errors import DataWarning
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
 from bitreid.evaluation.calibration import OpenSet
 from bitreid.evaluation.report import Report
-from bitreid.evaluation.summary import Evaluation, evaluate_model
+from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, merged
 from tests.evaluation.report_cases import card
 from tests.reference.report import attribute_scores
 
 SCHEMA = AttributeSchema(("hat", "bag", "rare"), ("hat", "bag", "rare"), (True, True, False))
 
 
-def encoded(pids: list[int], camera: int, seed: int) -> EncodedSet:
+def encoded(pids: list[int], camera: int, seed: int) -> Side:
     rng = np.random.default_rng(seed)
     people = np.random.default_rng(9).normal(size=(20, 64))
     features = (people[np.array(pids) % 20] + rng.normal(size=(len(pids), 64)) * 1.5).astype(np.float32)
-    return EncodedSet(
-        tuple(Path(f"{camera}_{i}.jpg") for i in range(len(pids))),
+    return Side(
         pack(features, card().parts),
-        pack_bits(rng.integers(0, 2, (len(pids), 2)) == 1),
         features,
+        pack_bits(rng.integers(0, 2, (len(pids), 2)) == 1),
         np.array(pids, np.int64),
         np.full(len(pids), camera),
-        "model",
+        paths=tuple(Path(f"{camera}_{i}.jpg") for i in range(len(pids))),
     )
 
 
+def codes_of(side: Side) -> Codes:
+    assert side.codes is not None
+    return side.codes
+
+
 @pytest.fixture
-def query() -> EncodedSet:
+def query() -> Side:
     return encoded([1, 2, 3, 4, 5, 6, 1, 2, UNKNOWN, DISTRACTOR, JUNK, 19], 1, 0)
 
 
 @pytest.fixture
-def gallery() -> EncodedSet:
+def gallery() -> Side:
     return encoded([1, 2, 3, 4, 5, 6, 7, 8, 9] * 5 + [JUNK, DISTRACTOR, UNKNOWN], 2, 1)
 
 
-def evaluated(query: EncodedSet, gallery: EncodedSet) -> Evaluation:
-    return evaluate_model(side_of(query), side_of(gallery), [24, 6])
+def evaluated(query: Side, gallery: Side) -> Evaluation:
+    return evaluate_model(query, gallery, [24, 6])
 
 
-def made(query: EncodedSet, gallery: EncodedSet, model: Card | None = None) -> Report:
-    return report_of(
-        model or card(), query, gallery, evaluated(query, gallery), Path("people.csv"), command=("bitreid",)
-    )
+def made(query: Side, gallery: Side, model: Card | None = None) -> Report:
+    evaluation = evaluated(query, gallery)
+    return report_of("A title", model or card(), query, gallery, evaluation, "people", command=("bitreid",))
 
 
-def test_the_report_has_the_scores_of_the_evaluation(query: EncodedSet, gallery: EncodedSet) -> None:
+def test_the_report_has_the_scores_of_the_evaluation(query: Side, gallery: Side) -> None:
     report = made(query, gallery)
     evaluation = report.evaluation
     assert evaluation is not None
-    assert (report.title, report.data) == ("model on people", "people")
-    # Both are counted in ways of their own: by tie groups, and by pairs.
-    assert report.intervals["rank1"].mean == pytest.approx(evaluation.codes.expected.rank1)
-    assert report.intervals["mAP"].mean == pytest.approx(evaluation.codes.expected.mAP)
+    assert (report.title, report.data) == ("A title", "people")
+    expected = evaluation.main.expected
+    assert {name: each.mean for name, each in report.intervals.items()} == {
+        "rank1": pytest.approx(expected.rank1),
+        "mAP": pytest.approx(expected.mAP),
+        "mINP": pytest.approx(expected.mINP),
+    }
     assert {each.n_queries for each in report.intervals.values()} == {8}
     assert [each.w for each in report.afr[0].metrics] == [6, 24]
     assert report.identification is not None
@@ -80,10 +85,22 @@ def test_the_report_has_the_scores_of_the_evaluation(query: EncodedSet, gallery:
     assert {"bitreid", "python", "numpy"} <= set(report.record.versions)
 
 
-def test_worst_and_best_queries_are_told_apart(query: EncodedSet, gallery: EncodedSet) -> None:
+def test_weighted_two_stage_search_is_a_curve_of_its_own(query: Side, gallery: Side) -> None:
+    evaluation = evaluate_model(query, gallery, [24, 6], attribute_weights=(3, 1))
+    report = report_of("A title", card(), query, gallery, evaluation, "people")
+    assert [(curve.name, curve.n_bits) for curve in report.afr] == [
+        ("attribute code", 8),
+        ("weighted attribute code", 8),
+    ]
+    assert [each.w for each in report.afr[1].metrics] == [6, 24]
+    assert report.afr[1].metrics[1] == evaluation.weighted_afr[0]
+    assert [curve.name for curve in made(query, gallery).afr] == ["attribute code"]
+
+
+def test_worst_and_best_queries_are_told_apart(query: Side, gallery: Side) -> None:
     report = made(query, gallery)
     assert report.evaluation is not None
-    scored = np.sort(report.evaluation.codes.average_precision[:8])
+    scored = np.sort(report.evaluation.main.average_precision[:8])
     assert [each.average_precision for each in report.worst] == scored[:4].tolist()
     assert [each.average_precision for each in report.best] == scored[:3:-1].tolist()
     for each in (*report.worst, *report.best):
@@ -93,7 +110,7 @@ def test_worst_and_best_queries_are_told_apart(query: EncodedSet, gallery: Encod
         assert [hit.distance for hit in each.hits] == sorted(hit.distance for hit in each.hits)
         for hit in each.hits:
             row = gallery.paths.index(hit.path)
-            differ = unpack(query.codes[i : i + 1])[0] != unpack(gallery.codes[row : row + 1])[0]
+            differ = unpack(codes_of(query)[i : i + 1])[0] != unpack(codes_of(gallery)[row : row + 1])[0]
             assert gallery.pids[row] >= DISTRACTOR, "junk and unknown people are left out"
             assert hit.right == (gallery.pids[row] == query.pids[i])
             assert sum(part.distance for part in hit.parts) == hit.distance == differ.sum()
@@ -102,42 +119,62 @@ def test_worst_and_best_queries_are_told_apart(query: EncodedSet, gallery: Encod
             ]
 
 
-def test_one_query_is_the_worst_and_no_other(gallery: EncodedSet) -> None:
+def test_one_query_is_the_worst_and_no_other(gallery: Side) -> None:
     report = made(encoded([3], UNKNOWN, 5), gallery)
     assert (len(report.worst), len(report.best)) == (1, 0)
     assert report.worst[0].label == "Person 3"
 
 
-def test_a_nested_code_is_scored_at_its_lengths(query: EncodedSet, gallery: EncodedSet) -> None:
-    assert made(query, gallery).lengths == (), "the first bits of a code in parts are the first part"
-    lengths = made(query, gallery, replace(card(), parts=())).lengths
+def test_shorter_codes_have_a_share_of_every_part(query: Side, gallery: Side) -> None:
+    lengths = made(query, gallery).lengths
     assert [each.n_bits for each in lengths] == [32, 64]
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
-    short = evaluate_ranking(query.codes.prefix(32), gallery.codes.prefix(32), *people).expected
-    assert (lengths[0].rank1, lengths[0].mAP) == pytest.approx((short.rank1, short.mAP))
+    short = [codes_of(side).interleaved().prefix(32) for side in (query, gallery)]
+    scores = evaluate_ranking(short[0], short[1], *people).expected
+    assert (lengths[0].rank1, lengths[0].mAP) == pytest.approx((scores.rank1, scores.mAP))
 
 
-def test_a_calibration_gives_the_promise(query: EncodedSet, gallery: EncodedSet) -> None:
+def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
     open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
-    evaluation = evaluated(query, gallery)
-    report = report_of(card(), query, gallery, evaluation, Path("people"), open_set=open_set, fpir=0.05)
+    calibrated = replace(card(), calibration=Calibration(open_set.to_json(), (), 60, 500))
+    report = report_of("", calibrated, query, gallery, evaluated(query, gallery), "people", fpir=0.05)
     assert report.promise is not None
     assert (report.promise.fpir, report.promise.n_gallery) == (0.05, 48)
     assert report.promise.threshold == open_set.threshold(0.05, 48)
+    assert made(query, gallery).promise is None
+
+
+def test_features_of_others_have_a_report_too(query: Side, gallery: Side) -> None:
+    sides = (replace(query, codes=None, paths=()), replace(gallery, codes=None, paths=()))
+    report = report_of("", None, *sides, evaluate_model(*sides, []), "people")
+    assert (report.lengths, report.promise, report.bits, report.worst, report.afr) == ((), None, (), (), ())
+    assert report.evaluation is not None
+    assert report.intervals["mAP"].mean == pytest.approx(report.evaluation.main.expected.mAP)
+    assert report.pairs is not None
+    assert report.pairs.unit < 1
 
 
 def test_only_one_person_leaves_nothing_to_tell_apart() -> None:
     report = made(encoded([1], 1, 0), encoded([1, 1], 2, 1))
     assert (report.pairs, report.verification, report.identification) == (None, None, None)
-    assert list(report.intervals) == ["mAP"]
+    assert report.intervals["mAP"].n_identities == 1
 
 
-def test_merged_queries_are_no_pictures(query: EncodedSet, gallery: EncodedSet) -> None:
+def test_merged_queries_are_told_as_one(query: Side, gallery: Side) -> None:
     protocol = PROTOCOLS["multi_query"]
-    evaluation = evaluate_model(side_of(query), side_of(gallery), [], protocol)
-    report = report_of(card(), query, gallery, evaluation, Path("people"), protocol=protocol)
-    assert (report.intervals, report.worst, report.best, report.lengths) == ({}, (), (), ())
+    sides = merged(query, gallery, protocol)
+    evaluation = evaluate_model(*sides, [], protocol.after_merging())
+    report = report_of("", card(), *sides, evaluation, "people", protocol=protocol)
+    assert report.intervals["mAP"].n_queries == 6
     assert "the queries of one person and camera are one query" in report.protocol
+    assert {each.path for each in (*report.worst, *report.best)} <= set(query.paths)
+
+
+def test_single_shots_show_no_ranked_queries(query: Side, gallery: Side) -> None:
+    protocol = PROTOCOLS["single_shot"]
+    report = report_of("", card(), query, gallery, evaluate_model(query, gallery, [], protocol), "x", protocol=protocol)
+    assert (report.worst, report.best) == ((), ())
+    assert set(report.intervals) == {"rank1", "mAP", "mINP"}
 
 
 def test_protocols_are_said_in_words() -> None:
@@ -173,7 +210,7 @@ def test_attributes_are_scored_as_one_counts_them(labels: list[tuple[int, ...]],
         assert row.balanced == (None if scores[1] is None else pytest.approx(scores[1]))
 
 
-def test_without_attribute_codes_there_are_no_rows(query: EncodedSet, gallery: EncodedSet) -> None:
+def test_without_attribute_codes_there_are_no_rows(query: Side, gallery: Side) -> None:
     table = AttributeTable(SCHEMA, np.arange(1, 7), np.ones((6, 3), np.int8))
     assert attribute_rows(replace(query, attribute_codes=None), gallery, table, SCHEMA) == ()
     assert attribute_rows(query, gallery, table, None) == ()

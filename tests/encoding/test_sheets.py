@@ -1,5 +1,6 @@
 """Which hits a ranked sheet shows, and what it says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image
 
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
-from bitreid.encoding.pipeline import EncodedSet
+from bitreid.encoding.pipeline import EncodedSet, side_of
 from bitreid.encoding.sheets import sheet_of_queries, sheet_of_search
+from bitreid.errors import DataError
 from bitreid.evaluation.sheet import SheetRow, draw_ranked_sheet
 from bitreid.hamming import search_exact
 
@@ -56,7 +58,7 @@ def test_a_sheet_leaves_out_and_judges_as_the_evaluation_does(tmp_path: Path, dr
             (8, 1, 0b11),  # wrong
         ],
     )
-    sheet_of_queries(query, gallery, tmp_path / "sheet.png", "Title")
+    sheet_of_queries(side_of(query), side_of(gallery), tmp_path / "sheet.png", "Title")
     (row,) = drawn
     assert row.query == query.paths[0]
     assert row.label == "0007, camera 1"
@@ -73,7 +75,7 @@ def test_the_queries_are_spread_over_all(
 ) -> None:
     query = encoded(folder(tmp_path / "query"), [(i + 1, 1, i) for i in range(n_queries)])
     gallery = encoded(folder(tmp_path / "gallery"), [(1, 2, 0), (2, 2, 1), (3, 2, 2)])
-    sheet_of_queries(query, gallery, tmp_path / "sheet.png", "Title", n_rows=3, k=2)
+    sheet_of_queries(side_of(query), side_of(gallery), tmp_path / "sheet.png", "Title", n_rows=3, k=2)
     assert [row.query.stem for row in drawn] == [str(i) for i in shown]
     assert all(len(row.hits) == 2 for row in drawn)
 
@@ -81,9 +83,26 @@ def test_the_queries_are_spread_over_all(
 def test_a_query_with_nothing_to_find_has_an_empty_row(tmp_path: Path, drawn: list[SheetRow]) -> None:
     query = encoded(folder(tmp_path / "query"), [(7, 1, 0)])
     gallery = encoded(folder(tmp_path / "gallery"), [(JUNK, 1, 0), (7, 1, 3)])
-    sheet_of_queries(query, gallery, tmp_path / "sheet.png", "Title")
+    sheet_of_queries(side_of(query), side_of(gallery), tmp_path / "sheet.png", "Title")
     assert drawn[0].hits == ()
     assert (tmp_path / "sheet.png").is_file()
+
+
+def test_features_are_ranked_by_cosine_distance(tmp_path: Path, drawn: list[SheetRow]) -> None:
+    query = side_of(encoded(folder(tmp_path / "query"), [(7, 1, 0)]))
+    gallery = side_of(encoded(folder(tmp_path / "gallery"), [(8, 2, 0), (7, 2, 0), (7, 1, 0)]))
+    query = replace(query, codes=None, features=np.array([[1, 0]], np.float32))
+    gallery = replace(gallery, codes=None, features=np.array([[0, 2], [3, 4], [1, 0]], np.float32))
+    sheet_of_queries(query, gallery, tmp_path / "sheet.png", "Title")
+    (row,) = drawn
+    assert [hit.right for hit in row.hits] == [True, False]
+    assert [hit.distance for hit in row.hits] == pytest.approx([0.4, 1.0])
+
+
+def test_a_sheet_needs_pictures(tmp_path: Path) -> None:
+    side = replace(side_of(encoded(folder(tmp_path / "query"), [(7, 1, 0)])), paths=())
+    with pytest.raises(DataError, match="expected to know the pictures' files"):
+        sheet_of_queries(side, side, tmp_path / "sheet.png", "Title")
 
 
 def test_a_search_is_not_judged(tmp_path: Path, drawn: list[SheetRow]) -> None:

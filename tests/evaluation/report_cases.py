@@ -156,7 +156,8 @@ def full_report(folder: Path) -> Report:
     """A report that has something for every section."""
     query, gallery = sides()
     evaluation = evaluated(query, gallery)
-    pairs = count_pairs(query.codes, gallery.codes, Protocol(query.pids, query.camids, gallery.pids, gallery.camids))
+    assert evaluation.bits is not None
+    pairs = count_pairs(query.main, gallery.main, Protocol(query.pids, query.camids, gallery.pids, gallery.camids))
     open_set = fit_open_set(replace(pairs, impostor=pairs.impostor * 10))
     ranked = queries(pictures(folder, 4))
     return Report(
@@ -165,17 +166,17 @@ def full_report(folder: Path) -> Report:
         data="colours",
         protocol="Cameras count.",
         evaluation=evaluation,
-        intervals={"mAP": bootstrap(evaluation.codes.average_precision, query.pids, 200)},
+        intervals={"mAP": bootstrap(evaluation.main.average_precision, query.pids, 200)},
         lengths=(Length(16, 0.25, 0.125), Length(32, 0.5, 0.375), Length(64, 0.75, 0.625)),
         pairs=pairs,
         promise=Promise(open_set.threshold(0.1, 60), 0.1, 60),
         verification=verify(pairs),
         identification=identify(pairs),
-        afr=(AfrCurve("attribute code", evaluation.afr), AfrCurve("weighted attribute code", evaluation.afr[1:])),
+        afr=(AfrCurve("attribute code", 8, evaluation.afr), AfrCurve("weighted attribute code", 8, evaluation.afr[1:])),
         worst=ranked[:1],
         best=ranked[1:],
         attributes=(AttributeRow("hat", 0.9, 0.8, 12, 70), AttributeRow("bag", 0.5, None, 0, 72)),
-        bits=(BitUse("identity code", evaluation.bits, 60), BitUse("attribute code", evaluation.bits, 60, 9.25)),
+        bits=(BitUse("identity code", evaluation.bits, 60), BitUse("attribute code", evaluation.bits, 60)),
         record=Record(
             datetime(2026, 3, 4, 15, 30, tzinfo=UTC),
             ("bitreid", "evaluate", Path("my models/artifact"), "--data", Path("secret_people")),

@@ -80,7 +80,7 @@ def test_values_that_are_all_equal_have_no_width(pid: int) -> None:
 
 def test_one_identity_has_no_interval() -> None:
     found = compare(np.array([0.5, 1, np.nan]), np.array([0.2, 0.5, np.nan]), np.array([3, 3, 4]))
-    assert found.difference == pytest.approx(0.4)
+    assert (found.mean_a, found.mean_b, found.difference) == pytest.approx((0.75, 0.35, 0.4))
     assert np.isnan([found.low, found.high]).all()
     assert (found.p_value, found.n_queries, found.n_identities) == (1, 2, 1)
 
@@ -109,7 +109,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_p_values_are_those_of_all_swaps(case: tuple[Floats, Floats, Ints]) -> None:
     a, b, pids = case
     wanted = twin.p_value(a.tolist(), b.tolist(), pids.tolist())
-    assert compare(a, b, pids, repeats=64).p_value == pytest.approx(wanted, abs=1e-12)
+    found = compare(a, b, pids, repeats=64)
+    assert found.p_value == pytest.approx(wanted, abs=1e-12)
+    means = [twin.mean_of(twin.by_person(values.tolist(), pids.tolist())) for values in (a, b)]
+    assert (found.mean_a, found.mean_b) == pytest.approx(means, abs=1e-12)
+    assert found.difference == pytest.approx(means[0] - means[1], abs=1e-12)
 
 
 def test_random_swaps_agree_with_all_swaps() -> None:

@@ -84,8 +84,13 @@ def check(metrics: RankingMetrics, distances: npt.NDArray[np.float64], people: P
     assert (metrics.n_queries, metrics.n_without_match) == (len(found), len(found) - len(scored))
     for which, scores in enumerate((metrics.expected, metrics.best, metrics.worst)):
         check_scores(scores, twin.mean([results[which] for results in scored]))
-    aps = [np.nan if results is None else results[0].ap for results in found]
-    np.testing.assert_allclose(metrics.average_precision, aps, rtol=0, atol=1e-12)
+    expected = [twin.Result((np.nan,), np.nan, np.nan) if results is None else results[0] for results in found]
+    for of_queries, wanted in (
+        (metrics.average_precision, [each.ap for each in expected]),
+        (metrics.first_right, [each.cmc[0] for each in expected]),
+        (metrics.inverse_penalty, [each.inp for each in expected]),
+    ):
+        np.testing.assert_allclose(of_queries, wanted, rtol=0, atol=1e-12)
 
 
 def check_scores(scores: Scores, wanted: twin.Result) -> None:
@@ -148,7 +153,8 @@ def assert_same(a: RankingMetrics, b: RankingMetrics, atol: float = 0) -> None:
         before, after = getattr(a, which), getattr(b, which)
         np.testing.assert_allclose(before.cmc, after.cmc, rtol=0, atol=atol)
         assert (before.mAP, before.mINP) == pytest.approx((after.mAP, after.mINP), rel=0, abs=atol)
-    np.testing.assert_allclose(a.average_precision, b.average_precision, rtol=0, atol=atol)
+    for name in ("average_precision", "first_right", "inverse_penalty"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=0, atol=atol)
     assert (a.n_queries, a.n_without_match) == (b.n_queries, b.n_without_match)
 
 

@@ -17,7 +17,6 @@ from bitreid.errors import DataError
 from bitreid.evaluation.report import (
     AfrCurve,
     AttributeRow,
-    BitUse,
     Length,
     PartDistance,
     Promise,
@@ -136,7 +135,7 @@ def test_right_and_wrong_do_not_rest_on_colour(page: Page) -> None:
 def test_the_summary_shows_the_scores_and_their_intervals(report: Report, page: Page) -> None:
     assert report.evaluation is not None
     assert report.evaluation.floats is not None
-    codes, floats = report.evaluation.codes.expected, report.evaluation.floats.expected
+    codes, floats = report.evaluation.main.expected, report.evaluation.floats.expected
     shown = [tag.text for tag in page.of_class("value")]
     assert shown == [f"{100 * score:.1f}{SPACE}%" for score in (codes.rank1, codes.mAP, codes.mINP)]
     interval = report.intervals["mAP"]
@@ -171,7 +170,7 @@ def test_the_tables_hold_the_numbers_of_the_charts(report: Report, page: Page) -
     assert report.evaluation.floats is not None
     assert report.identification is not None
     assert report.verification is not None
-    cmc, floats = report.evaluation.codes.expected.cmc, report.evaluation.floats.expected
+    cmc, floats = report.evaluation.main.expected.cmc, report.evaluation.floats.expected
     table = page.table("Queries whose first match is at the rank or before, %")
     assert table[0] == ["rank", "64 bits", "float"]
     assert [row[0] for row in table[1:]] == ["1", "2", "3", "5", "10", "20", "50"]
@@ -207,15 +206,51 @@ def test_attributes_come_best_first(page: Page) -> None:
     assert bars == ["100%", "60.0%"], "80 % is 60 % of the way from 50 to 100"
 
 
+def test_reranking_is_told_beside_the_search(report: Report) -> None:
+    assert report.evaluation is not None
+    better = replace(report.evaluation.main, expected=replace(report.evaluation.main.expected, mAP=0.9375))
+    page = Page(render_report(replace(report, evaluation=replace(report.evaluation, reranked={"way": better}))))
+    rows = page.table("After re-ranking the w nearest rows, %")
+    assert [row[0] for row in rows[1:]] == ["as searched", "way"]
+    assert rows[2][2] == "93.8"
+    assert rows[1][2] != "93.8"
+
+
+def test_distances_of_features_are_no_bits(report: Report) -> None:
+    assert report.evaluation is not None
+    floats = replace(report.evaluation, codes=None, bits=None)
+    hit = replace(
+        report.best[0].hits[0] if report.best[0].hits else report.worst[0].hits[0], distance=0.56861, parts=()
+    )
+    page = render_report(replace(report, evaluation=floats, lengths=(), worst=(replace(report.worst[0], hits=(hit,)),)))
+    assert "the number is the cosine distance." in page
+    assert "0.569" in page
+    assert "distance in bits" not in page
+    assert "compared by cosine distance" in page
+
+
 def test_bits_are_told(report: Report, page: Page) -> None:
     assert report.evaluation is not None
     bits = report.evaluation.bits
+    assert bits is not None
     rows = page.table("How bits are used")
     assert rows[1][:4] == ["identity code", "64", "60", str(bits.distinct)]
-    assert rows[1][5:] == [f"{bits.mean_correlation:.3f}", "\u2013"]
-    assert rows[2][6] == "9.2"
+    assert rows[1][4].endswith(f"{SPACE}%")
+    assert rows[1][5:] == [f"{bits.entropy:.1f}", "0", f"{bits.mean_correlation:.3f}"]
+    assert "cannot show more than 5.9 bits" in page.html, "the log2 of 60 pictures"
     counts = [int(row[1]) for row in page.table("Bits by balance")[1:]]
     assert sum(counts) == 64
+
+
+def test_bytes_of_two_stages_are_told(page: Page) -> None:
+    """60 short codes of one byte, and 8 bytes for each row of the short list."""
+    caption = "Bytes read a search, with short codes of 1 bytes and long ones of 8"
+    assert page.table(caption) == [
+        ["rows (w)", "two stages", "whole gallery", "times fewer"],
+        ["3", "84", "480", "5.7"],
+        ["6", "108", "480", "4.4"],
+        ["30", "300", "480", "1.6"],
+    ]
 
 
 def test_ranked_queries_have_their_distances(page: Page) -> None:
@@ -350,10 +385,10 @@ def test_everything_is_escaped(report: Report, tmp_path: Path) -> None:
                 card=replace(report.card, name=evil, notes=evil, licence=evil, training={evil: evil}),
                 data=evil,
                 protocol=evil,
-                afr=(AfrCurve(evil, report.evaluation.afr),),
+                afr=(AfrCurve(evil, 8, report.evaluation.afr),),
                 worst=(query,),
                 attributes=(AttributeRow(evil, 0.5, 0.5, 1, 2),),
-                bits=(BitUse(evil, report.evaluation.bits, 60),),
+                bits=(replace(report.bits[0], name=evil),),
                 record=Record(datetime.now(UTC), ("bitreid", evil, Path(evil)), {evil: evil}),
             )
         )
@@ -390,7 +425,7 @@ def test_impossible_parts_are_refused(report: Report) -> None:
     with pytest.raises(DataError, match="expected intervals of rank1, mAP, mINP, got rank5"):
         Report("wrong", intervals={"rank5": report.intervals["mAP"]})
     with pytest.raises(DataError, match="ascending w for 'short'"):
-        AfrCurve("short", ())
+        AfrCurve("short", 8, ())
     wrong = RankedQuery(Path("q"), "q", 0.5, (RankedHit(Path("h"), 1.0, None, (PartDistance("legs", 0, 0),)),))
     with pytest.raises(DataError, match="part 'legs' to have bits"):
         render_report(Report("wrong", worst=(wrong,), pictures=False))

@@ -2,15 +2,19 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitreid.codes import Codes, pack
+from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError, SettingsError
-from bitreid.evaluation import PROTOCOLS, evaluate_afr, evaluate_ranking
-from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, short_list
+from bitreid.evaluation import PROTOCOLS, RankingMetrics, evaluate_afr, evaluate_distances, evaluate_ranking
+from bitreid.evaluation.rerank import expand_queries, nearest_rows, rerank_k_reciprocal, short_list_distances
+from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, merged, plain, short_list
 
 
 def side(n: int, n_people: int, camera: int, seed: int) -> Side:
@@ -37,9 +41,12 @@ def test_the_scores_are_those_of_each_evaluation(query: Side, gallery: Side) -> 
     assert gallery.features is not None
     assert query.attribute_codes is not None
     assert gallery.attribute_codes is not None
+    assert query.codes is not None
+    assert gallery.codes is not None
     assert evaluation.floats is not None
-    codes = evaluate_ranking(query.codes, gallery.codes, *people)
-    assert evaluation.codes.expected.mAP == codes.expected.mAP
+    assert evaluation.bits is not None
+    codes = evaluate_ranking(query.main, gallery.main, *people)
+    assert evaluation.main.expected.mAP == codes.expected.mAP
     assert evaluation.floats.expected.mAP == evaluate_ranking(query.features, gallery.features, *people).expected.mAP
     afr = evaluate_afr(query.attribute_codes, query.codes, gallery.attribute_codes, gallery.codes, *people, [3, 6])
     assert [each.w for each in evaluation.afr] == [3, 6]
@@ -48,10 +55,84 @@ def test_the_scores_are_those_of_each_evaluation(query: Side, gallery: Side) -> 
     assert evaluation.bits.balance.shape == (16,)
 
 
+def test_weighted_attribute_bits_are_scored_beside_plain_ones(query: Side, gallery: Side) -> None:
+    weights = (9, 0, 0, 0, 1, 0, 0, 5)
+    evaluation = evaluate_model(query, gallery, [3, 6], attribute_weights=weights)
+    assert query.attribute_codes is not None
+    assert gallery.attribute_codes is not None
+    assert query.codes is not None
+    assert gallery.codes is not None
+    codes = (query.attribute_codes, query.codes, gallery.attribute_codes, gallery.codes)
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    for found, each in ((evaluation.afr, None), (evaluation.weighted_afr, weights)):
+        assert [metrics.kept for metrics in found] == [
+            metrics.kept for metrics in evaluate_afr(*codes, *people, [3, 6], short_weights=each)
+        ]
+    assert evaluation.afr[0].kept != evaluation.weighted_afr[0].kept
+    assert evaluate_model(query, gallery, [3]).weighted_afr == ()
+
+
 def test_what_is_missing_is_not_scored(query: Side, gallery: Side) -> None:
     assert evaluate_model(replace(query, features=None), gallery, [3]).floats is None
     assert evaluate_model(query, replace(gallery, attribute_codes=None), [3]).afr == ()
     assert evaluate_model(query, gallery, []).afr == ()
+
+
+def test_what_one_side_lacks_is_nobodys(query: Side, gallery: Side) -> None:
+    for which in (0, 1):
+        sides = [query, gallery]
+        sides[which] = replace(sides[which], codes=None, attribute_codes=None)
+        evaluation = evaluate_model(sides[0], sides[1], [3], rerank_w=6)
+        assert evaluation.main is evaluation.floats
+        assert (evaluation.codes, evaluation.beside, evaluation.bits, evaluation.afr) == (None, None, None, ())
+        assert (evaluation.n_bits, evaluation.n_features) == (0, 16)
+        # Re-ranked is what is scored, not the codes of one side against the features of the other.
+        floats = evaluate_model(replace(query, codes=None), replace(gallery, codes=None), [], rerank_w=6)
+        assert scores_of(evaluation.reranked) == scores_of(floats.reranked)
+    with pytest.raises(SettingsError, match="scores of codes or of float features, got neither"):
+        evaluate_model(replace(query, features=None), replace(gallery, codes=None), [])
+    with pytest.raises(SettingsError, match="codes or float features of every picture, got neither"):
+        _ = replace(query, codes=None, features=None).main
+
+
+def scores_of(metrics: Mapping[str, RankingMetrics]) -> dict[str, list[float | None]]:
+    return {name: plain(each.average_precision) for name, each in metrics.items()}
+
+
+@pytest.mark.parametrize("protocol", ["market1501", "no_cameras"])
+def test_reranked_rows_are_scored_too(protocol: str, query: Side, gallery: Side) -> None:
+    """The whole gallery as short list: what re-ranking gives are then distances like any other."""
+    query = replace(query, codes=None, camids=np.array([1, 2, 1, 2, 1]))
+    evaluation = evaluate_model(query, gallery, [], PROTOCOLS[protocol], rerank_w=1000)
+    assert evaluation.main is evaluation.floats
+    assert query.features is not None
+    assert gallery.features is not None
+    sides = query.features, gallery.features
+    rows = np.tile(np.arange(12), (5, 1))
+    # No two rows are at one distance from a query, so that no ids break ties.
+    nearest = nearest_rows(*sides, 5)
+    expanded = expand_queries(*sides, nearest)
+    wanted = {
+        "k-reciprocal, w = 12": rerank_k_reciprocal(*sides, rows),
+        "query expansion, w = 12": short_list_distances(expanded, gallery.features, rows),
+    }
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    assert list(evaluation.reranked) == list(wanted)
+    for name, distances in wanted.items():
+        scores = evaluate_distances(distances, *people, protocol=PROTOCOLS[protocol])
+        np.testing.assert_allclose(evaluation.reranked[name].average_precision, scores.average_precision)
+    precision = [each.average_precision for each in (evaluation.main, *evaluation.reranked.values())]
+    assert len({tuple(each[:4].round(6)) for each in precision}) == 3, "each way has an order of its own"
+
+
+def test_ties_of_a_short_list_are_not_broken_by_identity() -> None:
+    """One code for all, the query's person first in the file: with rows as ids it would be a perfect ranking."""
+    codes = Codes(np.ones((400, 1), np.uint8), 8)
+    gallery = Side(codes, None, None, np.arange(400) // 4 + 1, np.full(400, 2))
+    query = Side(codes[:1], None, None, np.array([1]), np.array([1]))
+    evaluation = evaluate_model(query, gallery, [], rerank_w=20)
+    for metrics in evaluation.reranked.values():
+        assert metrics.expected.mAP < 0.1, "with rows as ids 0.3"
 
 
 def strict(evaluation: Evaluation) -> dict[str, object]:
@@ -63,11 +144,12 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    assert set(record) == {"floats", "codes", "afr", "n_bits", "n_gallery", "bits"}
+    scores = {"floats", "codes", "afr", "weighted_afr", "reranked"}
+    assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
-    assert codes["expected"]["mAP"] == evaluation.codes.expected.mAP
+    assert codes["expected"]["mAP"] == evaluation.main.expected.mAP
     assert codes["n_without_match"] == 1, "nobody in the gallery is the fifth person"
-    precision = evaluation.codes.average_precision
+    precision = evaluation.main.average_precision
     assert math.isnan(precision[4])
     assert codes["average_precision"] == [*precision[:4].tolist(), None]
 
@@ -84,12 +166,39 @@ def test_merged_pictures_have_the_sign_of_their_mean_feature(query: Side, galler
     assert evaluation.floats is not None
     assert gallery.features is not None
     assert gallery.attribute_codes is not None
-    assert evaluation.codes.expected.mAP == evaluate_ranking(pack(mean), gallery.codes, *people).expected.mAP
+    assert gallery.codes is not None
+    assert evaluation.main.expected.mAP == evaluate_ranking(pack(mean), gallery.main, *people).expected.mAP
     assert evaluation.floats.expected.mAP == evaluate_ranking(mean, gallery.features, *people).expected.mAP
     majority = Codes(np.array([[0b01]], np.uint8), 8)
     afr = evaluate_afr(majority, pack(mean), gallery.attribute_codes, gallery.codes, *people, [6])
     assert evaluation.afr[0].expected.mAP == afr[0].expected.mAP
-    assert evaluation.codes.n_queries == evaluation.afr[0].n_queries == 1
+    assert evaluation.main.n_queries == evaluation.afr[0].n_queries == 1
+
+
+def test_codes_of_another_rule_than_the_sign_merge_by_majority(query: Side, gallery: Side) -> None:
+    """Features that are all above 0, as after a ReLU, and codes that say which are above their median."""
+    assert query.features is not None
+    features = np.abs(query.features)
+    codes = pack(features - np.median(features))
+    theirs = replace(query, features=features, codes=codes, pids=np.ones(5, np.int64))
+    evaluation = evaluate_model(theirs, gallery, [], PROTOCOLS["multi_query"])
+    people = (theirs.pids, theirs.camids, gallery.pids, gallery.camids)
+    wanted = evaluate_ranking(codes, gallery.main, *people, protocol=PROTOCOLS["multi_query"])
+    assert evaluation.main.expected.mAP == wanted.expected.mAP
+
+
+def test_a_merged_item_is_named_by_its_first_picture(query: Side, gallery: Side) -> None:
+    paths = tuple(Path(f"{i}.jpg") for i in range(5))
+    tracklets = np.array([4, 5, 4, UNKNOWN, UNKNOWN])
+    one = replace(query, pids=np.ones(5, np.int64), paths=paths, tracklets=tracklets)
+    other = replace(gallery, tracklets=np.zeros(12, np.int64))
+    items, of_gallery = merged(one, other, PROTOCOLS["tracklets"])
+    assert items.paths == tuple(Path(f"{i}.jpg") for i in (0, 1, 3, 4))
+    assert items.tracklets is not None
+    assert items.tracklets.tolist() == [4, 5, UNKNOWN, UNKNOWN]
+    assert (len(of_gallery), of_gallery.paths) == (4, ())
+    as_they_are = merged(one, other, PROTOCOLS["market1501"])
+    assert (as_they_are[0].paths, as_they_are[0].codes, as_they_are[1].codes) == (paths, one.codes, other.codes)
 
 
 def test_codes_that_are_no_signs_of_features_merge_by_majority(query: Side, gallery: Side) -> None:
@@ -98,8 +207,8 @@ def test_codes_that_are_no_signs_of_features_merge_by_majority(query: Side, gall
     wide_gallery = replace(gallery, features=np.tile(np.ones((12, 1), np.float32), (1, 32)))
     evaluation = evaluate_model(wide, wide_gallery, [], PROTOCOLS["multi_query"])
     people = (wide.pids, wide.camids, gallery.pids, gallery.camids)
-    merged = evaluate_ranking(query.codes, gallery.codes, *people, protocol=PROTOCOLS["multi_query"])
-    assert evaluation.codes.expected.mAP == merged.expected.mAP
+    merged = evaluate_ranking(query.main, gallery.main, *people, protocol=PROTOCOLS["multi_query"])
+    assert evaluation.main.expected.mAP == merged.expected.mAP
 
 
 def test_tracklets_are_items_of_both_sides(query: Side, gallery: Side) -> None:
@@ -109,16 +218,18 @@ def test_tracklets_are_items_of_both_sides(query: Side, gallery: Side) -> None:
     whole = evaluate_model(
         tracklets[0], replace(gallery, tracklets=np.zeros(12, np.int64)), [3], PROTOCOLS["tracklets"]
     )
-    assert (whole.n_gallery, whole.codes.n_queries) == (4, 5)
+    assert (whole.n_gallery, whole.main.n_queries) == (4, 5)
     with pytest.raises(DataError, match="expected the tracklet of each query and gallery picture"):
         evaluate_model(query, tracklets[1], [], PROTOCOLS["tracklets"])
 
 
 def test_single_shots_are_scored_without_two_stages(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [], PROTOCOLS["single_shot"])
-    assert evaluation.codes.expected.mAP == evaluation.codes.expected.mINP
+    assert evaluation.main.expected.mAP == evaluation.main.expected.mINP
     with pytest.raises(SettingsError, match="got single shots"):
         evaluate_model(query, gallery, [3], PROTOCOLS["single_shot"])
+    with pytest.raises(SettingsError, match="whole gallery for re-ranking, got single shots"):
+        evaluate_model(query, gallery, [], PROTOCOLS["single_shot"], rerank_w=3)
 
 
 @pytest.mark.parametrize(

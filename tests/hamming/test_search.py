@@ -68,19 +68,66 @@ def test_exact_search_is_the_sorted_list(
     assert len(ranking) == n_queries
 
 
-@given(cases(), st.integers(1, 15), st.integers(1, 15), st.booleans())
+WEIGHTS = st.none() | st.lists(st.integers(0, 15), min_size=8, max_size=8)
+
+
+@given(cases(), st.integers(1, 15), st.integers(1, 15), st.booleans(), WEIGHTS)
 def test_two_stage_search_is_the_sorted_short_list(
-    case: tuple[Rng, int, int, npt.NDArray[np.int64]], w: int, k: int, with_ids: bool
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], w: int, k: int, with_ids: bool, weights: list[int] | None
 ) -> None:
     rng, n_queries, n_gallery, ids = case
     short_queries, long_queries = random_codes(rng, n_queries, 8), random_codes(rng, n_queries, 24)
     short_gallery, long_gallery = random_codes(rng, n_gallery, 8), random_codes(rng, n_gallery, 24)
     names = ids.tolist() if with_ids else list(range(n_gallery))
-    found = search_two_stage(short_queries, long_queries, short_gallery, long_gallery, w, k, ids if with_ids else None)
+    codes = (short_queries, long_queries, short_gallery, long_gallery)
+    found = search_two_stage(*codes, w, k, ids if with_ids else None, short_weights=weights)
     assert as_lists(found) == [
-        twin.two_stage(short, long, unpack(short_gallery), unpack(long_gallery), w, k, names)
+        twin.two_stage(short, long, unpack(short_gallery), unpack(long_gallery), w, k, names, weights)
         for short, long in zip(unpack(short_queries), unpack(long_queries), strict=True)
     ]
+
+
+@given(cases(), st.sampled_from([8, 16, 64]), st.integers(0, 7), st.sampled_from([1, 15, 2**23 // 64]))
+def test_weighted_distances_are_those_of_loops(
+    case: tuple[Rng, int, int, npt.NDArray[np.int64]], n_bits: int, n_padding: int, largest: int
+) -> None:
+    rng, n_queries, n_gallery, _ = case
+    sides = [rng.random((n, n_bits)) < 0.5 for n in (n_queries, n_gallery + 1)]
+    for bits in sides:
+        bits[:, n_bits - n_padding :] = False
+    queries, gallery = map(pack_bits, sides)
+    weights = rng.integers(0, largest, n_bits - n_padding, endpoint=True).tolist()
+    blocks = list(distance_blocks(queries, gallery, weights))
+    found = np.concatenate([distances for _, distances in blocks], axis=1)
+    assert found.dtype == np.uint32
+    assert found.tolist() == [[twin.weighted(a, b, weights) for b in sides[1]] for a in sides[0]]
+    assert [row for rows, _ in blocks for row in range(rows.start, rows.stop)] == list(range(n_gallery + 1))
+
+
+@given(cases(), st.sampled_from([8, 72]))
+def test_equal_weights_change_no_distance(case: tuple[Rng, int, int, npt.NDArray[np.int64]], n_bits: int) -> None:
+    rng, n_queries, n_gallery, ids = case
+    queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
+    plain, weighted = (search_exact(queries, gallery, 15, ids, weights) for weights in (None, [1] * n_bits))
+    assert as_lists(plain) == as_lists(weighted)
+
+
+def test_weights_as_large_as_can_be_are_exact() -> None:
+    """The largest sum, and sums one apart at it."""
+    bits = np.array([[True] * 8, [False] * 8, [False] * 7 + [True]])
+    weights = [2**23 - 7, 1, 1, 1, 1, 1, 1, 1]
+    ((_, distances),) = distance_blocks(pack_bits(bits[:1]), pack_bits(bits[1:]), weights)
+    assert distances.tolist() == [[2**23, 2**23 - 1]]
+
+
+def test_impossible_weights_are_refused() -> None:
+    codes = random_codes(np.random.default_rng(0), 3, 16)
+    for weights in ([1] * 8, [1] * 17, []):
+        with pytest.raises(CodesError, match=f"a weight for each bit of codes of 16 bits.* got {len(weights)}"):
+            search_exact(codes, codes, 1, weights=weights)
+    for weights in ([1] * 15 + [-1], [2**23] + [1] * 15):
+        with pytest.raises(SettingsError, match="weights from 0 with a sum of at most 8388608"):
+            search_exact(codes, codes, 1, weights=weights)
 
 
 LENGTHS = st.sampled_from([(8,), (8, 24), (24, 32, 136), (64, 128, 200), (16, 64, 320, 328)])

@@ -1,6 +1,10 @@
 """Codes as text of 0 and 1, and loops over it."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations
 
 
 def packed_bytes(bits: str) -> list[int]:
@@ -22,6 +26,17 @@ def hamming_distance(a: str, b: str) -> int:
     return different
 
 
+def greatest_gap(parts: str) -> Fraction:
+    """Each bit named by its part: how far, in bits, the count of any part in any prefix is from its share at most."""
+    gaps = []
+    for part in set(parts):
+        count = 0
+        for length, each in enumerate(parts, 1):
+            count += each == part
+            gaps.append(abs(count - Fraction(length * parts.count(part), len(parts))))
+    return max(gaps)
+
+
 def share_of_ones(codes: Sequence[str], bit: int) -> float:
     return sum(1 for code in codes if code[bit] == "1") / len(codes)
 
@@ -41,3 +56,14 @@ def mean_absolute_correlation(codes: Sequence[str]) -> float:
     found = [phi(codes, i, j) for i in range(len(codes[0])) for j in range(i)]
     live = [abs(value) for value in found if value is not None]
     return sum(live) / len(live) if live else 0.0
+
+
+def entropy(codes: Sequence[str]) -> float:
+    """The mean number of bits that it takes to say which code a row has, at -log2 of its share."""
+    rows = Counter(codes)
+    return sum(-math.log2(rows[code] / len(codes)) for code in codes) / len(codes)
+
+
+def share_of_equal_pairs(codes: Sequence[str]) -> float:
+    pairs = [a == b for a, b in combinations(codes, 2)]
+    return sum(pairs) / len(pairs) if pairs else 0.0

@@ -13,9 +13,21 @@ def hamming(a: Bits, b: Bits) -> int:
     return sum(bool(x) != bool(y) for x, y in zip(a, b, strict=True))
 
 
-def exact(query: Bits, gallery: Bits, k: int, ids: Sequence[int]) -> list[tuple[int, int]]:
+def weighted(a: Bits, b: Bits, weights: Sequence[int]) -> int:
+    """The weights of the bits that differ, added up; bits beyond the weights have none."""
+    total = 0
+    for bit, weight in enumerate(weights):
+        if a[bit] != b[bit]:
+            total += weight
+    return total
+
+
+def exact(
+    query: Bits, gallery: Bits, k: int, ids: Sequence[int], weights: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
     """The first k (distance, row) of one query, by (distance, id)."""
-    found = [(hamming(query, code), ids[row], row) for row, code in enumerate(gallery)]
+    distances = [hamming(query, code) if weights is None else weighted(query, code, weights) for code in gallery]
+    found = [(distance, ids[row], row) for row, distance in enumerate(distances)]
     return [(distance, row) for distance, _, row in sorted(found)][:k]
 
 
@@ -27,9 +39,10 @@ def two_stage(
     w: int,
     k: int,
     ids: Sequence[int],
+    short_weights: Sequence[int] | None = None,
 ) -> list[tuple[int, int]]:
     """The first k (long distance, row) among the w rows that the short code keeps."""
-    kept = [row for _, row in exact(short_query, short_gallery, w, ids)]
+    kept = [row for _, row in exact(short_query, short_gallery, w, ids, short_weights)]
     return [item for item in exact(long_query, long_gallery, len(long_gallery), ids) if item[1] in kept][:k]
 
 

@@ -15,10 +15,11 @@ def queries(report: Report) -> Section | None:
     groups = tuple((heading, rows) for heading, rows in (("Worst", report.worst), ("Best", report.best)) if rows)
     if not groups:
         return None
+    features = report.evaluation is not None and report.evaluation.codes is None
     text = [
         "Queries with the lowest and the highest average precision, each with its nearest gallery pictures, nearest "
-        "first. A tick and a solid frame say right, a cross and a dashed frame wrong; the number is the distance in "
-        "bits."
+        "first. A tick and a solid frame say right, a cross and a dashed frame wrong; the number is the "
+        f"{'cosine distance' if features else 'distance in bits'}."
     ]
     if any(hit.parts for _, rows in groups for row in rows for hit in row.hits):
         text.append(
@@ -65,11 +66,22 @@ def bits(report: Report) -> Section | None:
     """How well codes use their bits."""
     if not report.bits:
         return None
-    header = ("code", "bits", "pictures", "different codes", "constant bits", "mean correlation", "entropy, bits")
+    header = (
+        "code",
+        "bits",
+        "pictures",
+        "different codes",
+        "pairs with one code",
+        "entropy, bits",
+        "constant bits",
+        "mean correlation",
+    )
     table = Table("How bits are used", header, tuple(_bit_row(use) for use in report.bits))
+    most = float(np.log2(max(use.n_codes for use in report.bits)))
     text = (
         "A bit tells most if it is a one in half of the pictures, and if it does not repeat what others say. The mean "
-        "correlation is that of the absolute values over all pairs of bits; 0 is ideal."
+        "correlation is that of the absolute values over all pairs of bits; 0 is ideal. The entropy is that of whole "
+        f"codes; these pictures cannot show more than {most:.1f} bits of it."
     )
     charts = tuple(_balance_chart(f"balance-{i}", use) for i, use in enumerate(report.bits, 1))
     return Section("bits", "Bits", (text,), charts, (table,))
@@ -82,9 +94,10 @@ def _bit_row(use: BitUse) -> tuple[str, ...]:
         f"{len(balance):,}",
         f"{use.n_codes:,}",
         f"{use.statistics.distinct:,}",
+        percent(use.statistics.collisions),
+        f"{use.statistics.entropy:.1f}",
         f"{int(((balance == 0) | (balance == 1)).sum()):,}",
         f"{use.statistics.mean_correlation:.3f}",
-        "\u2013" if use.entropy is None else f"{use.entropy:.1f}",
     )
 
 

@@ -38,10 +38,11 @@ class Promise:
 
 @dataclass(frozen=True)
 class AfrCurve:
-    """Two-stage search with one kind of short code: its name ("attribute code", "weighted attribute code"), and the
-    metrics for each `w`, ascending."""
+    """Two-stage search with one kind of short code of `n_bits` bits: its name ("attribute code", "weighted attribute
+    code"), and the metrics for each `w`, ascending."""
 
     name: str
+    n_bits: int
     metrics: tuple[AfrMetrics, ...]
 
     def __post_init__(self) -> None:
@@ -98,12 +99,11 @@ class AttributeRow:
 
 @dataclass(frozen=True)
 class BitUse:
-    """How a kind of code ("identity code") uses its bits over `n_codes` pictures; `entropy` in bits, if known."""
+    """How a kind of code ("identity code") uses its bits over `n_codes` pictures."""
 
     name: str
     statistics: BitStatistics
     n_codes: int
-    entropy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def figures_of(report: Report) -> tuple[Figure, ...]:
     """The scores that the page begins with; none without an evaluation."""
     if report.evaluation is None:
         return ()
-    codes, floats = report.evaluation.codes.expected, report.evaluation.floats
+    main, floats = report.evaluation.main.expected, report.evaluation.beside
     meanings = {
         "rank1": ("Rank-1", "searches whose first hit is right"),
         "mAP": ("mAP", "mean average precision: are all right pictures on top?"),
@@ -111,7 +111,7 @@ def figures_of(report: Report) -> tuple[Figure, ...]:
         known = interval is not None and interval.low == interval.low  # NaN: of one identity
         ends = (share(interval.low), share(interval.high), percent(interval.level)) if known and interval else ("",) * 3
         of_floats = "" if floats is None else share(getattr(floats.expected, key))
-        figures.append(Figure(name, meaning, share(getattr(codes, key)), *ends, of_floats))
+        figures.append(Figure(name, meaning, share(getattr(main, key)), *ends, of_floats))
     return tuple(figures)
 
 
@@ -119,14 +119,14 @@ def _sentences(report: Report) -> Iterator[str]:
     """What the scores mean, in words."""
     if report.evaluation is None:
         return
-    codes, floats = report.evaluation.codes.expected, report.evaluation.floats
+    main, floats = report.evaluation.main.expected, report.evaluation.beside
     yield (
-        f"In {of_hundred(codes.rank1, 'searches')} the nearest picture in the gallery shows the person who was "
+        f"In {of_hundred(main.rank1, 'searches')} the nearest picture in the gallery shows the person who was "
         f"searched for."
     )
     if floats is not None:
-        change = codes.mAP - floats.expected.mAP
-        bytes_of_floats = 4 * (report.card.n_features if report.card is not None else report.evaluation.n_bits)
+        change = main.mAP - floats.expected.mAP
+        bytes_of_floats = 4 * report.evaluation.n_features
         price = f"at {'a cost' if change < 0 else 'a gain'} of {points(change)} of mAP"
         yield (
             f"The code of a picture takes {number(report.evaluation.n_bits / 8)} bytes instead of the "
@@ -152,9 +152,12 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if report.data:
         yield "Data set", report.data
     if evaluation is not None:
-        yield "Queries", _queries_words(evaluation.codes.n_queries, evaluation.codes.n_without_match)
+        yield "Queries", _queries_words(evaluation.main.n_queries, evaluation.main.n_without_match)
         yield "Gallery", f"{evaluation.n_gallery:,} pictures"
-        yield "Code", bits_and_bytes(evaluation.n_bits) + ", compared by Hamming distance"
+        if evaluation.codes is not None:
+            yield "Code", bits_and_bytes(evaluation.n_bits) + ", compared by Hamming distance"
+        else:
+            yield "Feature", f"{evaluation.n_features:,} numbers, compared by cosine distance"
     if report.protocol:
         yield "Protocol", report.protocol
     if card is not None:

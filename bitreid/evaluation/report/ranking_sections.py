@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from bitreid.evaluation.afr import AfrMetrics
+from bitreid.evaluation.afr import AfrMetrics, bytes_read
 from bitreid.evaluation.ranking import RankingMetrics
 from bitreid.evaluation.report.charts import Chart, Point, Section, Series, Table, log_axis, percent_axis
 from bitreid.evaluation.report.data import AfrCurve, Length, Report
 from bitreid.evaluation.report.words import number, of_hundred, percent, points, rows, share
 from bitreid.evaluation.scores import Scores
+from bitreid.evaluation.summary import Evaluation
 
 _RANKS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 _FLOAT_BITS = 32
@@ -19,10 +20,11 @@ def ranks(report: Report) -> Section | None:
     evaluation = report.evaluation
     if evaluation is None:
         return None
-    curves = {f"{evaluation.n_bits:,} bits": evaluation.codes.expected}
-    if evaluation.floats is not None:
-        curves["float"] = evaluation.floats.expected
-    cmc = evaluation.codes.expected.cmc
+    name = "float" if evaluation.codes is None else f"{evaluation.n_bits:,} bits"
+    curves = {name: evaluation.main.expected}
+    if evaluation.beside is not None:
+        curves["float"] = evaluation.beside.expected
+    cmc = evaluation.main.expected.cmc
     title = f"A right picture comes first in {of_hundred(float(cmc[0]), 'searches')}"
     if len(cmc) >= 5:
         title += f", and among the first five in {of_hundred(float(cmc[4]), 'searches').removesuffix(' searches')}"
@@ -35,7 +37,7 @@ def ranks(report: Report) -> Section | None:
             "queries with a match by then, %", [float(value) for scores in curves.values() for value in scores.cmc]
         ),
         (
-            *_tie_band(evaluation.codes),
+            *_tie_band(evaluation.main),
             *(
                 Series((name, f"rank-1 {percent(scores.rank1)}"), _cmc_points(scores), tone)
                 for tone, (name, scores) in enumerate(curves.items(), 1)
@@ -51,7 +53,19 @@ def ranks(report: Report) -> Section | None:
             ),
         ),
     )
-    return Section("ranks", "Ranks", (_tie_words(evaluation.codes),), (chart,))
+    return Section("ranks", "Ranks", (_tie_words(evaluation.main),), (chart,), _reranked(evaluation))
+
+
+def _reranked(evaluation: Evaluation) -> tuple[Table, ...]:
+    """The scores after re-ranking the nearest rows, if that was asked for."""
+    if not evaluation.reranked:
+        return ()
+    ways = {"as searched": evaluation.main, **evaluation.reranked}
+    rows = tuple(
+        (name, share(each.rank1), share(each.mAP), share(each.mINP))
+        for name, each in ((name, metrics.expected) for name, metrics in ways.items())
+    )
+    return (Table("After re-ranking the w nearest rows, %", ("way", "rank-1", "mAP", "mINP"), rows),)
 
 
 def _cmc_points(scores: Scores) -> tuple[Point, ...]:
@@ -115,21 +129,22 @@ def lengths(report: Report) -> Section | None:
         ),
     )
     text = "Bytes are what a picture costs in the gallery, and what a search has to read of it."
+    if len(codes) > 1:
+        text += " A shorter code is the same share of every part\u2019s bits of the longest one."
     return Section("lengths", "Length of the code", (text,), (chart,))
 
 
 def _lengths_of(report: Report) -> tuple[list[Length], list[Length]]:
     """The lengths of codes, and the float feature as a length (none without)."""
     evaluation = report.evaluation
-    if evaluation is None:
+    if evaluation is None or evaluation.codes is None:
         return list(report.lengths), []
     scores = evaluation.codes.expected
     codes = list(report.lengths) or [Length(evaluation.n_bits, scores.rank1, scores.mAP)]
     if evaluation.floats is None:
         return codes, []
-    n_features = evaluation.n_bits if report.card is None else report.card.n_features
     floats = evaluation.floats.expected
-    return codes, [Length(_FLOAT_BITS * n_features, floats.rank1, floats.mAP)]
+    return codes, [Length(_FLOAT_BITS * evaluation.n_features, floats.rank1, floats.mAP)]
 
 
 def _length_series(
@@ -148,7 +163,7 @@ def short_lists(report: Report) -> Section | None:
         return None
     best = max(report.afr, key=lambda curve: curve.metrics[0].kept)
     first, last = best.metrics[0], best.metrics[-1]
-    exact = None if report.evaluation is None else report.evaluation.codes.expected.mAP
+    exact = None if report.evaluation is None else report.evaluation.main.expected.mAP
     cost = 0.0 if exact is None else exact - last.expected.mAP
     if exact is None:
         finding = f"With a short list of {rows(last.w, last.share)}, mAP is {percent(last.expected.mAP)}"
@@ -166,7 +181,29 @@ def short_lists(report: Report) -> Section | None:
         "the long code. It is as quick as the short list is short; a right picture that the first stage drops is never "
         "found."
     )
-    return Section("short-lists", "Two-stage search", (text,), charts)
+    return Section("short-lists", "Two-stage search", (text,), charts, _bytes_tables(report))
+
+
+def _bytes_tables(report: Report) -> tuple[Table, ...]:
+    """What a search reads, in one stage and in two: a table for each length of short codes; none without scores."""
+    evaluation = report.evaluation
+    if evaluation is None:
+        return ()
+    n_gallery, n_bits = evaluation.n_gallery, evaluation.n_bits
+    whole = n_gallery * n_bits // 8
+    found = []
+    for short in sorted({curve.n_bits for curve in report.afr}):
+        ws = sorted({each.w for curve in report.afr for each in curve.metrics if curve.n_bits == short})
+        read = [bytes_read(short, n_bits, w, n_gallery) for w in ws]
+        found.append(
+            Table(
+                f"Bytes read a search, with short codes of {number(short / 8)} bytes and long ones of "
+                f"{number(n_bits / 8)}",
+                ("rows (w)", "two stages", "whole gallery", "times fewer"),
+                tuple((f"{w:,}", f"{n:,}", f"{whole:,}", f"{whole / n:.1f}") for w, n in zip(ws, read, strict=True)),
+            )
+        )
+    return tuple(found)
 
 
 def _short_list_chart(

@@ -9,7 +9,7 @@ from bitreid.data.pictures import load_picture
 from bitreid.errors import DataError
 from bitreid.evaluation.report.charts import Table
 from bitreid.evaluation.report.data import PartDistance, RankedHit, RankedQuery
-from bitreid.evaluation.report.words import number, share
+from bitreid.evaluation.report.words import distance, share
 
 WHOLE = "global"
 """Name of the part that is all of the picture."""
@@ -66,10 +66,10 @@ def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
     title = f"{query.label}: average precision {share(query.average_precision)}\u00a0%"
     hits = []
     for rank, hit in enumerate(query.hits, 1):
-        words = f"hit {rank}, {_VERDICTS[hit.right]}, distance {number(hit.distance)}"
+        words = f"hit {rank}, {_VERDICTS[hit.right]}, distance {distance(hit.distance)}"
         bars, whole = bars_of(hit.parts)
         picture = _picture(hit.path, words, pictures)
-        hits.append(Hit(picture, number(hit.distance), _VERDICTS[hit.right], bars, whole))
+        hits.append(Hit(picture, distance(hit.distance), _VERDICTS[hit.right], bars, whole))
     return Sheet(title, _picture(query.path, "query", pictures), tuple(hits), _table(query.label, query.hits))
 
 
@@ -109,7 +109,7 @@ def _table(label: str, hits: tuple[RankedHit, ...]) -> Table:
     body = []
     for rank, hit in enumerate(hits, 1):
         found = {part.name: f"{part.distance:,}" for part in hit.parts}
-        cells = (str(rank), _VERDICTS[hit.right], number(hit.distance))
+        cells = (str(rank), _VERDICTS[hit.right], distance(hit.distance))
         body.append(cells + tuple(found.get(name, "") for name in names))
     header = ("rank", "verdict", "distance", *(f"{name} (of {n_bits:,})" for name, n_bits in names.items()))
     return Table(f"Distances in bits, {label}", header, tuple(body))

@@ -12,6 +12,15 @@ def number(value: float) -> str:
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
+def distance(value: float) -> str:
+    """A distance: of codes whole bits, of features three digits.
+
+    >>> distance(1204.0), distance(0.56861)
+    ('1,204', '0.569')
+    """
+    return number(value) if value == int(value) else f"{value:.3f}"
+
+
 def share(value: float, digits: int = 1) -> str:
     """A share between 0 and 1 in per cent, without the sign.
 

@@ -1,0 +1,147 @@
+"""Files of features or codes that any program may have made, as a side of an evaluation."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Codes
+from bitreid.data.manifest import UNKNOWN
+from bitreid.errors import BitreidError, DataError
+from bitreid.evaluation.summary import Side
+
+Ints = npt.NDArray[np.int64]
+
+_NAMES = ("features", "codes", "pids", "camids", "tracklets", "paths", "attribute_codes")
+_WANTED = (
+    "arrays features (n, d) float or codes (n, bytes) uint8, pids (n,) and perhaps camids, tracklets, paths (n,) and "
+    "attribute_codes (n, bytes) uint8"
+)
+
+
+def load_vectors(path: Path) -> Side:
+    """The pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
+
+        features         (n, d) float, and/or
+        codes            (n, bytes) uint8, a bit a bit; bits are counted from each byte's highest
+        pids             (n,) whole numbers, who is on it: above 0 a person, 0 a distractor, -1 junk, -2 unknown
+        camids           (n,) whole numbers, -2 unknown; without it no camera is known
+        tracklets        (n,) whole numbers, optional
+        paths            (n,) text, optional: the pictures, for sheets and reports
+        attribute_codes  (n, bytes) uint8, optional: short codes for two-stage search
+
+    Other arrays are passed over. `DataError` for another file, shape or type, and for features that are not finite.
+    """
+    arrays = _arrays(path)
+    try:
+        return _side(arrays)
+    except (BitreidError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: {error}; wanted: {_WANTED}") from error
+
+
+def check_sides(query: Side, gallery: Side) -> None:
+    """Nothing, if two files can be compared: codes of one length on both sides, or features; else `DataError`."""
+    for name in ("codes", "features", "attribute_codes"):
+        widths = [
+            None if column is None else _width(column) for column in (getattr(query, name), getattr(gallery, name))
+        ]
+        if None not in widths and widths[0] != widths[1]:
+            raise DataError(f"expected {name} of one width in both files, got {widths[0]} and {widths[1]}")
+    if not any(_both(query, gallery, name) for name in ("codes", "features")):
+        raise DataError("expected features in both files or codes in both files, got features in one and codes in one")
+
+
+def _both(query: Side, gallery: Side, name: str) -> bool:
+    return getattr(query, name) is not None and getattr(gallery, name) is not None
+
+
+def _width(column: Codes | npt.NDArray[np.floating]) -> int:
+    return column.n_bits if isinstance(column, Codes) else column.shape[1]
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in _NAMES}
+            found = ", ".join(file.files) or "no arrays"
+    except Exception as error:
+        what = str(error) if isinstance(error, OSError) else f"another ({type(error).__name__}: {error})"
+        raise DataError(
+            f"expected an .npz file of features or codes at {path}, got: {what}; it has {_WANTED}"
+        ) from error
+    if "pids" not in arrays or not {"features", "codes"} & set(arrays):
+        raise DataError(f"{path}: expected pids and features or codes, got {found}; wanted: {_WANTED}")
+    return arrays
+
+
+def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
+    pids = _whole(arrays["pids"], "pids")
+    side = Side(
+        _codes(arrays["codes"], "codes") if "codes" in arrays else None,
+        _features(arrays["features"]) if "features" in arrays else None,
+        _codes(arrays["attribute_codes"], "attribute_codes") if "attribute_codes" in arrays else None,
+        pids,
+        _whole(arrays["camids"], "camids") if "camids" in arrays else np.full(len(pids), UNKNOWN, np.int64),
+        _whole(arrays["tracklets"], "tracklets") if "tracklets" in arrays else None,
+        _paths(arrays["paths"]) if "paths" in arrays else (),
+    )
+    for name in arrays:
+        n = len(getattr(side, name))
+        if n != len(pids):
+            raise DataError(f"expected {name} for each of {len(pids)} pictures, got {n}")
+    return side
+
+
+def _whole(column: npt.NDArray[Any], name: str) -> Ints:
+    if column.ndim != 1 or column.dtype.kind not in "iu":
+        raise DataError(f"expected {name} as whole numbers (n,), got {column.dtype} of shape {column.shape}")
+    numbers = column.astype(np.int64)
+    if numbers.min(initial=0) < UNKNOWN:
+        raise DataError(f"expected {name} of at least {UNKNOWN} (unknown), got {numbers.min()}")
+    return numbers
+
+
+def _paths(paths: npt.NDArray[Any]) -> tuple[Path, ...]:
+    if paths.ndim != 1 or paths.dtype.kind not in "US":
+        raise DataError(f"expected paths as text (n,), got {paths.dtype} of shape {paths.shape}")
+    return tuple(Path(each) for each in paths.astype(np.str_).tolist())
+
+
+def _codes(packed: npt.NDArray[Any], name: str) -> Codes:
+    if packed.ndim != 2 or packed.dtype != np.uint8 or not packed.shape[1]:
+        raise DataError(f"expected packed {name} (n, bytes) uint8, got {packed.dtype} of shape {packed.shape}")
+    if packed.shape[1] >= 8 and packed.max(initial=0) == 1:
+        raise DataError(f"expected packed {name}, eight bits a byte, got bytes of 0 and 1; pack them with np.packbits")
+    return Codes(packed, packed.shape[1] * 8)
+
+
+def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+    if features.ndim != 2 or features.dtype.kind != "f" or not features.shape[1]:
+        raise DataError(f"expected features (n, d) float, got {features.dtype} of shape {features.shape}")
+    if not np.isfinite(features).all():
+        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise DataError(f"expected finite features, got NaN or infinity, first in row {row}")
+    return np.asarray(features, np.result_type(features.dtype, np.float32))
+
+
+def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]) -> Ints:
+    """The pairs `(m, 2)` of each query row and the first gallery row of equal features: as a rule one picture twice.
+
+    Sorted, one pair a query at most; compared as float32. Features of zeros, which some networks give for any picture
+    that says nothing, are nobody's.
+    """
+    rows: dict[bytes, int] = {}
+    for j, feature in enumerate(gallery):
+        rows.setdefault(_digest(feature), j)
+    keys = [_digest(feature) if feature.any() else b"" for feature in query]
+    pairs = [(i, rows[key]) for i, key in enumerate(keys) if key in rows]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _digest(feature: npt.NDArray[np.floating]) -> bytes:
+    """16 bytes that only equal features share; the features of a large gallery would not fit twice."""
+    # Adding 0 makes 0 of -0, which is equal to it.
+    return hashlib.blake2b((feature.astype(np.float32) + np.float32(0)).tobytes(), digest_size=16).digest()

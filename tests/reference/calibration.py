@@ -1,0 +1,73 @@
+"""Twins of `bitreid.evaluation.calibration` and `promises`: lists of distances, every gallery, one after another."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import NormalDist, fmean, pstdev
+
+import numpy as np
+
+Pair = tuple[str, str]
+Line = tuple[float, float]
+
+
+def tail_line(distances: Sequence[int], low: float, high: float) -> Line:
+    """Slope and offset of numpy's weighted line through the probits of the shares of distances up to each one."""
+    unit, n = NormalDist(), len(distances)
+    x, z, weights = [], [], []
+    for level in sorted(set(distances)):
+        share = sum(d <= level for d in distances) / n
+        if low <= share <= high:
+            x.append(level)
+            z.append(unit.inv_cdf(share))
+            # polyfit takes the inverse of the deviation: that of a share, carried to its probit.
+            weights.append(unit.pdf(z[-1]) / math.sqrt(share * (1 - share)))
+    slope, offset = np.polyfit(x, z, 1, w=weights)
+    return float(slope), float(offset)
+
+
+def safe_tail_line(distances: Mapping[Pair, Sequence[int]], low: float, high: float, errors: float) -> Line:
+    """The line raised by its standard error at the distance where that is least, and flatter by that of its slope.
+
+    People are left out one at a time, by leaving out all pairs that they are in.
+    """
+    everybody = sorted({person for pair in distances for person in pair})
+    slope, offset = tail_line([d for each in distances.values() for d in each], low, high)
+    lines = [
+        tail_line([d for pair, each in distances.items() if person not in pair for d in each], low, high)
+        for person in everybody
+    ]
+
+    def error(values: Sequence[float]) -> float:
+        return math.sqrt((len(values) - 1) / len(values) * sum((value - fmean(values)) ** 2 for value in values))
+
+    places = np.arange(0, 200, 0.001)
+    at_places = np.array([line[0] * places + line[1] for line in lines])
+    pivot = float(places[at_places.var(axis=0).argmin()])
+    height = slope * pivot + offset + errors * error([line[0] * pivot + line[1] for line in lines])
+    flatter = slope - errors * error([line[0] for line in lines])
+    return flatter, height - flatter * pivot
+
+
+def log_likelihood_ratio(genuine: Sequence[int], tail: Line, distance: float) -> float:
+    """ln of how much more frequent a distance is for one person than for two: the densities of two normals.
+
+    A line through probits is a normal distribution; up to a whole number of bits is up to a half above it.
+    """
+    slope, offset = tail
+    impostors = NormalDist(-offset / slope + 0.5, 1 / slope)
+    return math.log(NormalDist(fmean(genuine), pstdev(genuine)).pdf(distance) / impostors.pdf(distance))
+
+
+def searches(right: Sequence[int], wrong: Sequence[int], threshold: int, n_gallery: int) -> tuple[float, float]:
+    """The share of galleries of `n_gallery` of the wrong rows with a row within the threshold, and the mean chance,
+    over those galleries with the right rows added, that the first row is right and within it."""
+    alarms, found = [], []
+    for chosen in combinations(range(len(wrong)), min(n_gallery, len(wrong))):
+        gallery = [wrong[row] for row in chosen]
+        alarms.append(float(any(d <= threshold for d in gallery)))
+        if right:
+            nearest = min([*right, *gallery])
+            chance = right.count(nearest) / (right.count(nearest) + gallery.count(nearest))
+            found.append(chance if nearest <= threshold else 0.0)
+    return fmean(alarms), fmean(found) if found else math.nan
