@@ -93,11 +93,13 @@ def _named(values: dict[str, float]) -> str:
 
 
 def evaluation_table(name: str, evaluation: Evaluation) -> Table:
-    """Scores in per cent; after a code's, the span from worst to best tie order."""
-    table = Table(title=f"{name}: {evaluation.main.n_queries} queries, gallery of {evaluation.n_gallery}")
-    for column in ("descriptor", "rank-1", "rank-5", "mAP", "mINP", "mAP by tie order", "matches kept"):
-        first = column == "descriptor"
-        table.add_column(column, justify="left" if first else "right", no_wrap=first)
+    """Scores in per cent; after a code's, the span of its mAP from worst to best tie order."""
+    title = f"{name}: {evaluation.main.n_queries} queries, gallery of {evaluation.n_gallery}"
+    # Narrow enough for 80 columns.
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("descriptor", no_wrap=True)
+    for column in ("rank-1", "rank-5", "mAP", "mINP", "by tie order", "matches kept"):
+        table.add_column(column, justify="right")
 
     def row(title: str, scores: Scores, span: str = "", kept: str = "") -> None:
         cells = (scores.rank1, float(scores.cmc[min(4, len(scores.cmc) - 1)]), scores.mAP, scores.mINP)
@@ -107,15 +109,19 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
         row("float", evaluation.floats.expected)
     codes = evaluation.codes
     if codes is not None:
-        row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f} .. {100 * codes.best.mAP:.1f}")
+        row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f}..{100 * codes.best.mAP:.1f}")
     for way, metrics in evaluation.reranked.items():
         row(way, metrics.expected)
-    for way, metrics_of_ws in (("AFR", evaluation.afr), ("AFR weighted", evaluation.weighted_afr)):
+    for way, metrics_of_ws in (("AFR", evaluation.afr), ("weighted", evaluation.weighted_afr)):
         for afr in metrics_of_ws:
-            row(f"{way}, w = {afr.w} ({100 * afr.share:.3g} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
+            row(f"{way}, w = {afr.w} ({_percent(afr.share)} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
     if evaluation.main.n_without_match:
         table.caption = f"{evaluation.main.n_without_match} queries have no match in the gallery and are left out"
     return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0")
 
 
 def comparison_table(a: str, b: str, compared: Mapping[str, PairedComparison]) -> Table:

@@ -1,5 +1,7 @@
 """Numbers as a reader likes them."""
 
+import numpy as np
+
 NO_BREAK = "\u00a0"
 
 
@@ -33,10 +35,12 @@ def share(value: float, digits: int = 1) -> str:
 def percent(value: float) -> str:
     """A share in per cent, with as many digits as a small one needs, and the sign after a space that does not break.
 
-    >>> [percent(value).replace(NO_BREAK, " ") for value in (0.9123, 0.1, 0.0012, 0.0)]
-    ['91.2 %', '10 %', '0.12 %', '0 %']
+    >>> [percent(value).replace(NO_BREAK, " ") for value in (0.9123, 0.1, 0.0012, 1.34e-7, 0.0)]
+    ['91.2 %', '10 %', '0.12 %', '0.000013 %', '0 %']
     """
-    text = f"{100 * value:.2g}" if 100 * abs(value) < 1 else f"{100 * value:.1f}".removesuffix(".0")
+    text = f"{100 * value:.1f}".removesuffix(".0")
+    if 100 * abs(value) < 1:
+        text = np.format_float_positional(100 * value, precision=2, fractional=False, trim="-")
     return f"{text}{NO_BREAK}%"
 
 
