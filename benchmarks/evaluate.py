@@ -161,6 +161,9 @@ def run_one(test_set: TestSet, repeats: int, few: bool) -> tuple[list[Timing], d
         ways["features"] = lambda: evaluate_ranking(*features, *people, memory_mb=MEMORY_MB)
     if matrix:
         ways["ranking alone"] = lambda: evaluate_distances(distances, *people, memory_mb=MEMORY_MB)
+        # What the others rank, whatever the distances are made of.
+        as_floats = distances.astype(np.float32)
+        ways["ranking float32"] = lambda: evaluate_distances(as_floats, *people, memory_mb=MEMORY_MB)
     timings, peaks = [], {}
     for task, way in ways.items():
         with PeakMemory() as memory:

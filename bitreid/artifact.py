@@ -190,6 +190,11 @@ def load_artifact(folder: Path) -> Artifact:
             f"expected a folder with {_CARD} and {_WEIGHTS}, got {folder}, which is "
             f"{'a file' if folder.exists() else 'not there'}; give the folder that `bitreid train` wrote"
         )
+    if not any((folder / (name + new)).exists() for name in (_CARD, _WEIGHTS) for new in ("", _NEW)):
+        raise ArtifactError(
+            f"expected a folder with {_CARD} and {_WEIGHTS}, got {folder}, which has neither; give the folder "
+            "`artifact` in the run's folder that `bitreid train` wrote"
+        )
     card = _parse_card(_read(folder / _CARD), folder / _CARD)
     blob = _read_weights(folder, card)
     try:

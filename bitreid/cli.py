@@ -109,25 +109,31 @@ def _train(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from bitreid import evaluate
     from bitreid.console import evaluation_table
+    from bitreid.data.files import check_outputs
 
+    check_outputs(
+        [arguments.json, arguments.report, arguments.sheet],
+        [arguments.artifact, arguments.data, *(arguments.features or ())],
+    )
     settings = evaluate.Settings(
         arguments.protocol, arguments.w, arguments.rerank, arguments.fpir, arguments.memory_mb, arguments.threads
     )
     console = _console()
     subject = evaluate.subject_of(arguments.artifact, arguments.data, arguments.features, console)
+    evaluate.warn_of_distractors(subject)
     evaluate.warn_of_same_pictures(subject, console)
     subject = evaluate.merge_subject(subject, settings)
     evaluation = evaluate.score(subject, settings)
     console.print(evaluation_table(subject.name, evaluation))
     if arguments.json:
         evaluate.write_scores(arguments.json, subject, evaluation, settings.protocol)
-    if arguments.sheet:
-        evaluate.write_sheet(arguments.sheet, subject, settings)
-        _say(console, f"ranked sheet: {arguments.sheet}")
     if arguments.report:
         command, pictures = _command_of(arguments), not arguments.no_pictures
         evaluate.write_page(arguments.report, subject, evaluation, settings, command, pictures)
         _say(console, f"report: {arguments.report}")
+    if arguments.sheet:
+        evaluate.write_sheet(arguments.sheet, subject, settings)
+        _say(console, f"ranked sheet: {arguments.sheet}")
     return 0
 
 
@@ -145,8 +151,10 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from bitreid.console import comparison_table
+    from bitreid.data.files import check_outputs
     from bitreid.evaluate import compare_scores, read_scores, write_json
 
+    check_outputs([arguments.json], [arguments.a, arguments.b])
     a, b = read_scores(arguments.a), read_scores(arguments.b)
     compared = compare_scores(a, b, arguments.descriptor)
     _console().print(comparison_table(a.name, b.name, compared))
@@ -157,9 +165,11 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _encode(arguments: argparse.Namespace) -> int:
     from bitreid.console import progress_of
+    from bitreid.data.files import check_outputs
     from bitreid.encoding.pipeline import encode_manifest, manifest_of, save_encoded
     from bitreid.training.load import load_encoder
 
+    check_outputs([arguments.out], [arguments.artifact, *arguments.inputs])
     encoder = load_encoder(arguments.artifact)
     manifest = manifest_of(arguments.inputs)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
@@ -173,10 +183,12 @@ def _encode(arguments: argparse.Namespace) -> int:
 
 def _search(arguments: argparse.Namespace) -> int:
     from bitreid.console import hits_table, progress_of
+    from bitreid.data.files import check_outputs
     from bitreid.encoding.pipeline import encode_manifest, load_encoded, manifest_of, search_person
     from bitreid.evaluate import parse_rows, write_json
     from bitreid.training.load import load_encoder
 
+    check_outputs([arguments.json, arguments.sheet], [arguments.artifact, *arguments.query, *arguments.gallery])
     encoder = load_encoder(arguments.artifact)
     console = _console()
     with progress_of(console, "encoding") as progress:

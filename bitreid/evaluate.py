@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bitreid.console import progress_of
 from bitreid.data.files import new_file
-from bitreid.data.manifest import UNKNOWN
+from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.errors import BitreidError, DataError, DataWarning, SettingsError
 from bitreid.evaluation.confidence import PairedComparison, compare
 from bitreid.evaluation.protocol import PROTOCOLS, ProtocolSettings
@@ -75,6 +75,8 @@ class Settings:
             )
         parse_share(self.fpir)
         check_settings(1, self.memory_mb)
+        if self.n_threads is not None and self.n_threads < 1:
+            raise SettingsError(f"expected at least one thread, got {self.n_threads}; leave it out for one a processor")
 
     @property
     def rules(self) -> ProtocolSettings:
@@ -136,6 +138,14 @@ def subject_of_files(query: Path, gallery: Path) -> Subject:
         text = f"expected cameras in both files or in neither, got some in {with_cameras[0]} only"
         warnings.warn(f"{text}; pictures by a query's own camera count as found", DataWarning, stacklevel=2)
     return Subject(query.stem, gallery.stem, sides[0], sides[1])
+
+
+def warn_of_distractors(subject: Subject) -> None:
+    """Nothing; a `DataWarning` counts queries with the pid of distractors: many programs count people from 0."""
+    n_queries = int((subject.query.pids == DISTRACTOR).sum())
+    if n_queries and (subject.gallery.pids == DISTRACTOR).any():
+        text = f"{n_queries} queries have pid 0, that of distractors, and no match"
+        warnings.warn(f"{text}; if it is a person's, count people from 1 on both sides", DataWarning, stacklevel=2)
 
 
 def warn_of_same_pictures(subject: Subject, console: Console) -> None:
@@ -262,6 +272,7 @@ def write_page(
         labels=labels,
         fpir=parse_share(settings.fpir),
         protocol=settings.rules,
+        memory_mb=settings.memory_mb,
         pictures=pictures,
     )
     write_report(report, path)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("quick", deadline=None, max_examples=40)
+# A change is judged by the same examples each time; `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("quick", deadline=None, max_examples=40, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("quick")
 
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")

@@ -298,6 +298,11 @@ def test_only_a_folder_is_an_artifact(saved: Path) -> None:
         load_artifact(saved / "card.json")
 
 
+def test_another_folder_is_told_from_a_damaged_artifact(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="which has neither; give the folder `artifact` in the run's folder"):
+        load_artifact(tmp_path)
+
+
 def test_save_refuses_a_file_as_folder(saved: Path) -> None:
     with pytest.raises(ArtifactError, match=r"to write the artifact to .*card\.json"):
         save_artifact(saved / "card.json", CARD, WEIGHTS)

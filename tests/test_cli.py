@@ -172,7 +172,7 @@ def test_encode_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Ca
     assert "notes.jpg" in refusal(capsys, "encode", artifact, tmp_path / "notes.jpg", *out)
     (tmp_path / "empty").mkdir()
     assert "got none" in refusal(capsys, "encode", artifact, tmp_path / "empty", *out)
-    assert "can be read or written" in refusal(
+    assert "a file to write, got the folder" in refusal(
         capsys, "encode", artifact, people / "query", "--out", tmp_path / "empty"
     )
     assert not (tmp_path / "codes.npz").exists()

@@ -105,6 +105,7 @@ def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: 
     assert "got '0'" in refusal(capsys, *words, people, "--w", "1%,0")
     assert "between 0 and 1, got 'few'" in refusal(capsys, *words, people, "--fpir", "few")
     assert "memory_mb of at least 64, got 63.5" in refusal(capsys, *words, people, "--memory-mb", "63.5")
+    assert "at least one thread, got 0; leave it out" in refusal(capsys, *words, people, "--threads", "0")
     assert "tracklets, got 'mars1501'" in refusal(capsys, *words, people, "--protocol", "mars1501")
     words[1] = artifact
     for given in ([artifact], ["--data", people], [], [artifact, "--data", people, "--features", "q.npz", "g.npz"]):
@@ -112,7 +113,7 @@ def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: 
     assert "expected the tracklet of each query" in refusal(capsys, *words, people, "--protocol", "tracklets")
     file = tmp_path / "file"
     file.touch()
-    assert "can be read or written" in refusal(capsys, *words, people, "--json", file / "scores.json")
+    assert "a folder that can be written to" in refusal(capsys, *words, people, "--json", file / "scores.json")
 
 
 def test_a_changed_model_is_refused(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -246,10 +247,51 @@ def test_features_that_cannot_be_scored_are_refused(tmp_path: Path, capsys: Capt
         "--protocol", "single_shot", "--rerank", "5"
     )
     assert "at least one query with a match in the gallery, got none" in said(pids=np.arange(90) + 100)
+    np.save(tmp_path / "array.npy", values)
+    assert "got: a single array, of np.save; np.savez writes" in refusal(
+        capsys, "evaluate", "--features", good, tmp_path / "array.npy"
+    )
     (tmp_path / "half.npz").write_bytes(good.read_bytes()[:999])
     assert "expected an .npz file of features or codes at" in refusal(
         capsys, "evaluate", "--features", good, tmp_path / "half.npz"
     )
+
+
+def test_nothing_is_written_over_what_is_read(
+    files: tuple[Path, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files[1].read_bytes()
+    words = ["evaluate", "--features", *files]
+    for option in ("--json", "--report", "--sheet"):
+        assert "got gallery.npz; choose another name" in refusal(capsys, *words, option, files[1]).replace(
+            f"{tmp_path}/", ""
+        )
+        assert "got the folder" in refusal(capsys, *words, option, tmp_path)
+    assert files[1].read_bytes() == before
+    scores = tmp_path / "scores.json"
+    done(*words, "--json", scores)
+    assert "choose another name" in refusal(capsys, "compare", scores, scores, "--json", scores)
+    for command in (["encode", tmp_path, files[0], "--out"], ["search", tmp_path, "--gallery", files[0], "--query"]):
+        more = [files[0]] if command[0] == "encode" else [files[1], "--json", files[1]]
+        assert "choose another name" in refusal(capsys, *command, *more)
+
+
+def test_a_first_person_of_number_0_is_warned_of(files: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
+    for file in files:
+        with np.load(file) as arrays:
+            np.savez(file, **{**arrays, "pids": arrays["pids"] - 1})
+    done("evaluate", "--features", *files)
+    with np.load(files[0]) as query:
+        n = int((query["pids"] == 0).sum())
+    assert n > 0
+    error = capsys.readouterr().err
+    assert error.startswith(f"bitreid: warning: {n} queries have pid 0, that of distractors, and no match; if it is a")
+    assert error.count("\n") == 1
+    # Queries without a match in the gallery are nothing strange.
+    with np.load(files[1]) as gallery:
+        np.savez(files[1], **{**gallery, "pids": np.where(gallery["pids"] == 0, 99, gallery["pids"])})
+    done("evaluate", "--features", *files)
+    assert capsys.readouterr().err == ""
 
 
 # Comparison

@@ -40,6 +40,26 @@ def warn_of_pictures(pictures: Sequence[Path], what: str) -> None:
         warnings.warn(f"{len(pictures)} pictures {what}; first: {pictures[0]}", DataWarning, stacklevel=4)
 
 
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None] = ()) -> None:
+    """Nothing, if files can be written to the `outputs` without loss; for use before long work that they are to hold.
+
+    `DataError` for a folder, for one of the `inputs` (which would be lost) or a file that two outputs share, and for a
+    place where nothing can be written. None among them is passed over.
+    """
+    taken = {each.resolve() for each in inputs if each is not None}
+    for out in (each for each in outputs if each is not None):
+        if out.is_dir():
+            raise DataError(f"expected the name of a file to write, got the folder {out}; add a name")
+        if out.resolve() in taken:
+            raise DataError(
+                f"expected to write to a file that is neither read nor written besides, got {out}; choose another name"
+            )
+        taken.add(out.resolve())
+        folder = next(parent for parent in out.absolute().parents if parent.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise DataError(f"expected a folder that can be written to for {out}, got {folder}; choose another")
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `out` when the block ends; a block that fails leaves nothing behind.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bitreid.data.files import what_is_at
 from bitreid.errors import DataError
 
 
@@ -15,6 +16,8 @@ def read_mat(path: Path) -> dict[str, Any]:
         from scipy.io import loadmat
     except ImportError as error:
         raise DataError("expected SciPy to read .mat files, got none; install bitreid[attributes]") from error
+    if not path.is_file():
+        raise DataError(f"expected a .mat file at {path}, got {what_is_at(path)}")
     # SciPy's reader raises many kinds of errors for files that are damaged or no .mat files at all.
     try:
         variables = loadmat(path, simplify_cells=True)

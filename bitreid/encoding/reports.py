@@ -57,6 +57,7 @@ def report_of(
     labels: AttributeTable | None = None,
     fpir: float = 0.01,
     protocol: ProtocolSettings = MARKET1501,
+    memory_mb: float = 512,
     pictures: bool = True,
 ) -> Report:
     """The report of an `evaluation`, under a `protocol`, of the `query` and `gallery` pictures of the set named `data`.
@@ -79,7 +80,7 @@ def report_of(
         protocol=protocol_words(protocol),
         evaluation=evaluation,
         intervals=_intervals(query, evaluation),
-        lengths=_lengths(query, gallery, protocol),
+        lengths=_lengths(query, gallery, protocol, memory_mb),
         pairs=pairs,
         promise=_promise(card, fpir, gallery),
         verification=None if pairs is None else verify(pairs),
@@ -171,7 +172,7 @@ def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
     return dict(zip(scores, bootstrap_columns(np.column_stack(list(scores.values())), query.pids), strict=True))
 
 
-def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Length, ...]:
+def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float) -> tuple[Length, ...]:
     """Scores of shorter codes with the same share of every part's bits, each twice as long as the last."""
     if query.codes is None or gallery.codes is None or query.codes.n_bits <= _SHORTEST:
         return ()
@@ -180,7 +181,7 @@ def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Le
         lengths.insert(0, lengths[0] // 2)
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
     sides = query.codes.interleaved(), gallery.codes.interleaved()
-    metrics = evaluate_lengths(*sides, *people, lengths, protocol=protocol.after_merging())
+    metrics = evaluate_lengths(*sides, *people, lengths, protocol=protocol.after_merging(), memory_mb=memory_mb)
     return tuple(Length(n, metrics[n].expected.rank1, metrics[n].expected.mAP) for n in lengths)
 
 

@@ -64,11 +64,14 @@ def _width(column: Codes | npt.NDArray[np.floating]) -> int:
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise DataError("a single array, of np.save; np.savez writes several with their names")
             arrays = {name: file[name] for name in file.files if name in _NAMES}
             found = ", ".join(file.files) or "no arrays"
     except Exception as error:
-        what = str(error) if isinstance(error, OSError) else f"another ({type(error).__name__}: {error})"
+        what = str(error) if isinstance(error, OSError | DataError) else f"another ({type(error).__name__}: {error})"
         raise DataError(
             f"expected an .npz file of features or codes at {path}, got: {what}; it has {_WANTED}"
         ) from error

@@ -7,7 +7,7 @@ counts have a multivariate hypergeometric distribution, over which the tie formu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _BYTES_A_PAIR = 12  # of query and gallery row: two distances, two masks, and what makes them
+_DRAWS_AT_ONCE = 2**17  # numbers of boundary rows of each kind: two large kinds have millions
 _LOG_TAIL = 37.5  # ln(2 / 1e-16): counts in a tail lighter than double precision are not summed
 
 
@@ -234,16 +235,18 @@ class _ShortList:
         certain, boundary = self.certain, self.boundary
         n_nearer, n_at = int(boundary.nearer[level]), int(boundary.at[level]) - drawn
         rest = self.n_boundary - drawn - n_nearer - n_at
-        weights, (nearer, at) = self._draws((n_nearer, n_at), rest, self.n_drawn - drawn)
         share_nearer = boundary.matches_nearer[level] / max(n_nearer, 1)
         share_at = (boundary.matches_at[level] - drawn) / max(n_at, 1)
-        precision = expected_precision(
-            certain.nearer[level] + nearer,
-            certain.at[level] + drawn + at,
-            certain.matches_nearer[level] + nearer * share_nearer,
-            certain.matches_at[level] + drawn + at * share_at,
-        )
-        return float(weights @ precision)
+        expected = 0.0
+        for weights, (nearer, at) in self._draws((n_nearer, n_at), rest, self.n_drawn - drawn):
+            precision = expected_precision(
+                certain.nearer[level] + nearer,
+                certain.at[level] + drawn + at,
+                certain.matches_nearer[level] + nearer * share_nearer,
+                certain.matches_at[level] + drawn + at * share_at,
+            )
+            expected += float(weights @ precision)
+        return expected
 
     def cmc(self, n_ranks: int) -> Floats:
         """The probability that a kept match is at rank 1, 2, ... `n_ranks` or before.
@@ -260,13 +263,14 @@ class _ShortList:
                 n_matches_at,
             )
             rest = self.n_boundary - int(boundary.nearer[level] + boundary.at[level])
-            weights, (nearer, wrong_at, matches_at) = self._draws(sizes, rest, self.n_drawn)
-            before = certain.nearer[level] + nearer
-            matches = certain.matches_at[level] + matches_at
-            counted = (before < n_ranks) & (matches > 0)
-            size = certain.at[level] + wrong_at + matches_at
-            found += weights[counted] @ first_match_found(before[counted], size[counted], matches[counted], n_ranks)
-            if certain.matches_at[level] or certain.nearer[level] >= n_ranks:
+            in_time = n_ranks - int(certain.nearer[level])
+            for weights, (nearer, wrong_at, matches_at) in self._draws(sizes, rest, self.n_drawn, in_time):
+                before = certain.nearer[level] + nearer
+                matches = certain.matches_at[level] + matches_at
+                counted = matches > 0
+                size = certain.at[level] + wrong_at + matches_at
+                found += weights[counted] @ first_match_found(before[counted], size[counted], matches[counted], n_ranks)
+            if certain.matches_at[level] or in_time <= 0:
                 break
         return np.minimum(found, 1)  # a sum of probabilities may pass 1 by its rounding
 
@@ -278,31 +282,39 @@ class _ShortList:
         n_nearer = int(boundary.nearer[-1] - boundary.matches_nearer[-1])
         n_at = int(boundary.at[-1] - boundary.matches_at[-1])
         rest = self.n_boundary - boundary.n_matches - n_nearer - n_at
-        weights, (nearer, at) = self._draws((n_nearer, n_at), rest, self.n_drawn - boundary.n_matches)
-        before = certain.nearer[-1] + boundary.matches_nearer[-1] + nearer
-        matches = np.full_like(before, certain.matches_at[-1] + boundary.matches_at[-1])
-        size = certain.at[-1] + boundary.matches_at[-1] + at
-        return float(self.n_matches * (weights @ expected_inverse_last(before, size, matches)))
+        expected = 0.0
+        for weights, (nearer, at) in self._draws((n_nearer, n_at), rest, self.n_drawn - boundary.n_matches):
+            before = certain.nearer[-1] + boundary.matches_nearer[-1] + nearer
+            matches = np.full_like(before, certain.matches_at[-1] + boundary.matches_at[-1])
+            size = certain.at[-1] + boundary.matches_at[-1] + at
+            expected += float(weights @ expected_inverse_last(before, size, matches))
+        return self.n_matches * expected
 
-    def _draws(self, sizes: tuple[int, ...], rest: int, n_drawn: int) -> tuple[Floats, list[Ints]]:
-        """Probabilities `(m,)`, and for each kind of row how many of its `sizes` were drawn, `(m,)` each.
+    def _draws(
+        self, sizes: tuple[int, ...], rest: int, n_drawn: int, most: int | None = None
+    ) -> Iterator[tuple[Floats, list[Ints]]]:
+        """Probabilities `(m,)`, and for each kind of row how many of its `sizes` were drawn, `(m,)` each; in blocks.
 
         `n_drawn` rows come from these kinds and `rest` others. Boundary rows in neither are settled by the caller:
-        each is certainly drawn, or certainly not, and the probabilities include that they are.
+        each is certainly drawn, or certainly not, and the probabilities include that they are. Cases with `most` rows
+        of the first kind or more are left out.
         """
         population = rest + sum(sizes)
         if not 0 <= n_drawn <= population:
-            return np.zeros(0), [np.zeros(0, np.int64) for _ in sizes]
-        likely = [_likely_counts(size, population, n_drawn) for size in sizes]
-        counts = [grid.ravel() for grid in np.meshgrid(*likely, indexing="ij")]
-        others = n_drawn - np.sum(counts, axis=0)
-        possible = (others >= 0) & (others <= rest)
-        counts = [count[possible] for count in counts]
+            return
+        first, *likely = [_likely_counts(size, population, n_drawn) for size in sizes]
+        first = first if most is None else first[first < most]
         ln = log_factorials(self.n_boundary)
-        ways = _log_choose(ln, rest, others[possible]) - _log_choose(ln, self.n_boundary, np.array(self.n_drawn))
-        for size, count in zip(sizes, counts, strict=True):
-            ways = ways + _log_choose(ln, size, count)
-        return np.exp(ways), counts
+        step = max(_DRAWS_AT_ONCE // math.prod(map(len, likely)), 1)
+        for start in range(0, len(first), step):
+            counts = [grid.ravel() for grid in np.meshgrid(first[start : start + step], *likely, indexing="ij")]
+            others = n_drawn - np.sum(counts, axis=0)
+            possible = (others >= 0) & (others <= rest)
+            counts = [count[possible] for count in counts]
+            ways = _log_choose(ln, rest, others[possible]) - _log_choose(ln, self.n_boundary, np.array(self.n_drawn))
+            for size, count in zip(sizes, counts, strict=True):
+                ways = ways + _log_choose(ln, size, count)
+            yield np.exp(ways), counts
 
 
 def _likely_counts(size: int, population: int, n_drawn: int) -> Ints:

@@ -52,6 +52,12 @@ class OpenSet:
     offset: float
     curvature: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not self.tail_slope > 0:
+            raise ArtifactError(
+                f"expected a tail that rises with the distance, got tail_slope {self.tail_slope}; calibrate again"
+            )
+
     @classmethod
     def from_json(cls, values: dict[str, float]) -> Self:
         """From what `to_json` gave; `ArtifactError` for anything else."""

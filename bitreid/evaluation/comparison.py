@@ -87,7 +87,7 @@ class HammingComparison(Comparison):
         return replace(self, gallery=self.gallery[rows])
 
     def by_content(self) -> Ints:
-        return _by_content(self.gallery.packed)
+        return order_of_content(self.gallery.packed)
 
     def distances(self, queries: slice) -> Distances:
         n_queries = len(self.queries.packed[queries])
@@ -138,7 +138,7 @@ class CosineComparison(Comparison):
         return replace(self, rows=self.rows[rows])
 
     def by_content(self) -> Ints:
-        order = _by_content(self.gallery)
+        order = order_of_content(self.gallery)
         place = np.full(len(self.gallery), -1)
         place[self.rows] = np.arange(len(self.rows))
         places = place[order]
@@ -236,7 +236,7 @@ def _lengths(features: Features) -> Floats:
     return np.asarray(lengths, np.float64)
 
 
-def _by_content(rows: npt.NDArray[Any]) -> Ints:
+def order_of_content(rows: npt.NDArray[Any]) -> Ints:
     """The rows `(n, m)` sorted by their bytes; equal rows in any order."""
     rows = np.ascontiguousarray(rows)
     as_bytes = rows.view(f"S{rows.itemsize * rows.shape[1]}")

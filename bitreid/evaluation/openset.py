@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.errors import CodesError, DataError, SettingsError
+from bitreid.evaluation.comparison import CosineComparison, check_features
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import query_chunks
 from bitreid.hamming import distance_blocks
@@ -91,23 +92,16 @@ def _blocks_of(queries: Codes | Features, gallery: Codes | Features) -> tuple[Bl
         return (lambda rows: distance_blocks(queries[rows], gallery)), queries.n_bits + 1, 1.0
     if isinstance(queries, Codes) or isinstance(gallery, Codes):
         raise CodesError("expected codes on both sides or features on both sides, got one of each")
-    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
-        raise CodesError(f"expected features (n, d) of one width, got shapes {queries.shape} and {gallery.shape}")
-    return (lambda rows: _cosine_blocks(queries[rows], gallery)), 2 * _COSINE_LEVELS + 1, 1 / _COSINE_LEVELS
+    check_features(queries, gallery)
+    cosine = CosineComparison.of(queries, gallery)
+    return (lambda rows: _cosine_blocks(cosine.distances(rows)[0])), 2 * _COSINE_LEVELS + 1, 1 / _COSINE_LEVELS
 
 
-def _cosine_blocks(queries: Features, gallery: Features) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
-    units = _unit_length(queries)
-    for start in range(0, len(gallery), _GALLERY_BLOCK):
+def _cosine_blocks(distances: npt.NDArray[np.number]) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
+    """Runs of gallery rows, and the levels of the cosine `distances (n_queries, n_gallery)` to them."""
+    for start in range(0, distances.shape[1], _GALLERY_BLOCK):
         columns = slice(start, start + _GALLERY_BLOCK)
-        distances = (1 - units @ _unit_length(gallery[columns]).T).astype(np.float32)
-        yield columns, np.ceil(distances * _COSINE_LEVELS).clip(0, 2 * _COSINE_LEVELS).astype(np.int64)
-
-
-def _unit_length(features: Features) -> Floats:
-    values = features.astype(np.float64)
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(lengths == 0, 1, lengths))
+        yield columns, np.ceil(distances[:, columns] * _COSINE_LEVELS).astype(np.int64)
 
 
 def _keep_nearest(found: Ints, nearest: Ints, ties: Ints) -> None:

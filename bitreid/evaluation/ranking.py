@@ -93,7 +93,8 @@ def evaluate_ranking(
     gallery nor the number of threads (by default one a processor) changes anything.
 
     Beyond its arguments, the merged sides and the codes of a gallery without its junk, this needs at most `memory_mb`
-    MiB, unless a single query needs more: about 4 bytes a gallery row with features or single shots.
+    MiB, unless a single query needs more (about 4 bytes a gallery row with features or single shots), the scores do (48
+    bytes a query and rank), or the galleries of single shots do (about 40 bytes a person and draw).
 
     Corner cases: queries without a match are counted and left out of the means; distractors (pid 0), junk (-1) and
     unknown people (-2) as queries have none. A gallery smaller than `n_ranks` is no error: the CMC stays at its last

@@ -157,6 +157,7 @@ def evaluate_reranked(
     _check_short_list(short_list, len(queries), len(gallery))
     if distances.shape != short_list.shape or not np.isfinite(distances).all():
         raise CodesError(f"expected finite distances of shape {short_list.shape}, got shape {distances.shape} or NaN")
+    distances = distances.astype(np.float64)  # in a small type, 1 more than the largest may be no larger
     protocol = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
     protocol.check_rows(len(queries), len(gallery))
     scores = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitreid.data.files import new_file
 from bitreid.data.pictures import load_picture
 from bitreid.errors import DataError, SettingsError
 
@@ -66,6 +67,9 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
         from PIL import Image
     except ImportError as error:
         raise DataError("expected Pillow to draw a sheet, got none; install bitreid[pictures]") from error
+    kind = Image.registered_extensions().get(out.suffix.lower())
+    if kind not in Image.SAVE:
+        raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}")
     meanings = [right for right in _FRAMES if any(hit.right is right for row in rows for hit in row.hits)]
     sheet = Image.new("RGB", _size(rows, meanings, title), _PAPER)
     _draw_head(sheet, title, meanings)
@@ -78,9 +82,8 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
             if hit.right is not None:
                 _draw_badge(sheet, (at[0] + _COLUMN - _BADGE, at[1]), hit.right)
     try:
-        sheet.save(out)
-    except ValueError as error:  # Pillow knows no such kind of picture
-        raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}") from error
+        with new_file(out) as unfinished:
+            sheet.save(unfinished, kind)
     except OSError as error:
         raise DataError(f"expected to write the sheet to {out}, got: {error}") from error
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bitreid.codes import BitStatistics, Codes, bit_statistics, pack
 from bitreid.errors import SettingsError
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
+from bitreid.evaluation.comparison import order_of_content
 from bitreid.evaluation.merging import Merge, merges
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
 from bitreid.evaluation.ranking import MARKET1501, RankingMetrics, evaluate_ranking
@@ -125,10 +126,10 @@ def evaluate_model(
             query.features, gallery.features, *people, protocol=protocol, memory_mb=memory_mb, n_threads=n_threads
         )
     if query.codes is not None and gallery.codes is not None:
-        n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
         codes = evaluate_ranking(
             query.codes, gallery.codes, *people, protocol=protocol, memory_mb=memory_mb, n_threads=n_threads
         )
+        n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
     afr = _afr(query, gallery, ws, None, protocol, memory_mb)
     weighted = _afr(query, gallery, ws, attribute_weights, protocol, memory_mb) if attribute_weights else ()
@@ -159,8 +160,7 @@ def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) ->
     labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
     labels = labels if protocol.cameras else labels.without_cameras()
     people = (labels.query_pids, labels.query_camids, labels.gallery_pids, labels.gallery_camids)
-    # Files are in the order of identities, which must not break ties.
-    ids = np.random.default_rng(0).permutation(len(gallery.pids))
+    ids = _random_ids(gallery)
     short_list = nearest_rows(query.main, gallery.main, w, ids)
     expanded = expand_queries(query.main, gallery.main, short_list[:, :_EXPANDED])
     distances = {
@@ -171,6 +171,18 @@ def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) ->
         f"{name}, w = {short_list.shape[1]}": evaluate_reranked(query.main, gallery.main, short_list, of_name, *people)
         for name, of_name in distances.items()
     }
+
+
+def _random_ids(gallery: Side) -> Ints:
+    """A random id for each gallery row, to break ties: files are in the order of identities, which must not.
+
+    Drawn by what is on the rows, so that the order of the gallery changes nothing.
+    """
+    order = order_of_content(gallery.main.packed if isinstance(gallery.main, Codes) else gallery.main)
+    order = order[np.lexsort((gallery.camids[order], gallery.pids[order]))]
+    ids = np.empty_like(order)
+    ids[order] = np.random.default_rng(0).permutation(len(order))
+    return ids
 
 
 def merged(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Side, Side]:

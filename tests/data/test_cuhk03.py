@@ -235,6 +235,8 @@ class TestFile:
     def test_other_files_are_refused(self, mat: Path, cells: dict[str, Cells], tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"cuhk-03\.mat \(MATLAB 7\.3, HDF5\) at .*gone\.mat"):
             convert_cuhk03(tmp_path / "gone.mat", tmp_path / "out")
+        with pytest.raises(DataError, match=r"expected a \.mat file at .*gone\.mat, got nothing"):
+            convert_cuhk03(mat, tmp_path / "out", split=tmp_path / "gone.mat")
         with pytest.raises(DataError, match=r"HDF5\) at .*split\.mat"):
             convert_cuhk03(save_split(tmp_path / "split.mat"), tmp_path / "out")
         save_mat(tmp_path / "half.mat", {"labeled": cells["labeled"]}, [])

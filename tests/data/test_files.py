@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitreid.data.files import new_file, new_folder, warn_of_pictures
+from bitreid.data.files import check_outputs, new_file, new_folder, warn_of_pictures
 from bitreid.errors import DataError
 
 
@@ -38,6 +38,34 @@ class TestNewFolder:
             with pytest.raises(DataError, match="new or empty folder"), new_folder(out):
                 pass
         assert (tmp_path / "file").read_text() == "mine"
+
+
+class TestCheckOutputs:
+    def test_new_and_old_files_may_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "old").write_text("old")
+        check_outputs([tmp_path / "old", None, tmp_path / "new" / "folder" / "file"], [tmp_path, None])
+        assert list(tmp_path.iterdir()) == [tmp_path / "old"]
+
+    def test_nothing_is_written_over_what_is_read_or_written_besides(self, tmp_path: Path) -> None:
+        one = tmp_path / "one"
+        one.touch()
+        (tmp_path / "link").symlink_to(one)
+        with pytest.raises(DataError, match=r"neither read nor written besides, got .*link"):
+            check_outputs([tmp_path / "link"], [one])
+        with pytest.raises(DataError, match="neither read nor written besides"):
+            check_outputs([tmp_path / "two", tmp_path / "folder" / ".." / "two"])
+
+    def test_what_is_no_place_for_a_file_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "file").touch()
+        for folder in (tmp_path, Path()):
+            with pytest.raises(DataError, match="name of a file to write, got the folder"):
+                check_outputs([folder])
+        with pytest.raises(DataError, match=r"can be written to for .*, got .*file; choose another"):
+            check_outputs([tmp_path / "file" / "folder" / "out"])
+        # Who runs the tests may have leave to write everywhere.
+        monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+        with pytest.raises(DataError, match="can be written to"):
+            check_outputs([tmp_path / "new" / "out"])
 
 
 class TestNewFile:

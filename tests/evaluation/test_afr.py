@@ -1,15 +1,17 @@
 """Two-stage metrics against every short list and every order of every tie."""
 
 import math
+import tracemalloc
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.evaluation import PROTOCOLS, AfrMetrics, evaluate_afr, evaluate_ranking, ranking
+from bitreid.evaluation import PROTOCOLS, AfrMetrics, afr, evaluate_afr, evaluate_ranking, ranking
 from tests.evaluation.test_ranking import (
     N_RANKS,
     NEAR_CODES,
@@ -70,27 +72,50 @@ def assert_same(a: AfrMetrics, b: AfrMetrics) -> None:
     assert a.kept == pytest.approx(b.kept, abs=1e-12)
 
 
-def test_order_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("name", ["market1501", "no_cameras", "multi_query", "tracklets"])
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10_000), weights=WEIGHTS)
+def test_order_and_blocks_change_nothing(name: str, seed: int, weights: list[int] | None) -> None:
+    rng = np.random.default_rng(seed)
     people = random_people(rng, 10, 200)
-    (short_queries, long_queries), (short_gallery, long_gallery) = random_sides(rng, 10), random_sides(rng, 200)
-    ws = [1, 20, 100, 199]
-    metrics = evaluate_afr(short_queries, long_queries, short_gallery, long_gallery, *people.arguments(), ws)
-    monkeypatch.setattr(ranking, "_QUERIES_AT_ONCE", 3)
-    order = rng.permutation(200)
-    shuffled = evaluate_afr(
-        short_queries,
-        long_queries,
-        short_gallery[order],
-        long_gallery[order],
-        people.query_pids,
-        people.query_camids,
-        people.gallery_pids[order],
-        people.gallery_camids[order],
-        ws,
-    )
+    queries, (short, long) = random_sides(rng, 10), random_sides(rng, 200)
+    tracklets = rng.integers(-2, 3, 10), rng.integers(-2, 3, 200)
+
+    def evaluate(order: npt.NDArray[np.int64]) -> list[AfrMetrics]:
+        return evaluate_afr(
+            *queries,
+            short[order],
+            long[order],
+            people.query_pids,
+            people.query_camids,
+            people.gallery_pids[order],
+            people.gallery_camids[order],
+            [1, 20, 100, 199],
+            short_weights=weights,
+            protocol=PROTOCOLS[name],
+            tracklets=(tracklets[0], tracklets[1][order]),
+        )
+
+    metrics = evaluate(np.arange(200))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_QUERIES_AT_ONCE", 3)
+        patch.setattr(afr, "_DRAWS_AT_ONCE", 10)
+        shuffled = evaluate(rng.permutation(200))
     for before, after in zip(metrics, shuffled, strict=True):
         assert_same(before, after)
+
+
+def test_ties_of_many_rows_stay_within_the_memory() -> None:
+    """Half the gallery is drawn from one tie of four long codes: there are millions of ways to do so."""
+    rng = np.random.default_rng(8)
+    n = 30_000
+    pids = np.where(np.arange(n) < 4, 1, 2)
+    one, short, long = np.array([1]), codes_of([0] * n), codes_of(rng.choice([1, 3, 7, 15], n).tolist())
+    tracemalloc.start()
+    evaluate_afr(codes_of([0]), codes_of([0]), short, long, one, one, pids, np.full(n, 2), [n // 2], memory_mb=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
 
 
 def test_more_rows_keep_more_and_all_rows_are_the_full_ranking() -> None:

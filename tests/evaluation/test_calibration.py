@@ -179,6 +179,8 @@ def test_it_is_stored_as_json() -> None:
     for wrong in ({}, open_set.to_json() | {"more": 1.0}):
         with pytest.raises(ArtifactError, match="expected the numbers of an open-set calibration"):
             OpenSet.from_json(wrong)
+    with pytest.raises(ArtifactError, match=r"expected a tail that rises with the distance, got tail_slope 0\.0"):
+        OpenSet.from_json(open_set.to_json() | {"tail_slope": 0.0})
 
 
 def test_too_few_pairs_are_refused() -> None:

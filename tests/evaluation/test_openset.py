@@ -15,6 +15,7 @@ from tests.reference import openset as twin
 from tests.reference.search import hamming
 
 N_BITS = 8
+Features = npt.NDArray[np.float32]
 LEVELS = list(range(N_BITS + 1))
 
 
@@ -67,8 +68,18 @@ def test_rates_are_those_of_thresholds_tried_one_by_one(case: tuple[Codes, Codes
     assert (identified.n_absent, identified.n_present) == (len(searches), sum(bool(right) for right, _ in searches))
 
 
-@given(small_case(), st.integers(0, 99))
-def test_the_order_of_the_gallery_changes_nothing(case: tuple[Codes, Codes, Protocol], seed: int) -> None:
+@st.composite
+def small_feature_case(draw: st.DrawFn) -> tuple[Features, Features, Protocol]:
+    """As `small_case`, with features of which many repeat: their cosine is 1 but for its rounding."""
+    queries, gallery, protocol = draw(small_case())
+    few = np.random.default_rng(draw(st.integers(0, 99))).standard_normal((3, 33), dtype=np.float32)
+    return few[queries.packed[:, 0] % 3], few[gallery.packed[:, 0] % 3], protocol
+
+
+@given(small_case() | small_feature_case(), st.integers(0, 99))
+def test_the_order_of_the_gallery_changes_nothing(
+    case: tuple[Codes, Codes, Protocol] | tuple[Features, Features, Protocol], seed: int
+) -> None:
     queries, gallery, protocol = case
     order = np.random.default_rng(seed).permutation(len(gallery))
     other = Protocol(
@@ -81,6 +92,13 @@ def test_the_order_of_the_gallery_changes_nothing(case: tuple[Codes, Codes, Prot
     shuffled = count_pairs(queries, gallery[order], other)
     for name in ("genuine", "impostor", "nearest_genuine", "nearest_impostor", "first_is_right"):
         assert np.array_equal(getattr(pairs, name), getattr(shuffled, name)), name
+
+
+def test_equal_features_are_at_distance_0() -> None:
+    features = np.random.default_rng(0).standard_normal((50, 64)).astype(np.float32)
+    unknown = np.full(50, -2)
+    pairs = count_pairs(features, features, Protocol(people(50), unknown, people(50), unknown))
+    assert pairs.genuine[0] == pairs.genuine.sum() == 50
 
 
 def people(n: int) -> npt.NDArray[np.int64]:
@@ -149,6 +167,8 @@ def test_sides_that_do_not_fit_are_refused() -> None:
         count_pairs(codes, features, protocol)
     with pytest.raises(CodesError, match="one width"):
         count_pairs(features, features[:, :2], protocol)
+    with pytest.raises(CodesError, match="finite gallery features"):
+        count_pairs(features, features * np.float32(np.nan), protocol)
     with pytest.raises(CodesError, match="one length"):
         count_pairs(codes, Codes(np.zeros((2, 2), np.uint8), 16), protocol)
     with pytest.raises(DataError, match="a pid for each"):

@@ -27,6 +27,7 @@ from bitreid.evaluation.report import (
     render_report,
     write_report,
 )
+from bitreid.evaluation.report.pair_sections import distances
 from tests.evaluation.report_cases import SPACE, Page, full_report
 
 
@@ -242,6 +243,12 @@ def test_bits_are_told(report: Report, page: Page) -> None:
     assert sum(counts) == 64
 
 
+def test_what_a_shorter_code_is_of(report: Report) -> None:
+    assert "A shorter code is the same share of every part\u2019s bits of the longest one." in render_report(report)
+    # Of codes that others made no parts are known.
+    assert "A shorter code is the first bits of the longest one." in render_report(replace(report, card=None))
+
+
 def test_bytes_of_two_stages_are_told(page: Page) -> None:
     """60 short codes of one byte, and 8 bytes for each row of the short list."""
     caption = "Bytes read a search, with short codes of 1 bytes and long ones of 8"
@@ -282,6 +289,19 @@ def test_a_promise_is_compared_with_what_was_measured(report: Report) -> None:
     text = render_report(replace(report, promise=Promise(-1, 0.1, 60)))
     assert "No threshold keeps that" in text
     assert "threshold: " not in text
+
+
+def test_a_threshold_beside_all_pairs_is_drawn_in_its_place(report: Report) -> None:
+    assert report.pairs is not None
+    seen = np.flatnonzero(report.pairs.genuine + report.pairs.impostor)
+    for threshold in (0, int(seen[-1]) + 40):
+        section = distances(replace(report, promise=Promise(threshold, 0.1, 60)))
+        assert section is not None
+        (chart,) = section.charts
+        (mark,) = chart.marks
+        assert mark.x == threshold + 0.5
+        assert chart.x.low <= min(mark.x, seen[0] - 0.5)
+        assert max(mark.x, seen[-1] + 0.5) <= chart.x.high
 
 
 def test_the_record_is_kept(page: Page) -> None:

@@ -245,6 +245,32 @@ def test_a_list_in_its_old_order_scores_as_before(kind: str, w: int) -> None:
         assert getattr(found, which).mAP == pytest.approx(getattr(wanted, which).mAP, abs=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float64"])
+def test_rows_outside_the_short_list_come_after_its_largest_distance(dtype: str) -> None:
+    """In the short list the match is at 255, to which uint8 can add nothing; outside is the query's own code."""
+    codes, one, camids = Codes(np.array([[0], [255]], np.uint8), 8), np.array([1]), np.array([2, 2])
+    found = evaluate_reranked(
+        codes[:1], codes, np.array([[1]]), np.array([[255]]).astype(dtype), one, one, np.array([2, 1]), camids
+    )
+    assert found.worst.rank1 == 1
+
+
+@KINDS
+@given(st.integers(0, 10_000))
+def test_the_order_of_the_gallery_changes_no_score(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gallery, pids = crowd(rng, 8, 4, 16, kind)
+    camids, new = rng.integers(0, 3, 32), rng.integers(0, 3, (4, 12))
+    short_list = np.stack([rng.permutation(32)[:12] for _ in range(4)])
+    order = rng.permutation(32)
+    place = np.argsort(order)
+    query = gallery[:4], pids[:4], np.full(4, 9)
+    found = evaluate_reranked(query[0], gallery, short_list, new, *query[1:], pids, camids)
+    moved = evaluate_reranked(query[0], gallery[order], place[short_list], new, *query[1:], pids[order], camids[order])
+    np.testing.assert_allclose(moved.average_precision, found.average_precision, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(moved.expected.cmc, found.expected.cmc, rtol=0, atol=1e-12)
+
+
 def test_impossible_settings_are_refused() -> None:
     codes, features = pack_bits(np.ones((3, 8), np.bool_)), np.ones((3, 4), np.float32)
     people = np.array([1, 2, 3]), np.zeros(3, np.int64), np.array([1, 2, 3]), np.ones(3, np.int64)

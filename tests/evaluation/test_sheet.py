@@ -107,6 +107,26 @@ def test_ranks_and_distances_are_written(tmp_path: Path, query: Path, hit: Path)
     assert changed.min() > 116 + 192
 
 
+def test_a_sheet_appears_as_a_whole_in_a_new_folder(
+    tmp_path: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "new" / "sheet.JPG"
+    draw_ranked_sheet([SheetRow(query, ())], out, "Nearest")
+    with Image.open(out) as picture:
+        assert picture.format == "JPEG"
+    before = out.read_bytes()
+
+    def stop(_: Image.Image, file: Path, kind: str) -> None:
+        file.write_bytes(kind.encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        draw_ranked_sheet([SheetRow(query, ())], out, "Nearest")
+    assert out.read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
+
+
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path, query: Path, hit: Path) -> None:
     rows = [SheetRow(query, (SheetHit(hit, 1),))]
     with pytest.raises(SettingsError, match="at least one query"):
@@ -114,7 +134,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, query: Path, hit: Path)
     with pytest.raises(SettingsError, match=r"end in .png or .jpg, got 'sheet.txt'"):
         draw_ranked_sheet(rows, tmp_path / "sheet.txt", "Nearest")
     with pytest.raises(DataError, match="expected to write the sheet"):
-        draw_ranked_sheet(rows, tmp_path / "none" / "sheet.png", "Nearest")
+        draw_ranked_sheet(rows, query / "sheet.png", "Nearest")
     with pytest.raises(DataError, match=r"gone\.png"):
         draw_ranked_sheet([SheetRow(tmp_path / "gone.png", ())], tmp_path / "sheet.png", "Nearest")
 

@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitreid.codes import Codes, pack
 from bitreid.data.manifest import UNKNOWN
@@ -133,6 +136,28 @@ def test_ties_of_a_short_list_are_not_broken_by_identity() -> None:
     evaluation = evaluate_model(query, gallery, [], rerank_w=20)
     for metrics in evaluation.reranked.values():
         assert metrics.expected.mAP < 0.1, "with rows as ids 0.3"
+
+
+@pytest.mark.parametrize("kind", ["codes", "features"])
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_the_gallery_changes_nothing_that_is_reranked(kind: str, seed: int) -> None:
+    """Codes that nearly all tie, at the end of the short list too; features of which many are equal."""
+    rng = np.random.default_rng(seed)
+    content = rng.integers(-1, 2, (66, 8)).astype(np.float32)
+    codes = pack(content) if kind == "codes" else None
+    every = Side(codes, content, None, rng.integers(1, 9, 66), rng.integers(1, 4, 66))
+
+    def rows(at: npt.NDArray[np.int64]) -> Side:
+        return Side(None if codes is None else codes[at], content[at], None, every.pids[at], every.camids[at])
+
+    query = rows(np.arange(6))
+    found = evaluate_model(query, rows(np.arange(6, 66)), [], rerank_w=15)
+    moved = evaluate_model(query, rows(rng.permutation(np.arange(6, 66))), [], rerank_w=15)
+    for name, metrics in found.reranked.items():
+        np.testing.assert_allclose(
+            moved.reranked[name].average_precision, metrics.average_precision, rtol=0, atol=1e-12
+        )
 
 
 def strict(evaluation: Evaluation) -> dict[str, object]:

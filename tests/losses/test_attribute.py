@@ -16,7 +16,7 @@ def test_equals_its_twin(
 ) -> None:
     logits = 2 * normals(generator, n, n_attributes, dtype=dtype)
     labels = integers(generator, -1, 1, n, n_attributes).to(torch.int8)
-    weights = 0.2 + 5 * torch.rand(n_attributes, generator=generator) if weighted else None
+    weights = 0.2 + 5 * torch.rand(n_attributes, generator=generator, dtype=dtype) if weighted else None
     expected = reference.attribute_loss(
         logits.tolist(), labels.tolist(), [1.0] * n_attributes if weights is None else weights.tolist()
     )

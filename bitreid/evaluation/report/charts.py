@@ -119,7 +119,7 @@ def round_axis(label: str, low: float, high: float) -> Axis:
     >>> [label for _, label in round_axis("bits", 90, 1210).ticks]
     ['200', '400', '600', '800', '1,000', '1,200']
     """
-    if high <= low:
+    if high - low <= 1e-9 * max(abs(low), 1e-9):  # one value, to who reads it
         low, high = low - 1, high + 1
     rough = (high - low) / 8
     power = 10.0 ** math.floor(math.log10(rough))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitreid.artifact import fingerprint
+from bitreid.data.files import new_file
 from bitreid.errors import DataError
 from bitreid.evaluation.confidence import Interval
 from bitreid.evaluation.report.charts import Table
@@ -54,13 +54,8 @@ def render_report(report: Report) -> str:
 def write_report(report: Report, path: Path) -> None:
     """Write the page to `path`: under a temporary name first, so that a page is there as a whole or not at all."""
     page = render_report(report)
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with new_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _environment() -> jinja2.Environment:

@@ -31,11 +31,13 @@ def distances(report: Report) -> Section | None:
     kinds = (("same person", bars.genuine, 1), ("different people", bars.impostor, 2))
     y = round_axis("pairs of a kind, %", 0, 112 * max(float(shares.max()) for _, shares, _ in kinds))
     unit = _unit(pairs)
+    marks = _threshold_marks(report.promise, unit)
+    xs = [float(bars.edges[0]), float(bars.edges[-1]), *(mark.x for mark in marks)]
     chart = Chart(
         "histograms",
         _threshold_finding(pairs, report.promise),
         "Two histograms of distances: of pairs of one person, and of pairs of different people.",
-        round_axis(f"distance, {unit}", float(bars.edges[0]), float(bars.edges[-1])),
+        round_axis(f"distance, {unit}", min(xs), max(xs)),
         Axis(y.label, y.low / 100, y.high / 100, tuple((value / 100, text) for value, text in y.ticks)),
         tuple(
             Series((name,), outline(bars.edges, shares), tone, "area") for name, shares, tone in kinds if shares.any()
@@ -48,7 +50,7 @@ def distances(report: Report) -> Section | None:
                 for low, high, same, other in zip(bars.edges, bars.edges[1:], bars.genuine, bars.impostor, strict=False)
             ),
         ),
-        _threshold_marks(report.promise, unit),
+        marks,
     )
     overlap = float(np.minimum(bars.genuine, bars.impostor).sum())
     text = (

@@ -130,7 +130,8 @@ def lengths(report: Report) -> Section | None:
     )
     text = "Bytes are what a picture costs in the gallery, and what a search has to read of it."
     if len(codes) > 1:
-        text += " A shorter code is the same share of every part\u2019s bits of the longest one."
+        which = "the same share of every part\u2019s bits" if report.card is not None else "the first bits"
+        text += f" A shorter code is {which} of the longest one."
     return Section("lengths", "Length of the code", (text,), (chart,))
 
 
