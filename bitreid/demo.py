@@ -90,7 +90,10 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
         encoded = [encode_manifest(encoder, manifest.split(split), progress) for split in ("query", "gallery")]
     query, gallery = (side_of(each) for each in encoded)
     ws = [short_list(share, len(gallery)) for share in (0.05, 0.1, 0.2)]
-    evaluation = evaluate_model(query, gallery, ws)
+    calibration = encoder.card.calibration
+    evaluation = evaluate_model(
+        query, gallery, ws, attribute_weights=calibration.attribute_weights if calibration else ()
+    )
     if relaxation == "ssr":
         sheet_of_queries(query, gallery, out / "sheet.png", "Drawn people: queries and their ten nearest, SSR codes")
         person = encoder.merge(encoder.encode_files(query.paths[:1]))

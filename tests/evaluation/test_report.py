@@ -287,6 +287,7 @@ def test_a_promise_is_compared_with_what_was_measured(report: Report) -> None:
         assert f"Measured here, among 60 rows: {measured}{SPACE}%. The promise {verdict}" in text
         assert f"threshold: {level} bits" in text
     text = render_report(replace(report, promise=Promise(-1, 0.1, 60)))
+    assert "Within the threshold" not in text
     assert "No threshold keeps that" in text
     assert "threshold: " not in text
 

@@ -68,7 +68,7 @@ def _unit(pairs: PairCounts) -> str:
 
 
 def _threshold_finding(pairs: PairCounts, promise: Promise | None) -> str:
-    if promise is None or not pairs.genuine.any() or not pairs.impostor.any():
+    if promise is None or promise.threshold < 0 or not pairs.genuine.any() or not pairs.impostor.any():
         return "How far apart pictures of one person and of different people are"
     same, other = (
         float(counts[: promise.threshold + 1].sum() / counts.sum()) for counts in (pairs.genuine, pairs.impostor)
