@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitreid import artifact
-from bitreid.artifact import Calibration, Card, InputSpec, fingerprint, load_artifact, save_artifact
+from bitreid.artifact import Card, InputSpec, fingerprint, load_artifact, save_artifact
 from bitreid.codes import Part
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, CodesError
@@ -34,9 +34,6 @@ CARD = Card(
     licence="Apache-2.0",
     metrics={"rank1": 0.75, "mAP": 1e-05},
     notes="",
-)
-CALIBRATION = Calibration(
-    {"tail_slope": 0.125, "tail_offset": -7, "slope": -0.5, "offset": 3}, (15, 0), identities=60, pictures=562
 )
 WEIGHTS: dict[str, npt.NDArray[Any]] = {
     "half": np.arange(6, dtype=np.float16).reshape(2, 3),
@@ -370,39 +367,3 @@ def test_fingerprint_does_not_depend_on_how_numbers_and_keys_are_written(tmp_pat
 def test_fingerprint_needs_a_saved_model() -> None:
     with pytest.raises(ArtifactError, match="save it first"):
         fingerprint(CARD)
-
-
-# Calibration
-
-
-def test_a_calibration_round_trips_and_decides_no_bit(saved: Path, tmp_path: Path) -> None:
-    card = save_artifact(tmp_path, replace(CARD, calibration=CALIBRATION), WEIGHTS).card
-    assert card.calibration == CALIBRATION
-    assert fingerprint(card) == fingerprint(load_artifact(saved).card)
-    without_weights = replace(CALIBRATION, attribute_weights=())
-    card = save_artifact(tmp_path, replace(card, calibration=without_weights, attributes=None), WEIGHTS).card
-    assert card.calibration == without_weights
-
-
-def test_a_card_of_format_1_has_no_calibration_and_is_saved_as_format_2(
-    saved: Path, copy_with: Callable[[str, bytes], Path], tmp_path: Path
-) -> None:
-    body = json.loads((saved / "card.json").read_bytes())
-    del body["calibration"]
-    old = load_artifact(copy_with("card.json", reference.sealed({**body, "format_version": 1})))
-    assert (old.card.calibration, old.card.format_version) == (None, 1)
-    assert fingerprint(old.card) == fingerprint(load_artifact(saved).card)
-    assert save_artifact(tmp_path, old.card, old.weights).card == load_artifact(saved).card
-    assert json.loads((tmp_path / "card.json").read_bytes())["format_version"] == 2
-
-
-def test_impossible_calibrations_are_refused(tmp_path: Path) -> None:
-    for weights in ((15,), (15, 0, 3)):  # two of the three attributes are in the code
-        with pytest.raises(ArtifactError, match=f"a weight for each of 2 attribute bits, got {len(weights)}"):
-            replace(CARD, calibration=replace(CALIBRATION, attribute_weights=weights))
-    with pytest.raises(ArtifactError, match="a weight for each of 0 attribute bits, got 2"):
-        replace(CARD, attributes=None, calibration=CALIBRATION)
-    with pytest.raises(ArtifactError, match="got 60 people and weights from -1"):
-        replace(CALIBRATION, attribute_weights=(15, -1))
-    with pytest.raises(ArtifactError, match="got 0 people"):
-        replace(CALIBRATION, identities=0)

@@ -1,0 +1,56 @@
+"""The calibration in a model's card."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitreid.artifact import Calibration, fingerprint, load_artifact, save_artifact
+from bitreid.errors import ArtifactError
+from tests.reference import artifact as reference
+from tests.test_artifact import CARD, WEIGHTS
+
+CALIBRATION = Calibration(
+    {"tail_slope": 0.125, "tail_offset": -7, "slope": -0.5, "offset": 3}, (15, 0), identities=60, pictures=562
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """An artifact without a calibration."""
+    save_artifact(tmp_path / "saved", CARD, WEIGHTS)
+    return tmp_path / "saved"
+
+
+def test_a_calibration_round_trips_and_decides_no_bit(saved: Path, tmp_path: Path) -> None:
+    card = save_artifact(tmp_path, replace(CARD, calibration=CALIBRATION), WEIGHTS).card
+    assert card.calibration == CALIBRATION
+    assert fingerprint(card) == fingerprint(load_artifact(saved).card)
+    without_weights = replace(CALIBRATION, attribute_weights=())
+    card = save_artifact(tmp_path, replace(card, calibration=without_weights, attributes=None), WEIGHTS).card
+    assert card.calibration == without_weights
+
+
+def test_a_card_of_format_1_has_no_calibration_and_is_saved_as_format_2(saved: Path, tmp_path: Path) -> None:
+    new = load_artifact(saved).card
+    body = json.loads((saved / "card.json").read_bytes())
+    del body["calibration"]
+    (saved / "card.json").write_bytes(reference.sealed({**body, "format_version": 1}))
+    old = load_artifact(saved)
+    assert (old.card.calibration, old.card.format_version) == (None, 1)
+    assert fingerprint(old.card) == fingerprint(new)
+    assert save_artifact(tmp_path, old.card, old.weights).card == new
+    assert json.loads((tmp_path / "card.json").read_bytes())["format_version"] == 2
+
+
+def test_impossible_calibrations_are_refused() -> None:
+    for weights in ((15,), (15, 0, 3)):  # two of the three attributes are in the code
+        with pytest.raises(ArtifactError, match=f"a weight for each of 2 attribute bits, got {len(weights)}"):
+            replace(CARD, calibration=replace(CALIBRATION, attribute_weights=weights))
+    with pytest.raises(ArtifactError, match="a weight for each of 0 attribute bits, got 2"):
+        replace(CARD, attributes=None, calibration=CALIBRATION)
+    with pytest.raises(ArtifactError, match="got 60 people and weights from -1"):
+        replace(CALIBRATION, attribute_weights=(15, -1))
+    with pytest.raises(ArtifactError, match="got 0 people"):
+        replace(CALIBRATION, identities=0)
