@@ -1,33 +1,92 @@
-# Everything runs in .venv, which the first target that needs it makes: Python >= 3.11, gcc and make are enough.
+# Everything runs in .venv, which the first target that needs it makes: Python >= 3.11, g++ and make are enough.
 #
 # TORCH_INDEX names the package index that torch alone comes from. Without it, the default index gives its usual build,
 # on Linux a CUDA one of several GB. PyTorch's own install page names the index of CPU builds.
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+# How long, in seconds, each run of the fuzzer takes.
+FUZZ_S ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := $(shell grep '^torch==' constraints.txt)
+BUILD := $(shell grep -E '^(cmake|nanobind|ninja|scikit-build-core)==' constraints.txt)
+# What was compiled stays in build/editable, so that a change to the kernel takes as long as its own compiling.
+EDITABLE := $(PIP) install --no-build-isolation --config-settings build-dir=build/editable --editable
+KERNEL := $(wildcard native/*.hpp)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZER := -std=c++17 -g -pthread -Wno-psabi native/fuzz.cpp
+
+# A kernel that does not compile is an error here; elsewhere an install goes on with the numpy twin.
+export BITREID_REQUIRE_KERNEL := 1
+# To stop as the fuzzer does, which then says at which input. Python is not written to free all that it has.
+export ASAN_OPTIONS := abort_on_error=1:detect_leaks=0
+export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean chromium
+.PHONY: help demo test lint native wheel sanitize fuzz neon format clean chromium
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-demo: $(INSTALLED) ## Draw people, train on them, search, end with a report: three to four minutes on two cores
+demo: native ## Draw people, train on them, search, end with a report: three to four minutes on two cores
 	$(BIN)/bitreid demo --out demo
 
-test: lint chromium ## Lint, then all tests that need no GPU, with the coverage gate
+test: lint native chromium ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" --cov=bitreid --cov-fail-under=90
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+native: $(VENV)/.native ## Compile the kernel anew if its sources have changed
+
+wheel: native ## Build the wheel into dist/: for any processor of this kind, and this machine's C library or a newer one
+	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+# Fuzzes the kernel, then runs its Python tests with a module of its own, in a copy of the tree and without the
+# editable install (-S), which would come first.
+sanitize: native build/sanitize/fuzz ## Fuzz and test the kernel under AddressSanitizer and UBSan: two to three minutes
+	build/sanitize/fuzz $(FUZZ_S)
+	$(BIN)/cmake -S native -B build/sanitize/module -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBITREID_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/sanitize/module
+	rm -rf build/sanitize/tree && mkdir build/sanitize/tree
+	cp -r bitreid tests pyproject.toml build/sanitize/tree
+	$(BIN)/cmake --install build/sanitize/module --prefix build/sanitize/tree
+	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && cd build/sanitize/tree && \
+	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) \
+	    $$($(CXX) -print-file-name=libstdc++.so)" \
+	  PYTHONMALLOC=malloc PYTHONPATH="$$PWD:$$site" $(CURDIR)/$(BIN)/python -S -m pytest -q tests/hamming
+
+# libFuzzer where clang has it: it looks for inputs that reach new code, and keeps them in build/fuzz/corpus.
+fuzz: build/sanitize/fuzz ## Fuzz the kernel for FUZZ_S seconds: make fuzz FUZZ_S=600
+	mkdir -p build/fuzz/corpus
+	if clang++ -O1 $(SANITIZERS) -fsanitize=fuzzer -DBITREID_LIBFUZZER $(FUZZER) -o build/fuzz/libfuzzer; then \
+	  build/fuzz/libfuzzer -max_total_time=$(FUZZ_S) -max_len=256 -len_control=0 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus; \
+	else build/sanitize/fuzz $(FUZZ_S); fi
+
+build/sanitize/fuzz: native/fuzz.cpp $(KERNEL)
+	mkdir -p $(@D)
+	$(CXX) -O1 $(SANITIZERS) $(FUZZER) -o $@
+
+# Debian's cross compiler and emulator are installed where that is possible without asking anybody.
+neon: native/fuzz.cpp $(KERNEL) ## Fuzz the kernel's path for ARM processors in an emulator
+	@{ command -v aarch64-linux-gnu-g++ && { command -v qemu-aarch64 || command -v qemu-aarch64-static; }; } >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends g++-aarch64-linux-gnu qemu-user; } || { \
+	  echo "expected a compiler and an emulator for ARM processors, got none;" \
+	    "install them: sudo apt-get install g++-aarch64-linux-gnu qemu-user"; exit 1; }
+	mkdir -p build/neon
+	aarch64-linux-gnu-g++ -O2 -static $(FUZZER) -o build/neon/fuzz
+	$$(command -v qemu-aarch64 || command -v qemu-aarch64-static) build/neon/fuzz $(FUZZ_S) | tee build/neon/log
+	grep -q 'comparing neon ' build/neon/log && grep -q 'no difference' build/neon/log
 
 # A test opens the report in a browser. Debian's is installed where that is possible without asking anybody.
 chromium:
@@ -46,10 +105,15 @@ clean: ## Remove the environment, the demo and what tools left behind
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first, alone and without constraints: an index of its own need not have the pinned versions of what torch
-# needs. The second step moves those to the pins and leaves torch as it is.
+# needs. The third step moves those to the pins and leaves torch as it is.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --constraint constraints.txt $(BUILD)
+	$(EDITABLE) '.[dev]' --constraint constraints.txt
+	touch $@
+
+$(VENV)/.native: native/CMakeLists.txt native/hamming.cpp $(KERNEL) | $(INSTALLED)
+	$(EDITABLE) . --no-deps
 	touch $@

@@ -31,7 +31,7 @@ from rich.table import Table
 from bitreid.codes import Codes
 from bitreid.console import as_markdown
 from bitreid.evaluation import RankingMetrics, evaluate_distances, evaluate_ranking
-from bitreid.hamming import distance_blocks
+from bitreid.hamming import distance_blocks, kernel
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -101,6 +101,7 @@ def main() -> None:
         peaks |= of_size
     for table in (timing_table(timings), memory_table(peaks)):
         console.print(as_markdown(table) if arguments.markdown else table)
+    console.print(f"ours: search path {kernel.path()}, {kernel.usable_cpus()} threads at the most")
     bars = bars_of(timings, peaks) if arguments.scale == 1 else {}
     for name, bar in bars.items():
         console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:g}: {'met' if bar['met'] else 'NOT met'}")
@@ -108,6 +109,8 @@ def main() -> None:
         record = {
             "timings": [vars(timing) for timing in timings],
             "peak_mb": {name: {"grown": grown, "process": whole} for name, (grown, whole) in peaks.items()},
+            "path": kernel.path(),
+            "threads": kernel.usable_cpus(),
             "bars": bars,
         }
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -339,6 +342,7 @@ def bars_of(timings: list[Timing], peaks: dict[str, tuple[float, float]]) -> dic
     memory = max(grown for grown, _ in peaks.values()) / MEMORY_MB
     bars = {
         "Market-1501 size, packed codes, all metrics, seconds": {"value": whole, "bar": 4, "met": whole <= 4},
+        "the same by the search kernel on two cores": {"value": whole, "bar": 0.3, "met": whole <= 0.3},
         "ranking alone against the naive loop, times faster": {"value": faster, "bar": 50, "met": faster >= 50},
         "peak memory over the setting": {"value": memory, "bar": 1, "met": memory <= 1},
     }

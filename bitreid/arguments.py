@@ -146,8 +146,8 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
     demo.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
 
-    info = add("info", "what a model's card says")
-    info.add_argument("artifact", type=Path)
+    info = add("info", "what a model's card says, and which way of searching runs here")
+    info.add_argument("artifact", type=Path, nargs="?")
     return parser
 
 

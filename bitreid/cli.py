@@ -279,10 +279,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     from bitreid.artifact import fingerprint, load_artifact
-    from bitreid.console import card_table
+    from bitreid.console import card_table, search_text
 
-    card = load_artifact(arguments.artifact).card
-    _console().print(card_table(card, fingerprint(card)))
+    console = _console()
+    if arguments.artifact:
+        card = load_artifact(arguments.artifact).card
+        console.print(card_table(card, fingerprint(card)))
+    _say(console, f"search: {search_text()}")
     return 0
 
 

@@ -192,3 +192,13 @@ def card_table(card: Card, model: str) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def search_text() -> str:
+    """Which search path runs here, and which can."""
+    from bitreid.hamming import kernel
+
+    paths = kernel.available_paths()
+    if len(paths) == 1:
+        return "numpy (the native kernel was not built: install a C++ compiler and bitreid again)"
+    return f"{kernel.path()} (available: {', '.join(paths)})"

@@ -306,6 +306,17 @@ def test_info_shows_the_card(artifact: Path, capsys: Capture) -> None:
     assert "card.json" in refusal(capsys, "info", artifact.parent)
 
 
+def test_info_says_how_it_searches(artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("bitreid.hamming.kernel.available_paths", lambda: ("avx2", "scalar", "numpy"))
+    monkeypatch.setattr("bitreid.hamming.kernel.path", lambda: "scalar")
+    for words in ((), (artifact,)):
+        done("info", *words)
+        assert "search: scalar (available: avx2, scalar, numpy)\n" in capsys.readouterr().out
+    monkeypatch.setattr("bitreid.hamming.kernel.available_paths", lambda: ("numpy",))
+    done("info")
+    assert capsys.readouterr().out.startswith("search: numpy (the native kernel was not built: ")
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setitem(sys.modules, "bitreid.training.recipe", None)
     assert "pip install 'bitreid[train]'" in refusal(capsys, "train", "drawn_tiny", "--data", "x", "--out", "y")

@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating]
 Distances = npt.NDArray[np.number]
+Mask = npt.NDArray[np.bool_]
 
 _BLOCK_BYTES = 2**23  # of a block of gallery features in float64
 
@@ -52,14 +53,14 @@ class Comparison(ABC):
         """The tie groups of the matches at each length."""
         (distances,) = self.distances(queries)
         of_relatives = np.take_along_axis(distances, relatives.rows, axis=1)
-        beyond: Any = np.inf
+        beyond: float = np.inf
         if of_relatives.dtype.kind != "f":
             of_relatives, beyond = of_relatives.astype(np.int64), np.iinfo(np.int64).max - 1
-        thresholds = _thresholds(of_relatives, relatives, beyond)
-        nearer, at = np.empty(thresholds.shape, np.int64), np.empty(thresholds.shape, np.int64)
+        ordered, match, left_out = _in_order(of_relatives, relatives, beyond)
+        nearer, at = np.empty(ordered.shape, np.int64), np.empty(ordered.shape, np.int64)
         for i, of_gallery in enumerate(distances):
-            nearer[i], at[i] = nearer_and_at(of_gallery, thresholds[i])
-        return [_groups(of_relatives, relatives, thresholds, nearer, at)]
+            nearer[i], at[i] = nearer_and_at(of_gallery, ordered[i])
+        return [MatchGroups.of(ordered, match, left_out, nearer, at)]
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,10 @@ class HammingComparison(Comparison):
         rows = self.gallery[relatives.rows.ravel()]
         places = np.arange(relatives.rows.size).reshape(relatives.rows.shape)
         of_relatives = [distances_at(of_queries.prefix(n), rows.prefix(n), places) for n in self.lengths]
-        thresholds = np.stack([_thresholds(each, relatives, of_queries.n_bits + 1) for each in of_relatives])
+        ordered = [_in_order(each, relatives, of_queries.n_bits + 1) for each in of_relatives]
+        thresholds = np.stack([distances for distances, _, _ in ordered])
         counts = count_nearer_prefixes(of_queries, self.gallery, self.lengths, thresholds)
-        return [
-            _groups(each, relatives, of_length, nearer, at)
-            for each, of_length, nearer, at in zip(of_relatives, thresholds, *counts, strict=True)
-        ]
+        return [MatchGroups.of(*each, nearer, at) for each, nearer, at in zip(ordered, *counts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -211,23 +210,17 @@ def nearer_and_at(distances: Distances, thresholds: npt.NDArray[Any]) -> tuple[I
     return nearer, np.searchsorted(ordered, thresholds, side="right") - nearer
 
 
-def _thresholds(of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float) -> npt.NDArray[Any]:
-    """The distances of the matches, ascending, padded at the end with one beyond all."""
-    thresholds = np.where(relatives.match, of_relatives, of_relatives.dtype.type(beyond))
-    thresholds.sort(axis=1)
-    return thresholds
-
-
-def _groups(
-    of_relatives: Distances, relatives: Relatives, thresholds: npt.NDArray[Any], nearer: Ints, at: Ints
-) -> MatchGroups:
-    """Tie groups from counts over the whole gallery, of which the rows that a query leaves out are taken off."""
-    for i in np.flatnonzero(relatives.left_out.any(axis=1)):
-        out_nearer, out_at = nearer_and_at(of_relatives[i, relatives.left_out[i]], thresholds[i])
-        nearer[i] -= out_nearer
-        at[i] -= out_at
-    valid = np.arange(thresholds.shape[1]) < relatives.match.sum(axis=1)[:, None]
-    return MatchGroups.of(thresholds, valid, nearer, at)
+def _in_order(
+    of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
+) -> tuple[npt.NDArray[Any], Mask, Mask]:
+    """The distances of the relatives, ascending, padded at the end with one beyond all; which match, which leave."""
+    shown = relatives.match | relatives.left_out
+    distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))
+    order = np.argsort(distances, axis=1)
+    ordered, match, left_out = (
+        np.take_along_axis(each, order, axis=1) for each in (distances, relatives.match, relatives.left_out)
+    )
+    return ordered, match, left_out
 
 
 def _lengths(features: Features) -> Floats:

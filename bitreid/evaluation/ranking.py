@@ -1,6 +1,6 @@
 """Tie-aware evaluation of a full ranking: codes by Hamming distance, features by cosine distance."""
 
-import os
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from bitreid.evaluation.merging import Tracklets, merges
 from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
 from bitreid.evaluation.scores import QueryScores, Scores, TieScores, score_groups
 from bitreid.evaluation.single_shot import SingleShots
+from bitreid.hamming import kernel
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -30,7 +31,8 @@ Features = npt.NDArray[np.floating]
 MARKET1501 = PROTOCOLS["market1501"]
 
 _PAIRS_AT_ONCE = 2**23
-_QUERIES_AT_ONCE = 256
+_QUERIES_AT_ONCE = 512
+_LEAST_QUERIES = 32  # of a thread: they share a pass over the gallery
 _LEAST_MB = 64  # of a thread: what the blocks inside the comparisons need, and a few queries
 
 
@@ -170,13 +172,16 @@ def evaluate_distances(
     return _evaluate(GivenDistances(distances), labels, protocol, n_ranks, memory_mb, n_threads)[0]
 
 
-def query_chunks(n_queries: int, cost: int, budget: float = _PAIRS_AT_ONCE) -> Iterator[slice]:
-    """Slices that cover the queries, each within the `budget` where a query has a `cost`.
+def query_chunks(n_queries: int, cost: int, budget: float = _PAIRS_AT_ONCE, n_threads: int = 1) -> Iterator[slice]:
+    """Slices that cover the queries, each within the `budget` where a query has a `cost`; as many for each thread.
 
     By default small enough to hold a few numbers for each pair of query and gallery row, with the gallery's rows as the
-    cost. There is always one slice, so that no queries at all still make (empty) arrays, and one query in it.
+    cost. There is always one slice, so that no queries at all still make (empty) arrays.
     """
-    size = int(min(max(budget // max(cost, 1), 1), _QUERIES_AT_ONCE))
+    most = min(max(budget // max(cost, 1), 1), _QUERIES_AT_ONCE)
+    # Slices of one size: where the last one is small, its thread waits for the others.
+    n_rounds = max(math.ceil(n_queries / (most * n_threads)), 1)
+    size = max(math.ceil(n_queries / (n_rounds * n_threads)), 1)
     return (slice(start, min(start + size, n_queries)) for start in range(0, max(n_queries, 1), size))
 
 
@@ -254,15 +259,10 @@ def _map_queries(
 ) -> list[list[TieScores]]:
     """The scores of chunks of queries, in order, within a budget of bytes for all threads."""
     least = _LEAST_MB * 2**20
-    n_threads = int(max(min(n_threads or _processors(), budget // least), 1))
+    n_threads = int(max(min(n_threads or kernel.usable_cpus(), budget // least, n_queries // _LEAST_QUERIES), 1))
     # Half of a thread's least is for blocks inside the comparison, whatever the number of queries.
-    chunks = list(query_chunks(n_queries, cost, budget / n_threads - least / 2))
+    chunks = list(query_chunks(n_queries, cost, budget / n_threads - least / 2, n_threads))
     if n_threads == 1 or len(chunks) == 1:
         return [score(chunk) for chunk in chunks]
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(score, chunks))
-
-
-def _processors() -> int:
-    # Not every system says which processors this process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

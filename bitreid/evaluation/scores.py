@@ -91,20 +91,35 @@ class MatchGroups:
     matches: Ints
 
     @classmethod
-    def of(cls, distances: npt.NDArray[np.number], valid: Mask, nearer: Ints, at: Ints) -> "MatchGroups":
-        """Groups from the matches' sorted `distances (n_queries, m)` and the gallery rows `nearer` and `at` them."""
-        column = np.broadcast_to(np.arange(distances.shape[1], dtype=np.int64), distances.shape)
-        differs = (distances[:, 1:] != distances[:, :-1]) | (valid[:, 1:] != valid[:, :-1])
+    def of(
+        cls, distances: npt.NDArray[np.number], match: Mask, left_out: Mask, nearer: Ints, at: Ints
+    ) -> "MatchGroups":
+        """The groups of the rows that `match`, of which the rows that are `left_out` are taken off.
+
+        From each query's relatives in order of their `distances (n_queries, w)` (padding is neither), and how many
+        gallery rows are `nearer` than them and `at` them.
+        """
+        column = np.arange(distances.shape[1])
+        differs = distances[:, 1:] != distances[:, :-1]
         edge = np.ones((len(distances), 1), np.bool_)
         first = np.maximum.accumulate(np.where(np.hstack([edge, differs]), column, 0), axis=1)
-        last_to_first = np.where(np.hstack([differs, edge]), column, distances.shape[1])[:, ::-1]
-        last = np.minimum.accumulate(last_to_first, axis=1)[:, ::-1]
+        ends = np.where(np.hstack([differs, edge]), column + 1, distances.shape[1])
+        end = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+        matches_before, matches = _counted(match, first, end)
+        out_before, out = _counted(left_out, first, end)
+        valid = column < match.sum(axis=1)[:, None]
+
+        def of_matches(numbers: Ints, padding: int) -> Ints:
+            packed = np.full(valid.shape, padding, np.int64)
+            packed[valid] = numbers[match]  # row by row as many, in the same order
+            return packed
+
         return cls(
             valid,
-            np.where(valid, nearer, 0),
-            np.where(valid, at, 1),
-            np.where(valid, first, 0),
-            np.where(valid, last - first + 1, 1),
+            of_matches(nearer - out_before, 0),
+            of_matches(at - out, 1),
+            of_matches(matches_before, 0),
+            of_matches(matches, 1),
         )
 
 
@@ -141,6 +156,14 @@ def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:
         _scores_of_ranks(groups.valid, best, n_ranks),
         _scores_of_ranks(groups.valid, best + groups.size - groups.matches, n_ranks),
     )
+
+
+def _counted(which: Mask, first: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """How many columns `which` marks before column `first`, and from there to before column `end`."""
+    marked = np.zeros((which.shape[0], which.shape[1] + 1), np.int64)
+    np.cumsum(which, axis=1, out=marked[:, 1:])
+    before = np.take_along_axis(marked, first, axis=1)
+    return before, np.take_along_axis(marked, end, axis=1) - before
 
 
 def _scores_of_ranks(valid: Mask, ranks: Ints, n_ranks: int) -> QueryScores:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+_PLACES_AT_ONCE = 2**15  # of all groups together: the second-level cache holds a few numbers of each
+
 
 def expected_precision(before: Ints, size: Ints, matches_before: Ints | Floats, matches: Ints | Floats) -> Floats:
     """The expected precision at the rank of one match of each group; `matches_before` are right rows nearer.
@@ -55,14 +57,20 @@ def expected_inverse_last(before: Ints, size: Ints, matches: Ints) -> Floats:
     >>> round(float(expected_inverse_last(np.array(0), np.array(3), np.array(2))), 6)  # 1/2 a third, 1/3 two thirds
     0.388889
     """
-    place = size.copy()
-    probability = matches / size
-    total = probability / (before + place)
-    while probability.any():
-        probability = probability * (place - matches) / np.maximum(place - 1, 1)
-        place = np.maximum(place - 1, 1)
-        total = total + probability / (before + place)
-    return total
+    # By recurrence from the last place down, from a place past it, many places at once.
+    probability = matches / (size - matches + 1)
+    total = np.zeros(size.shape)
+    step = max(_PLACES_AT_ONCE // max(size.size, 1), 1)
+    for start in range(0, int((size - matches).max(initial=-1)) + 1, step):
+        place = size - np.arange(start, start + step).reshape(-1, *[1] * size.ndim)
+        ratio = np.maximum(place - matches + 1, 0) / np.maximum(place, 1)
+        ratio[0] *= probability
+        chances = np.cumprod(ratio, axis=0)
+        terms = chances / np.maximum(before + place, 1)
+        # Place after place, so that it is no matter how many are taken at once.
+        terms[0] += total
+        total, probability = np.cumsum(terms, axis=0)[-1], chances[-1]
+    return np.asarray(total)
 
 
 def log_factorials(n: int) -> Floats:

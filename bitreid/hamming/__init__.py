@@ -1,7 +1,8 @@
 """Exact and two-stage search over arrays of packed codes."""
 
+from bitreid.hamming.planner import Plan, PlannedRanking, search_planned
+from bitreid.hamming.ranking import Matches, Ranking
 from bitreid.hamming.search import (
-    Ranking,
     count_nearer,
     count_nearer_prefixes,
     distance_blocks,
@@ -9,10 +10,14 @@ from bitreid.hamming.search import (
     pairwise_distances,
     prefix_distance_blocks,
     search_exact,
+    search_range,
     search_two_stage,
 )
 
 __all__ = [
+    "Matches",
+    "Plan",
+    "PlannedRanking",
     "Ranking",
     "count_nearer",
     "count_nearer_prefixes",
@@ -21,5 +26,7 @@ __all__ = [
     "pairwise_distances",
     "prefix_distance_blocks",
     "search_exact",
+    "search_planned",
+    "search_range",
     "search_two_stage",
 ]

@@ -193,6 +193,7 @@ def test_threads_and_blocks_change_nothing(name: str, kind: str, monkeypatch: py
     )
     metrics = evaluate_ranking(*arguments, protocol=PROTOCOLS[name], n_threads=1)
     monkeypatch.setattr(ranking, "_QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr(ranking, "_LEAST_QUERIES", 1)
     for n_threads in (1, 3, None):
         assert_same(metrics, evaluate_ranking(*arguments, protocol=PROTOCOLS[name], n_threads=n_threads))
     monkeypatch.setattr(comparison, "_BLOCK_BYTES", 11 * 40 * 8)

@@ -39,7 +39,9 @@ def test_first_match_found_is_the_share_of_places() -> None:
             assert value == pytest.approx(sum(before + min(chosen) <= rank for chosen in every) / len(every))
 
 
-def test_expected_inverse_last_is_the_mean_over_places() -> None:
+@pytest.mark.parametrize("at_once", [1, 2 * len(GROUPS), 2**15])
+def test_expected_inverse_last_is_the_mean_over_places(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ties, "_PLACES_AT_ONCE", at_once)
     found = ties.expected_inverse_last(arrays(0), arrays(1), arrays(3))
     for value, (before, size, _, matches) in zip(found, GROUPS, strict=True):
         every = places(size, matches)
@@ -55,6 +57,18 @@ def test_one_match_in_a_huge_tie_keeps_its_last_digits() -> None:
     assert float(found) == pytest.approx(wanted, rel=1e-9)
     last = ties.expected_inverse_last(*(np.array(number) for number in (before, size, 1)))
     assert float(last) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_last_match_is_the_same_however_many_places_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit: the number of queries that are scored together must not show."""
+    rng = np.random.default_rng(0)
+    matches = rng.integers(1, 9, 50)
+    size, before = matches + rng.integers(0, 300, 50), rng.integers(0, 999, 50)
+    found = ties.expected_inverse_last(before, size, matches)
+    monkeypatch.setattr(ties, "_PLACES_AT_ONCE", 50 * 7)
+    assert (ties.expected_inverse_last(before, size, matches) == found).all()
+    one_by_one = [ties.expected_inverse_last(before[[i]], size[[i]], matches[[i]]) for i in range(50)]
+    assert (np.concatenate(one_by_one) == found).all()
 
 
 def test_log_factorials_are_those_of_products() -> None:

@@ -13,40 +13,43 @@ def hamming(a: Bits, b: Bits) -> int:
     return sum(bool(x) != bool(y) for x, y in zip(a, b, strict=True))
 
 
-def weighted(a: Bits, b: Bits, weights: Sequence[int]) -> int:
-    """The weights of the bits that differ, added up; bits beyond the weights have none."""
+def weighted(a: Bits, b: Bits, weights: Sequence[int], bits: Bits | None = None) -> int:
+    """The weights of the bits that differ, added up; bits beyond the weights and outside the mask have none."""
     total = 0
     for bit, weight in enumerate(weights):
-        if a[bit] != b[bit]:
+        if a[bit] != b[bit] and (bits is None or bits[bit]):
             total += weight
     return total
 
 
-def exact(
-    query: Bits, gallery: Bits, k: int, ids: Sequence[int], weights: Sequence[int] | None = None
+def ordered(
+    query: Bits,
+    gallery: Bits,
+    ids: Sequence[int],
+    weights: Sequence[int] | None = None,
+    bits: Bits | None = None,
+    rows: Bits | None = None,
 ) -> list[tuple[int, int]]:
-    """The first k (distance, row) of one query, by (distance, id)."""
-    distances = [hamming(query, code) if weights is None else weighted(query, code, weights) for code in gallery]
-    found = [(distance, ids[row], row) for row, distance in enumerate(distances)]
-    return [(distance, row) for distance, _, row in sorted(found)][:k]
+    """All (distance, row) of one query that may be found, by (distance, id)."""
+    each = [1] * len(query) if weights is None else weights
+    found = []
+    for row, code in enumerate(gallery):
+        if rows is None or rows[row]:
+            found.append((weighted(query, code, each, bits), ids[row], row))
+    return [(distance, row) for distance, _, row in sorted(found)]
 
 
 def two_stage(
-    short_query: Bits,
-    long_query: Bits,
-    short_gallery: Bits,
-    long_gallery: Bits,
-    w: int,
-    k: int,
-    ids: Sequence[int],
-    short_weights: Sequence[int] | None = None,
+    short_list: list[tuple[int, int]], long_list: list[tuple[int, int]], w: int, k: int, ties: str
 ) -> list[tuple[int, int]]:
-    """The first k (long distance, row) among the w rows that the short code keeps."""
-    kept = [row for _, row in exact(short_query, short_gallery, w, ids, short_weights)]
-    return [item for item in exact(long_query, long_gallery, len(long_gallery), ids) if item[1] in kept][:k]
+    """The first k of `ordered` long codes among the w first of `ordered` short ones, or also those as near."""
+    kept = [row for _, row in short_list[:w]]
+    if ties == "keep":
+        kept += [row for distance, row in short_list[w:] if distance == short_list[w - 1][0]]
+    return [item for item in long_list if item[1] in kept][: min(k, w)]
 
 
-def counts(query: Bits, gallery: Bits, threshold: int) -> tuple[int, int]:
+def counts(query: Bits, gallery: Bits, threshold: int, rows: Bits | None = None) -> tuple[int, int]:
     """How many rows are nearer than the threshold, and at it."""
-    distances = [hamming(query, code) for code in gallery]
+    distances = [hamming(query, code) for row, code in enumerate(gallery) if rows is None or rows[row]]
     return sum(distance < threshold for distance in distances), sum(distance == threshold for distance in distances)

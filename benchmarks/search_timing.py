@@ -1,0 +1,195 @@
+"""How ways of searching are timed and judged: turns, recall, speed at equal recall, bars."""
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Codes
+from bitreid.hamming import distances_at
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the ways do that take turns: `queries` at once among `rows` codes of `n_bits`; `w` is 0 for one stage."""
+
+    part: str
+    rows: int
+    n_bits: int
+    queries: int
+    threads: int = 1
+    w: int = 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of searching: `call` takes the number of a batch of queries and returns the positions found, if any.
+
+    `setting` tells apart the settings of one way; `build_s` is what its index took to build.
+    """
+
+    name: str
+    call: Callable[[int], Array]
+    setting: str = ""
+    build_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The median milliseconds a query of one way in one cell; `recall` where it was measured."""
+
+    cell: Cell
+    way: str
+    setting: str
+    ms: float
+    build_s: float = 0.0
+    recall: float | None = None
+
+    @property
+    def gb_per_s(self) -> float:
+        """Bytes of codes compared, in 10^9 a second; those read from memory if one query is searched at a time."""
+        return self.cell.rows * self.cell.n_bits / 8 / (1e6 * self.ms)
+
+    @property
+    def queries_per_s(self) -> float:
+        return 1e3 / self.ms
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long ways are timed: turns of at least `turn_s` (one call, if that takes longer), at least `fewest`, then
+    until the way has had `budget_s` or `most` turns."""
+
+    turn_s: float = 0.02
+    budget_s: float = 1.0
+    fewest: int = 3
+    most: int = 21
+
+
+def in_turns(
+    cell: Cell, ways: Sequence[Way], n_batches: int, pace: Pace, recalls: Sequence[float | None] | None = None
+) -> list[Timing]:
+    """The timings of ways that take turns, so that all meet the same machine; each is called once before.
+
+    Calls go through the batches of queries, so that no way finds the candidates of the last call in the cache.
+    """
+    turns: list[list[float]] = [[] for _ in ways]
+    batches = [itertools.cycle(range(n_batches)) for _ in ways]
+    for way in ways:
+        way.call(n_batches - 1)
+    for turn in range(pace.most):
+        for way, taken, batch in zip(ways, turns, batches, strict=True):
+            if turn < pace.fewest or sum(taken) < pace.budget_s:
+                taken.append(_turn(way, batch, pace.turn_s))
+    medians = [1e3 * statistics.median(seconds for seconds in taken) / cell.queries for taken in turns]
+    return [
+        Timing(cell, way.name, way.setting, ms, way.build_s, recall)
+        for way, ms, recall in zip(ways, medians, recalls or [None] * len(ways), strict=True)
+    ]
+
+
+def _turn(way: Way, batch: Iterable[int], turn_s: float) -> float:
+    """The seconds of a call, the mean of a turn."""
+    started = time.perf_counter()
+    for calls, number in enumerate(batch, 1):
+        way.call(number)
+        if (taken := time.perf_counter() - started) >= turn_s:
+            return taken / calls
+    raise AssertionError("batches come round for ever")
+
+
+def recall(queries: Codes, gallery: Codes, positions: Array, exact: Array) -> float:
+    """The share of the `k` nearest that was found, of rows `positions (n_queries, any)`, those below 0 none.
+
+    `exact` is `(n_queries, k)`, the distances of the nearest. A row found counts if it is no farther than the k-th of
+    these: which of the rows at one distance a way returns is no matter. A row counts once.
+    """
+    found = 0
+    for i, (rows, nearest) in enumerate(zip(positions, exact, strict=True)):
+        unique = np.unique(rows[rows >= 0]).astype(np.int64)
+        distances = distances_at(queries[i : i + 1], gallery, unique[None])
+        found += min(int((distances <= nearest[-1]).sum()), len(nearest))
+    return found / exact.size
+
+
+def ms_at_recall(points: Iterable[tuple[float, float]], wanted: float) -> float | None:
+    """The milliseconds at which a way reaches a recall, from points (recall, ms) of its settings; None: it does not.
+
+    Between the two best settings around it, the logarithm of the time is taken to grow evenly with recall, in favour of
+    the way: none of its settings may be that quick. Below its least recall a way is as quick as there.
+    """
+    best: list[tuple[float, float]] = []
+    for reached, ms in sorted(points, key=lambda point: (point[1], -point[0])):
+        if not best or reached > best[-1][0]:
+            best.append((reached, ms))
+    above = next((i for i, (reached, _) in enumerate(best) if reached >= wanted), None)
+    if above is None or above == 0:
+        return None if above is None else best[0][1]
+    (low, quicker), (high, slower) = best[above - 1], best[above]
+    share = (wanted - low) / (high - low)
+    return math.exp((1 - share) * math.log(quicker) + share * math.log(slower))
+
+
+def ratio(timings: Iterable[Timing], cell: Cell, way: str, rivals: str) -> float | None:
+    """How many times as long as `way` the quickest of the ways takes whose names start with `rivals`; None: not run."""
+    ms = {timing.way: timing.ms for timing in timings if timing.cell == cell}
+    others = [taken for name, taken in ms.items() if name.startswith(rivals)]
+    return min(others) / ms[way] if way in ms and others else None
+
+
+def worst_plan(timings: Iterable[Timing]) -> float | None:
+    """How many times as long as the better of "exact" and "two-stage" the way "planned" takes where it is worst."""
+    cells: dict[Cell, dict[str, float]] = {}
+    for timing in timings:
+        cells.setdefault(timing.cell, {})[timing.way] = timing.ms
+    wanted = {"exact", "two-stage", "planned"}
+    found = [ms["planned"] / min(ms["exact"], ms["two-stage"]) for ms in cells.values() if wanted <= set(ms)]
+    return max(found, default=None)
+
+
+FLAT, TWO_STAGE, FLOAT = "faiss flat", "faiss two-stage", "float, faiss"
+ROWS = 10**6
+_TWO = Cell("two-stage", ROWS, 2048, 1, w=ROWS // 100)
+_TWO_64 = Cell("two-stage", ROWS, 2048, 64, w=ROWS // 100)
+_RATIOS = {
+    "one query, 2,048 bits: share of the read rate": (Cell("exact", ROWS, 2048, 1), "exact", "read", 0.85),
+    "one query, 2,048 bits: times faiss": (Cell("exact", ROWS, 2048, 1), "exact", FLAT, 1.1),
+    "64 queries, 512 bits: times faiss": (Cell("exact", ROWS, 512, 64), "exact", FLAT, 3.0),
+    "64 queries, 2,048 bits: times faiss": (Cell("exact", ROWS, 2048, 64), "exact", FLAT, 5.0),
+    "two-stage, one query: times the best of faiss": (_TWO, "two-stage", TWO_STAGE, 4.0),
+    "two-stage, 64 queries: times the best of faiss": (_TWO_64, "two-stage", TWO_STAGE, 6.0),
+    "two-stage, one query: times the full scan of faiss": (_TWO, "two-stage", FLAT, 15.0),
+    "two-stage, 64 queries: times the full scan of faiss": (_TWO_64, "two-stage", FLAT, 20.0),
+    "100,000 rows, two-stage, one query: times floats": (
+        Cell("float", 100_000, 2048, 1, w=1000),
+        "two-stage",
+        FLOAT,
+        200.0,
+    ),
+}
+_WORST_PLAN = 1.2
+
+
+def bars_of(timings: Sequence[Timing]) -> dict[str, dict[str, Any]]:
+    """The bars of the project, each with its value and whether it is met, where the ways of both sides were run."""
+    bars = {}
+    for name, (cell, way, rivals, bar) in _RATIOS.items():
+        value = ratio(timings, cell, way, rivals)
+        if value is not None:
+            bars[name] = {"value": value, "bar": bar, "met": value >= bar}
+    worst = worst_plan(timings)
+    if worst is not None:
+        bars["planner: times the better of both ways, at worst"] = {
+            "value": worst,
+            "bar": _WORST_PLAN,
+            "met": worst <= _WORST_PLAN,
+        }
+    return bars

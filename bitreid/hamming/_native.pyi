@@ -1,0 +1,58 @@
+"""The kernel of `native/hamming.cpp`, built as a module. `twin` has the same functions in numpy.
+
+Packed codes are `(n, n_bytes) uint8`, the bytes of a code one after the other. `planes` is `(n_planes, n_bytes) uint8`:
+a distance is the sum over them of the bits that differ among those of plane p, times 2**p. `allowed` is
+`(n_gallery,) uint8`, 0 where a row may not be found. Results are in (distance, id, row) order. `ValueError` for what
+would read or write out of bounds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Bytes
+from bitreid.hamming.ranking import Distances, Ints
+
+def paths() -> list[str]: ...
+def path() -> str: ...
+def use_path(name: str) -> None: ...
+def search(
+    queries: Bytes,
+    gallery: Bytes,
+    k: int,
+    planes: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Distances]: ...
+def two_stage(
+    short_queries: Bytes,
+    short_gallery: Bytes,
+    short_planes: Bytes | None,
+    queries: Bytes,
+    gallery: Bytes,
+    planes: Bytes | None,
+    w: int,
+    k: int,
+    ties: bool,
+    sweep: bool,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Distances]: ...
+def range(
+    queries: Bytes,
+    gallery: Bytes,
+    max_distance: int,
+    planes: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Ints, Distances]: ...
+def count(
+    queries: Bytes, gallery: Bytes, lengths: Sequence[int], thresholds: Ints, allowed: Bytes | None, n_threads: int
+) -> tuple[Ints, Ints]: ...
+def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> npt.NDArray[np.uint32]: ...
+def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> npt.NDArray[np.uint32]: ...
+def read_all(data: npt.NDArray[np.uint8], n_threads: int) -> int: ...

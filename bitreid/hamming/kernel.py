@@ -1,0 +1,79 @@
+"""The native kernel, if it was built, and which of its paths runs.
+
+`native/hamming.cpp` holds one path for each kind of processor; the fastest that this one can run is chosen when the
+module is imported. The environment variable `BITREID_KERNEL` forces another: the name of a path (`avx512`, `avx2`,
+`neon`, `scalar`), or `numpy` for the numpy twin, whose results are the same.
+"""
+
+import os
+import warnings
+from types import ModuleType
+
+from bitreid.errors import SettingsError
+
+NUMPY = "numpy"
+VARIABLE = "BITREID_KERNEL"
+
+
+def _load() -> ModuleType | None:
+    try:
+        from bitreid.hamming import _native
+    except ImportError:
+        return None
+    return _native
+
+
+_native = _load()
+_in_use = NUMPY
+_told = True  # that there is no kernel, or a path was asked for by name
+
+
+def available_paths() -> tuple[str, ...]:
+    """The names of the paths that can run here, fastest first; the last one is `numpy`."""
+    return (*(_native.paths() if _native else ()), NUMPY)
+
+
+def path() -> str:
+    """The name of the path in use."""
+    return _in_use
+
+
+def use_path(name: str) -> None:
+    """Search by the path of this name from now on, in all threads. `SettingsError` if it cannot run here."""
+    global _in_use, _told
+    if name not in available_paths():
+        raise SettingsError(
+            f"expected a search path that can run here ({', '.join(available_paths())}), got {name!r}; "
+            f"see {VARIABLE} in the environment, or use_path"
+        )
+    if _native and name != NUMPY:
+        _native.use_path(name)
+    _in_use, _told = name, True
+
+
+def native() -> ModuleType | None:
+    """The native module, or None where the numpy twin is in use.
+
+    The first call where no kernel was built says so in a warning, once a process, unless numpy was asked for by name.
+    """
+    global _told
+    if _in_use != NUMPY:
+        return _native
+    if not _told:
+        _told = True
+        warnings.warn(
+            "the native search kernel was not built: searching with numpy, with the same results, many times slower; "
+            "install a C++ compiler and bitreid again",
+            RuntimeWarning,
+            stacklevel=4,  # who called the search
+        )
+    return None
+
+
+def usable_cpus() -> int:
+    """How many processors this process may use, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+use_path(os.environ.get(VARIABLE) or available_paths()[0])
+_told = _native is not None or bool(os.environ.get(VARIABLE))

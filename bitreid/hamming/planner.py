@@ -1,0 +1,289 @@
+"""Which way of searching costs less, the whole gallery by long code or two stages, judged by a small measured model.
+
+The model is a sum of amounts of work, each times what a unit of it costs on the path in use: rows and bytes scanned,
+pairs compared where queries share a pass, bytes that come from memory and not from a cache, rows kept by the first
+stage and visited by the second. The costs were fitted by `benchmarks/planner.py`, which also says how much slower the
+choice is than the better of the two.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bitreid.codes import Codes
+from bitreid.errors import SettingsError
+from bitreid.hamming import kernel
+from bitreid.hamming.inputs import Bools, check_sides, clipped, counted, findable
+from bitreid.hamming.ranking import Ints, Ranking
+from bitreid.hamming.search import search_exact, search_two_stage
+
+Method = Literal["exact", "two_stage"]
+METHODS: tuple[Method, ...] = ("exact", "two_stage")
+
+_DEFAULT_CACHE = 32 * 2**20
+_SHARING, _IN_PASS = 6, 64
+"""From how many queries on they share passes over the rows, and how many share one (native/search.hpp)."""
+_WORD_BYTES = (4, 8)
+"""Lengths of short codes that the kernel compares fastest."""
+
+
+class Amounts(NamedTuple):
+    """Amounts of work, or what a unit of each costs in nanoseconds.
+
+    One query at a time: `rows` and `bytes` scanned. Queries that share a pass: `pairs` of a query and a row,
+    `pair_bytes`, and `loaded_bytes` once for all. In both, `memory_bytes` that no cache can hold. First stage by codes
+    of 4 or 8 bytes: `short_rows` of one query, `short_pairs` of several. Second stage: `lists`, one a query; rows
+    `kept` by the first stage; `visits` and `visit_bytes` of a query by itself, and `far_bytes` of them beyond the
+    cache; `shared` and `shared_bytes` of queries together.
+    """
+
+    calls: float = 0.0
+    rows: float = 0.0
+    bytes: float = 0.0
+    pairs: float = 0.0
+    pair_bytes: float = 0.0
+    loaded_bytes: float = 0.0
+    memory_bytes: float = 0.0
+    short_rows: float = 0.0
+    short_pairs: float = 0.0
+    lists: float = 0.0
+    kept: float = 0.0
+    visits: float = 0.0
+    visit_bytes: float = 0.0
+    far_bytes: float = 0.0
+    shared: float = 0.0
+    shared_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A search: sizes in rows and bytes, `w` rows kept by the first stage, and by how many passes it compares."""
+
+    n_queries: int
+    n_gallery: int
+    short_bytes: int
+    long_bytes: int
+    w: int
+    n_planes: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a search runs, and why.
+
+    `method` is "exact" or "two_stage"; `blocked` says whether queries share each pass over the rows. `expected_ms` is
+    what the model expects of a query by each method, on one thread; `forced` whether the caller chose.
+    """
+
+    method: Method
+    blocked: bool
+    expected_ms: dict[Method, float]
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedRanking(Ranking):
+    """A `Ranking`, and the `plan` by which it was found."""
+
+    plan: Plan
+
+
+def search_planned(
+    short_queries: Codes,
+    long_queries: Codes,
+    short_gallery: Codes,
+    long_gallery: Codes,
+    w: int,
+    k: int,
+    ids: Ints | None = None,
+    *,
+    short_weights: Sequence[int] | None = None,
+    bits: Bools | None = None,
+    rows: Bools | None = None,
+    ties: Literal["cut", "keep"] = "cut",
+    method: Method | None = None,
+    n_threads: int = 1,
+) -> PlannedRanking:
+    """The `k` nearest rows by long code, by the method that costs less; its `plan` says which.
+
+    Two stages look for them among the `w` nearest by short code only; the exact scan compares all long codes, so that
+    it finds at least what two stages find. `method` forces one of them. `k` is clipped to `w` either way. Arguments and
+    errors are those of `search_two_stage`.
+
+    >>> import numpy as np
+    >>> gallery = Codes(np.arange(16, dtype=np.uint8).reshape(-1, 1), 8)
+    >>> found = search_planned(gallery[:1], gallery[:1], gallery, gallery, 4, 2)
+    >>> found.positions.tolist(), found.plan.method
+    ([[0, 1]], 'exact')
+    """
+    if method is not None and method not in METHODS:
+        raise SettingsError(f"expected method to be one of {', '.join(METHODS)}, or None, got {method!r}")
+    check_sides(short_queries, long_queries, short_gallery, long_gallery)
+    _, n_findable = findable(rows, len(long_gallery))
+    w = clipped("w", w, max(n_findable, 1))
+    k = clipped("k", k, w)
+    of_short = counted(short_queries.n_bits, None, short_weights).planes
+    chosen = plan(
+        Work(
+            len(long_queries),
+            len(long_gallery),
+            short_queries.n_bits // 8,
+            long_queries.n_bits // 8,
+            w,
+            1 if of_short is None else len(of_short),
+        ),
+        method,
+    )
+    if chosen.method == "exact":
+        found = search_exact(long_queries, long_gallery, k, ids, bits=bits, rows=rows, n_threads=n_threads)
+    else:
+        found = search_two_stage(
+            short_queries,
+            long_queries,
+            short_gallery,
+            long_gallery,
+            w,
+            k,
+            ids,
+            short_weights=short_weights,
+            bits=bits,
+            rows=rows,
+            ties=ties,
+            n_threads=n_threads,
+        )
+    return PlannedRanking(found.positions, found.distances, chosen)
+
+
+def plan(work: Work, method: Method | None = None) -> Plan:
+    """The cheaper method for `work` on the path in use, or `method`."""
+    costs = COSTS[kernel.path()]
+    n_queries = max(work.n_queries, 1)
+    expected = {each: _cost(amounts(work, each), costs) / 1e6 / n_queries for each in METHODS}
+    cheaper = min(METHODS, key=lambda each: expected[each])
+    return Plan(method or cheaper, work.n_queries > 1, expected, method is not None)
+
+
+def amounts(work: Work, method: Method) -> Amounts:
+    """How much work `method` makes of a search."""
+    if method == "exact":
+        return _scan(work.n_queries, work.n_gallery, work.long_bytes)
+    n_queries, n, n_bytes = work.n_queries, work.n_gallery, work.long_bytes
+    if work.short_bytes in _WORD_BYTES and work.n_planes == 1:
+        n_short = n_queries * n
+        first = Amounts(short_pairs=n_short) if n_queries > 1 else Amounts(short_rows=n_short)
+        first = first._replace(memory_bytes=_beyond_cache(n, work.short_bytes))
+    else:
+        once = _scan(n_queries, n, work.short_bytes)
+        first = Amounts(*(work.n_planes * amount for amount in once))
+    kept = n_queries * work.w
+    if n_queries > 1:
+        second = Amounts(
+            shared=kept,
+            shared_bytes=kept * n_bytes,
+            far_bytes=min(kept, n) * n_bytes if _beyond_cache(n, n_bytes) else 0.0,
+        )
+    else:
+        far = kept * n_bytes if _beyond_cache(n, n_bytes) else 0.0
+        second = Amounts(visits=kept, visit_bytes=kept * n_bytes, far_bytes=far)
+    both = Amounts(*(one + other for one, other in zip(first, second, strict=True)))
+    return both._replace(calls=2.0, lists=float(n_queries), kept=float(kept))
+
+
+def _scan(n_queries: int, n_rows: int, n_bytes: int) -> Amounts:
+    """A scan of all rows."""
+    memory = _beyond_cache(n_rows, n_bytes)
+    n_pairs = n_queries * n_rows
+    if n_queries >= _SHARING:
+        passes = -(-n_queries // _IN_PASS)
+        return Amounts(
+            calls=1.0,
+            pairs=n_pairs,
+            pair_bytes=n_pairs * n_bytes,
+            loaded_bytes=passes * n_rows * n_bytes,
+            memory_bytes=passes * memory,
+        )
+    return Amounts(calls=1.0, rows=n_pairs, bytes=n_pairs * n_bytes, memory_bytes=memory)
+
+
+def _beyond_cache(n_rows: int, n_bytes: int) -> float:
+    """The bytes of an array, if half the last-level cache does not hold it; else 0."""
+    return float(n_rows * n_bytes) if n_rows * n_bytes > _cache_bytes() / 2 else 0.0
+
+
+def _cache_bytes() -> int:
+    name = "SC_LEVEL3_CACHE_SIZE"
+    known = os.sysconf(name) if name in getattr(os, "sysconf_names", {}) else 0
+    return known if known > 0 else _DEFAULT_CACHE
+
+
+def _cost(work: Amounts, costs: Amounts) -> float:
+    return sum(amount * cost for amount, cost in zip(work, costs, strict=True))
+
+
+COSTS: dict[str, Amounts] = {
+    "avx512": Amounts(
+        calls=4230.0,
+        rows=0.747,
+        bytes=0.0136,
+        pairs=0.286,
+        pair_bytes=0.00823,
+        memory_bytes=0.0174,
+        short_rows=0.29,
+        short_pairs=0.277,
+        kept=6.15,
+        visits=0.0,
+        visit_bytes=0.0376,
+        far_bytes=0.0585,
+        shared=0.112,
+        shared_bytes=0.0351,
+    ),
+    "avx2": Amounts(
+        calls=0.0,
+        rows=1.73,
+        bytes=0.0241,
+        pairs=1.68,
+        pair_bytes=0.0255,
+        memory_bytes=0.0076,
+        short_rows=0.92,
+        short_pairs=0.825,
+        kept=10.5,
+        visits=0.0,
+        visit_bytes=0.0369,
+        far_bytes=0.0868,
+        shared=5.23,
+        shared_bytes=0.0219,
+    ),
+    "scalar": Amounts(
+        calls=9610.0,
+        rows=6.31,
+        bytes=0.358,
+        pairs=4.33,
+        pair_bytes=0.371,
+        memory_bytes=0.0,
+        short_rows=4.91,
+        short_pairs=6.0,
+        kept=0.0,
+        visits=0.0,
+        visit_bytes=0.618,
+        far_bytes=0.288,
+        shared=16.6,
+        shared_bytes=0.441,
+    ),
+    "numpy": Amounts(
+        calls=40900.0,
+        rows=1.98,
+        bytes=0.372,
+        pairs=9.71,
+        pair_bytes=0.129,
+        memory_bytes=0.0,
+        short_rows=14.7,
+        short_pairs=16.7,
+        kept=14.4,
+        visits=0.0,
+        visit_bytes=1.08,
+        far_bytes=0.0,
+        shared=17.1,
+        shared_bytes=0.944,
+    ),
+}

@@ -1,0 +1,209 @@
+"""The numpy twin of the native kernel: its functions, arguments and results (see `_native.pyi`), many times slower.
+
+It serves where no kernel was built, and the kernel is held to it bit by bit. Memory is bounded by blocks of queries and
+of gallery rows; `n_threads` and `sweep`, which change no result, are not looked at.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Bytes
+from bitreid.hamming.inputs import blocks
+from bitreid.hamming.ranking import Distances, Ints
+
+Counts = npt.NDArray[np.uint32]
+Words = npt.NDArray[np.uint64]
+
+_QUERY_BLOCK = 256
+_GALLERY_BLOCK = 8192
+# Queries that meet a gallery block at once: xor, count and sum of one word then stay in the second-level cache.
+_QUERIES_IN_CACHE = 8
+# A byte holds the sum of the counts of three words (192), and bytes are what numpy adds fastest.
+_WORDS_IN_A_BYTE = 3
+
+
+def search(
+    queries: Bytes,
+    gallery: Bytes,
+    k: int,
+    planes: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Distances]:
+    """The positions and distances `(n_queries, k)` of each query's nearest rows."""
+    by_id, rank = _id_order(len(gallery), ids)
+    keys = np.empty((len(queries), k), np.int64)
+    for some in blocks(len(queries), _QUERY_BLOCK):
+        best = np.empty((some.stop - some.start, 0), np.int64)
+        for rows, codes in _gallery_blocks(gallery, allowed):
+            # One number that orders by (distance, id) makes every key different, so a partition is unambiguous.
+            found = _compare(queries[some], codes, planes).astype(np.int64) * len(gallery) + rank[rows]
+            best = np.concatenate([best, found], axis=1)
+            if best.shape[1] > k:
+                best = np.partition(best, k - 1, axis=1)[:, :k]
+        keys[some] = np.sort(best, axis=1)
+    return _of_keys(keys, by_id)
+
+
+def two_stage(
+    short_queries: Bytes,
+    short_gallery: Bytes,
+    short_planes: Bytes | None,
+    queries: Bytes,
+    gallery: Bytes,
+    planes: Bytes | None,
+    w: int,
+    k: int,
+    ties: bool,
+    sweep: bool,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Distances]:
+    """The same of the `k` nearest rows among the `w` nearest by the short code."""
+    by_id, rank = _id_order(len(gallery), ids)
+    keys = np.empty((len(queries), k), np.int64)
+    for some in blocks(len(queries), _QUERY_BLOCK):
+        lists, distances = search(short_queries[some], short_gallery, w, short_planes, allowed, ids, 1)
+        for i, kept in enumerate(lists, some.start):
+            one = slice(i, i + 1)
+            if ties and w:
+                as_near = int(distances[i - some.start, -1])
+                _, kept, _ = range(short_queries[one], short_gallery, as_near, short_planes, allowed, ids, 1)
+            found = _compare_listed(queries[one], gallery, kept, planes).astype(np.int64) * len(gallery) + rank[kept]
+            keys[i] = np.sort(found)[:k]
+    return _of_keys(keys, by_id)
+
+
+def range(  # named as the kernel's: this module has no use for the built-in one
+    queries: Bytes,
+    gallery: Bytes,
+    max_distance: int,
+    planes: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Ints, Distances]:
+    """Offsets `(n_queries + 1,)`, positions and distances of the rows at most `max_distance` away."""
+    by_id, rank = _id_order(len(gallery), ids)
+    offsets = np.zeros(len(queries) + 1, np.int64)
+    found = [np.empty(0, np.int64)]
+    for i, query in enumerate(queries):
+        keys = [np.empty(0, np.int64)]
+        for rows, codes in _gallery_blocks(gallery, allowed):
+            (distances,) = _compare(query[None], codes, planes).astype(np.int64)
+            near = distances <= max_distance
+            keys.append(distances[near] * len(gallery) + rank[rows][near])
+        found.append(np.sort(np.concatenate(keys)))
+        offsets[i + 1] = offsets[i] + len(found[-1])
+    return offsets, *_of_keys(np.concatenate(found), by_id)
+
+
+def count(
+    queries: Bytes, gallery: Bytes, lengths: Sequence[int], thresholds: Ints, allowed: Bytes | None, n_threads: int
+) -> tuple[Ints, Ints]:
+    """How many rows are nearer than, and at, `thresholds (n_lengths, n_queries, m)`, by prefixes of `lengths` bytes."""
+    nearer = np.empty(thresholds.shape, np.int64)
+    at = np.empty(thresholds.shape, np.int64)
+    most = 8 * lengths[-1] + 1
+    for some in blocks(len(queries), max(_QUERY_BLOCK // len(lengths), 1)):
+        # up_to[..., d] rows are nearer than d bits; the ends answer for thresholds that no distance can reach.
+        up_to = np.zeros((len(lengths), some.stop - some.start, most + 1), np.int64)
+        for _, codes in _gallery_blocks(gallery, allowed):
+            distances = np.zeros((some.stop - some.start, len(codes)), np.uint32)
+            for histograms, start, stop in zip(up_to[..., 1:], (0, *lengths), lengths, strict=False):
+                _add_distances(distances, _words(queries[some, start:stop]), _words(codes[:, start:stop]))
+                # One query at a time: its histogram stays in the first-level cache.
+                for histogram, of_query in zip(histograms, distances, strict=True):
+                    histogram += np.bincount(of_query, minlength=most)
+        np.cumsum(up_to, axis=2, out=up_to)
+        low = np.clip(thresholds[:, some], 0, most)
+        high = np.clip(np.minimum(thresholds[:, some], most) + 1, 0, most)
+        nearer[:, some] = np.take_along_axis(up_to, low, axis=2)
+        at[:, some] = np.take_along_axis(up_to, high, axis=2) - nearer[:, some]
+    return nearer, at
+
+
+def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Counts:
+    """All distances `(n_queries, n_gallery)`."""
+    found = np.empty((len(queries), len(gallery)), np.uint32)
+    for some in blocks(len(queries), _QUERY_BLOCK):
+        for rows, codes in _gallery_blocks(gallery, None):
+            found[some, rows] = _compare(queries[some], codes, planes)
+    return found
+
+
+def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> Counts:
+    """The distances of each query to its own rows `positions (n_queries, m)`."""
+    found = np.empty(positions.shape, np.uint32)
+    for i, rows in enumerate(positions):
+        found[i] = _compare_listed(queries[i : i + 1], gallery, rows, None)
+    return found
+
+
+def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[slice | Ints, Bytes]]:
+    """The rows that may be found, in order, and their codes."""
+    if allowed is None:
+        yield from ((rows, gallery[rows]) for rows in blocks(len(gallery), _GALLERY_BLOCK))
+        return
+    for rows in blocks(len(gallery), _GALLERY_BLOCK):
+        listed = rows.start + np.flatnonzero(allowed[rows])
+        yield listed, gallery[listed]
+
+
+def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Counts:
+    """The distances `(n_queries, rows)`, weighted by `planes`."""
+    distances = np.zeros((len(queries), len(gallery)), np.uint32)
+    if planes is None:
+        _add_distances(distances, _words(queries), _words(gallery))
+        return distances
+    for mask in planes[::-1]:
+        distances *= 2  # the planes so far weigh twice as much as this one
+        _add_distances(distances, _words(queries & mask), _words(gallery & mask))
+    return distances
+
+
+def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | None) -> Counts:
+    """The distances of one query `(1, n_bytes)` to listed rows."""
+    found = np.empty(len(rows), np.uint32)
+    for some in blocks(len(rows), _GALLERY_BLOCK):
+        found[some] = _compare(query, gallery[rows[some]], planes)[0]
+    return found
+
+
+def _add_distances(distances: Counts, query_words: Words, gallery_words: Words) -> None:
+    """Add the distances of words `(n_queries, n_words)` and `(rows, n_words)` to `distances (n_queries, rows)`."""
+    # Word by word down the block: long runs of one word are what numpy's loops are fast at.
+    columns = np.ascontiguousarray(gallery_words.T)
+    for rows in blocks(len(query_words), _QUERIES_IN_CACHE):
+        for words in blocks(len(columns), _WORDS_IN_A_BYTE):
+            counts = np.zeros(distances[rows].shape, np.uint8)
+            for of_queries, of_rows in zip(query_words[rows, words].T, columns[words], strict=True):
+                counts += np.bitwise_count(of_queries[:, None] ^ of_rows)
+            distances[rows] += counts
+
+
+def _words(packed: Bytes) -> Words:
+    """The codes as 64-bit words, zero-padded; only ever compared with words made here, so byte order is no matter."""
+    missing = -packed.shape[1] % 8
+    return (np.pad(packed, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(packed)).view(np.uint64)
+
+
+def _id_order(n: int, ids: Ints | None) -> tuple[Ints, Ints]:
+    """Gallery rows in the order of their ids, and each row's rank in that order."""
+    if ids is None:
+        rows = np.arange(n, dtype=np.int64)
+        return rows, rows
+    by_id = np.argsort(ids, kind="stable").astype(np.int64)
+    rank = np.empty_like(by_id)
+    rank[by_id] = np.arange(n)
+    return by_id, rank
+
+
+def _of_keys(keys: Ints, by_id: Ints) -> tuple[Ints, Distances]:
+    """Rows and distances of keys, each distance * rows of the gallery + rank."""
+    distances, rank = np.divmod(keys, max(len(by_id), 1))
+    return by_id[rank], distances.astype(np.int32)

@@ -1,0 +1,248 @@
+// The Python module `bitreid.hamming._native`: arrays in, arrays out, the GIL released. The callers check what is
+// asked for and name it in words (bitreid/hamming/native.py); here only what would read or write out of bounds is
+// refused.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <atomic>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "search.hpp"
+
+namespace nb = nanobind;
+using namespace bitreid;
+
+namespace {
+
+using Bytes = nb::ndarray<const u8, nb::ndim<2>, nb::device::cpu>;
+using Mask = std::optional<nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu>>;
+using Ids = std::optional<nb::ndarray<const i64, nb::ndim<1>, nb::c_contig, nb::device::cpu>>;
+using Planes = std::optional<nb::ndarray<const u8, nb::ndim<2>, nb::c_contig, nb::device::cpu>>;
+template <typename T, size_t n>
+using Array = nb::ndarray<nb::numpy, T, nb::ndim<n>>;
+
+const Path *fastest() {
+    for (const Path &path : kPaths)
+        if (path.runs_here()) return &path;
+    return nullptr;
+}
+
+std::atomic<const Path *> chosen{fastest()};
+
+void expect(bool right, const char *what) {
+    if (!right) throw std::invalid_argument(what);
+}
+
+Codes codes_of(const Bytes &array) {
+    const size_t n = array.shape(0), n_bytes = array.shape(1);
+    expect(n_bytes > 0 && n_bytes < (size_t{1} << 20), "expected codes of 1 to 1,048,575 bytes");
+    expect(n < kRowMask, "expected fewer rows");
+    expect(array.stride(1) == 1 || n_bytes == 1 || n == 0, "expected the bytes of a code one after the other");
+    return {{array.data(), n > 1 ? array.stride(0) : static_cast<std::ptrdiff_t>(n_bytes), n_bytes}, n};
+}
+
+void expect_one_length(const Codes &queries, const Codes &gallery) {
+    expect(queries.rows.n_bytes == gallery.rows.n_bytes, "expected query and gallery codes of one length");
+}
+
+Weights weights_of(const Planes &planes, const Codes &gallery) {
+    if (!planes) return {};
+    expect(planes->shape(1) == gallery.rows.n_bytes, "expected masks as long as the codes");
+    expect(planes->shape(0) >= 1 && planes->shape(0) <= 24, "expected 1 to 24 masks");
+    Weights weights{planes->data(), planes->shape(0)};
+    expect(largest_distance(gallery.rows, weights) < (size_t{1} << 24), "expected weights with a smaller sum");
+    return weights;
+}
+
+Settings settings_of(size_t n_threads, const Mask &allowed, const Ids &ids, const Codes &gallery) {
+    expect(n_threads >= 1, "expected at least one thread");
+    expect(!allowed || allowed->shape(0) == gallery.n, "expected a byte of the row mask for each row");
+    expect(!ids || ids->shape(0) == gallery.n, "expected an id for each row");
+    return {chosen.load(), n_threads, allowed ? allowed->data() : nullptr, ids ? ids->data() : nullptr};
+}
+
+// An array that numpy owns, its numbers not set.
+template <typename T, size_t n>
+std::pair<T *, Array<T, n>> array(const size_t (&shape)[n]) {
+    size_t size = 1;
+    for (size_t each : shape) size *= each;
+    T *data = new T[size];
+    nb::capsule owner(data, [](void *memory) noexcept { delete[] static_cast<T *>(memory); });
+    return {data, Array<T, n>(data, n, shape, owner)};
+}
+
+// Writes the keys of a list as positions and distances.
+void write(Nearest &list, i64 *positions, std::int32_t *distances) {
+    for (u64 key : list) {
+        *positions++ = static_cast<i64>(key & kRowMask);
+        *distances++ = static_cast<std::int32_t>(key >> kRowBits);
+    }
+}
+
+nb::tuple search_of(const Bytes &queries, const Bytes &gallery, size_t k, const Planes &planes, const Mask &allowed,
+                    const Ids &ids, size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Weights weights = weights_of(planes, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    expect(k <= g.n, "expected k of at most the rows");
+    auto [positions, first] = array<i64, 2>({q.n, k});
+    auto [distances, second] = array<std::int32_t, 2>({q.n, k});
+    {
+        nb::gil_scoped_release released;
+        search(settings, q, g, weights, k, [&, p = positions, d = distances](size_t i, Nearest &list) {
+            expect(list.size() == k, "expected k of at most the rows that may be found");
+            write(list, p + i * k, d + i * k);
+        });
+    }
+    return nb::make_tuple(first, second);
+}
+
+nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, const Planes &short_planes,
+                       const Bytes &queries, const Bytes &gallery, const Planes &planes, size_t w, size_t k, bool ties,
+                       bool sweep, const Mask &allowed, const Ids &ids, size_t n_threads) {
+    const Codes sq = codes_of(short_queries), sg = codes_of(short_gallery), q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(sq, sg);
+    expect_one_length(q, g);
+    expect(sq.n == q.n && sg.n == g.n, "expected short and long codes of the same rows");
+    const Weights short_weights = weights_of(short_planes, sg), weights = weights_of(planes, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    expect(w <= g.n && k <= w, "expected k of at most w, and w of at most the rows");
+    auto [positions, first] = array<i64, 2>({q.n, k});
+    auto [distances, second] = array<std::int32_t, 2>({q.n, k});
+    {
+        nb::gil_scoped_release released;
+        two_stage(settings, sq, sg, short_weights, q, g, weights, w, k, ties, sweep,
+                  [&, p = positions, d = distances](size_t i, Nearest &list) {
+                      expect(list.size() == k, "expected k of at most the rows that may be found");
+                      write(list, p + i * k, d + i * k);
+                  });
+    }
+    return nb::make_tuple(first, second);
+}
+
+nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance, const Planes &planes,
+                   const Mask &allowed, const Ids &ids, size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Weights weights = weights_of(planes, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    const u32 below = static_cast<u32>(std::clamp<i64>(max_distance, -1, kFar - 1) + 1);
+    std::vector<u64> keys;
+    auto [offsets, first] = array<i64, 1>({q.n + 1});
+    {
+        nb::gil_scoped_release released;
+        offsets[0] = 0;
+        range(settings, q, g, weights, below, [&, o = offsets](size_t i, Nearest &list) {
+            keys.insert(keys.end(), list.begin(), list.end());
+            o[i + 1] = static_cast<i64>(keys.size());
+        });
+    }
+    auto [positions, second] = array<i64, 1>({keys.size()});
+    auto [distances, third] = array<std::int32_t, 1>({keys.size()});
+    for (size_t i = 0; i < keys.size(); i++) {
+        positions[i] = static_cast<i64>(keys[i] & kRowMask);
+        distances[i] = static_cast<std::int32_t>(keys[i] >> kRowBits);
+    }
+    return nb::make_tuple(first, second, third);
+}
+
+nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector<size_t> &lengths,
+                   const nb::ndarray<const i64, nb::ndim<3>, nb::c_contig, nb::device::cpu> &thresholds,
+                   const Mask &allowed, size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Settings settings = settings_of(n_threads, allowed, std::nullopt, g);
+    expect(g.n < kFar, "expected fewer rows to count");
+    for (size_t i = 0; i < lengths.size(); i++)
+        expect(lengths[i] > (i ? lengths[i - 1] : 0) && lengths[i] <= g.rows.n_bytes, "expected ascending lengths");
+    expect(!lengths.empty() && thresholds.shape(0) == lengths.size() && thresholds.shape(1) == q.n,
+           "expected thresholds of each length and query");
+    const size_t n_thresholds = thresholds.shape(2);
+    auto [nearer, first] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
+    auto [at, second] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
+    {
+        nb::gil_scoped_release released;
+        count(settings, q, g, lengths, thresholds.data(), n_thresholds, nearer, at);
+    }
+    return nb::make_tuple(first, second);
+}
+
+nb::object distances_of(const Bytes &queries, const Bytes &gallery, const Planes &planes, size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Weights weights = weights_of(planes, g);
+    auto [distances, all] = array<u32, 2>({q.n, g.n});
+    {
+        nb::gil_scoped_release released;
+        all_distances(settings_of(n_threads, {}, {}, g), q, g, weights, distances);
+    }
+    return nb::cast(all);
+}
+
+nb::object distances_at_of(const Bytes &queries, const Bytes &gallery,
+                           const nb::ndarray<const i64, nb::ndim<2>, nb::c_contig, nb::device::cpu> &positions,
+                           size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    expect(positions.shape(0) == q.n, "expected positions for each query");
+    const size_t n_listed = positions.shape(1);
+    for (size_t i = 0; i < q.n * n_listed; i++)
+        expect(positions.data()[i] >= 0 && static_cast<size_t>(positions.data()[i]) < g.n, "expected rows as positions");
+    auto [distances, all] = array<u32, 2>({q.n, n_listed});
+    {
+        nb::gil_scoped_release released;
+        distances_at(settings_of(n_threads, {}, {}, g), q, g, {}, positions.data(), n_listed, distances);
+    }
+    return nb::cast(all);
+}
+
+std::vector<std::string> paths() {
+    std::vector<std::string> names;
+    for (const Path &path : kPaths)
+        if (path.runs_here()) names.emplace_back(path.name);
+    return names;
+}
+
+void use_path(const std::string &name) {
+    for (const Path &path : kPaths)
+        if (name == path.name && path.runs_here()) {
+            chosen = &path;
+            return;
+        }
+    throw std::invalid_argument("expected a path that this processor can run");
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+    module.def("paths", &paths, "The names of the paths that this processor can run, fastest first.");
+    module.def("path", [] { return std::string(chosen.load()->name); }, "The name of the path in use.");
+    module.def("use_path", &use_path, nb::arg("name"), "From now on, in all threads, the path of this name.");
+    module.def("search", &search_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("k"), nb::arg("planes").none(),
+               nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
+    module.def("two_stage", &two_stage_of, nb::arg("short_queries"), nb::arg("short_gallery"),
+               nb::arg("short_planes").none(), nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
+               nb::arg("w"), nb::arg("k"), nb::arg("ties"), nb::arg("sweep"), nb::arg("allowed").none(),
+               nb::arg("ids").none(), nb::arg("n_threads"));
+    module.def("range", &range_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("max_distance"),
+               nb::arg("planes").none(), nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
+    module.def("count", &count_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("lengths"), nb::arg("thresholds"),
+               nb::arg("allowed").none(), nb::arg("n_threads"));
+    module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
+               nb::arg("n_threads"));
+    module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),
+               nb::arg("n_threads"));
+    module.def(
+        "read_all",
+        [](const nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu> &data, size_t n_threads) {
+            nb::gil_scoped_release released;
+            return read_all(data.data(), data.shape(0), n_threads);
+        },
+        nb::arg("data"), nb::arg("n_threads"), "All bytes, read once and combined: to measure how fast memory reads.");
+}

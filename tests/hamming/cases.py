@@ -1,0 +1,130 @@
+"""Codes and settings of searches, drawn at random."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from bitreid.codes import Codes, pack_bits
+from bitreid.hamming import Ranking, kernel
+
+Rng = np.random.Generator
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Lists = list[list[tuple[int, int]]]
+
+
+@contextmanager
+def using(path: str) -> Iterator[None]:
+    """Searches meanwhile take this path."""
+    before = kernel.path()
+    kernel.use_path(path)
+    try:
+        yield
+    finally:
+        kernel.use_path(before)
+
+
+def random_codes(rng: Rng, n: int, n_bits: int, p: float = 0.2) -> Codes:
+    """Codes of few ones, so that distances tie."""
+    return pack_bits(rng.random((n, n_bits)) < p)
+
+
+def as_lists(ranking: Ranking) -> Lists:
+    """Per query, (distance, row) in order."""
+    return [
+        [(int(distance), int(row)) for distance, row in zip(*line, strict=True)]
+        for line in zip(ranking.distances, ranking.positions, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two codes of each query and gallery row, and what may be asked of them."""
+
+    rng: Rng
+    short_queries: Codes
+    short_gallery: Codes
+    queries: Codes
+    gallery: Codes
+    ids: Ints | None
+    rows: Bools | None
+    bits: Bools | None
+    weights: list[int] | None
+    short_weights: list[int] | None
+    n_threads: int
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    n_gallery: st.SearchStrategy[int],
+    n_queries: st.SearchStrategy[int],
+    n_bytes: st.SearchStrategy[int],
+) -> Case:
+    """Cases of such sizes; ids of which some repeat; masks of none, few, half or all; weights that are often all 0."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    rows_and_queries = draw(n_gallery), draw(n_queries)
+    sizes = draw(n_bytes), draw(n_bytes)
+    kind = draw(st.sampled_from(["few ones", "even", "clustered", "constant"]))
+    short, long = (_codes(rng, kind, *rows_and_queries, 8 * size) for size in sizes)
+    share = st.none() | st.sampled_from([0.0, 0.03, 0.5, 1.0])
+    largest = st.none() | st.sampled_from([0, 1, 2, 15])
+    return Case(
+        rng,
+        *short,
+        *long,
+        draw(st.sampled_from([None, _ids(rng, rows_and_queries[0])])),
+        _mask(rng, rows_and_queries[0], draw(share)),
+        _bits(rng, long[0].n_bits, draw(st.sampled_from([None, "run", "bytes", "some", "none"]))),
+        _weights(rng, long[0].n_bits, draw(largest)),
+        _weights(rng, short[0].n_bits, draw(largest)),
+        draw(st.integers(1, 3)),
+    )
+
+
+SMALL = cases(st.integers(0, 12), st.integers(0, 4), st.sampled_from([1, 3, 8, 9]))
+"""Small enough for loops over bits."""
+
+
+def _codes(rng: Rng, kind: str, n_gallery: int, n_queries: int, n_bits: int) -> tuple[Codes, Codes]:
+    """Codes of queries and of the gallery."""
+    n = n_queries + n_gallery
+    if kind == "clustered":
+        bits = (rng.random((5, n_bits)) < 0.5)[rng.integers(0, 5, n)] ^ (rng.random((n, n_bits)) < 0.1)
+    else:
+        bits = rng.random((n, n_bits)) < {"few ones": 0.1, "even": 0.5, "constant": 1.0}[kind]
+    both = pack_bits(bits)
+    return both[:n_queries], both[n_queries:]
+
+
+def _ids(rng: Rng, n: int) -> Ints:
+    return rng.integers(-n // 2, n // 2 + 1, n)
+
+
+def _mask(rng: Rng, n: int, share: float | None) -> Bools | None:
+    return None if share is None else rng.random(n) < share
+
+
+def _bits(rng: Rng, n_bits: int, kind: str | None) -> Bools | None:
+    if kind is None:
+        return None
+    bits = np.zeros(n_bits, np.bool_)
+    start, stop = sorted(int(place) for place in rng.integers(0, n_bits + 1, 2))
+    if kind == "run":
+        bits[start:stop] = True
+    elif kind == "bytes":
+        bits[start // 8 * 8 : -(-stop // 8) * 8] = True
+    elif kind == "some":
+        bits[:] = rng.random(n_bits) < 0.3
+    return bits
+
+
+def _weights(rng: Rng, n_bits: int, largest: int | None) -> list[int] | None:
+    if largest is None:
+        return None
+    weights: list[int] = rng.integers(0, largest + 1, n_bits - int(rng.integers(0, 8))).tolist()
+    return weights
