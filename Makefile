@@ -16,7 +16,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 BUILD := $(shell grep -E '^(cmake|nanobind|ninja|scikit-build-core)==' constraints.txt)
 # What was compiled stays in build/editable, so that a change to the kernel takes as long as its own compiling.
 EDITABLE := $(PIP) install --no-build-isolation --config-settings build-dir=build/editable --editable
-KERNEL := $(wildcard native/*.hpp)
+KERNEL := $(wildcard native/*.hpp native/*.inc)
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZER := -std=c++17 -g -pthread -Wno-psabi native/fuzz.cpp
 

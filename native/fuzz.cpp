@@ -10,6 +10,7 @@
 #include <numeric>
 #include <random>
 
+#include "paths.hpp"
 #include "search.hpp"
 
 using namespace bitreid;

@@ -1,5 +1,5 @@
 // The Python module `bitreid.hamming._native`: arrays in, arrays out, the GIL released. The callers check what is
-// asked for and name it in words (bitreid/hamming/native.py); here only what would read or write out of bounds is
+// asked for and name it in words (bitreid/hamming/inputs.py); here only what would read or write out of bounds is
 // refused.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "paths.hpp"
 #include "search.hpp"
 
 namespace nb = nanobind;

@@ -149,6 +149,17 @@ def test_large_short_lists_are_exact_whatever_a_sample_says(order: str, with_ids
     assert_all_paths_agree(answer)
 
 
+def test_the_largest_distance_that_a_key_holds_is_cut_as_others_are() -> None:
+    planes, far = np.full((24, 1), 1, np.uint8), 2**24 - 1
+    query, gallery = np.zeros((1, 1), np.uint8), np.ones((700, 1), np.uint8)
+    for path in kernel.available_paths():
+        with using(path):
+            native = kernel.native()
+            if native:
+                rows, distances = native.search(query, gallery, 5, planes, None, None, 1)
+                assert (rows.tolist(), distances.tolist()) == ([[0, 1, 2, 3, 4]], [[far] * 5]), path
+
+
 @pytest.mark.parametrize("path", kernel.available_paths())
 def test_searches_at_the_same_time_do_not_mix(path: str) -> None:
     rng = np.random.default_rng(0)

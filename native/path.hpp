@@ -1,0 +1,83 @@
+// Hamming distances of one query, or a block of queries, to rows: one implementation for each kind of processor.
+//
+// All paths give the same numbers. A distance is the number of bits that differ among those that the mask keeps,
+// shifted left by `shift`, and added to what stands in `out` if `add` is set (so that weighted distances are sums of
+// masked ones). Loads need no alignment, and nothing is read past a row's last byte.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace bitreid {
+
+using u8 = std::uint8_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+
+// A key orders by (distance, row): the distance in its upper 24 bits, the row in its lower 40.
+constexpr int kRowBits = 40;
+constexpr u64 kRowMask = (u64{1} << kRowBits) - 1;
+
+// What a query is compared with: rows of `n_bytes`, `stride` bytes apart.
+struct Rows {
+    const u8 *data;
+    std::ptrdiff_t stride;
+    std::size_t n_bytes;
+    const u8 *at(std::size_t row) const { return data + static_cast<std::ptrdiff_t>(row) * stride; }
+};
+
+// How a pass counts: which bits (null: all), how much each weighs, and whether it adds to an earlier pass.
+struct Pass {
+    const u8 *mask = nullptr;
+    int shift = 0;
+    bool add = false;
+};
+
+// What `find` looks for: rows nearer than `below` that `allowed`, a byte a row, does not rule out (null: all may be
+// found), by the bits that the mask keeps.
+struct Near {
+    u32 below;
+    const u8 *allowed;
+    const u8 *mask;
+};
+
+// One kind of processor. `scan` takes rows `first .. first + n`; `gather` the rows of `n` keys; `select` writes the keys
+// of the distances below `below`, in order, and returns how many: `keys` has room for `n` and 16 more.
+// Where several queries share a pass, `load` makes of some rows a tile, and `block` writes the distances of up to four
+// queries (masked, padded to words, prepared by `prepare`) to the tile's `n` rows, each query's `out_stride` after the
+// last one's, a multiple of 16. Null: `scan` does as well.
+struct Path {
+    const char *name;
+    bool (*runs_here)();
+    void (*scan)(const u8 *query, Rows, std::size_t first, std::size_t n, Pass, u32 *out);
+    void (*gather)(const u8 *query, Rows, const u64 *keys, std::size_t n, Pass, u32 *out);
+    std::size_t (*select)(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys);
+    // `scan`, as all bits count once, and `select` in one, for codes of 4 or 8 bytes that lie one after the other.
+    // Null: the two do as well.
+    std::size_t (*find)(const u8 *query, Rows, std::size_t first, std::size_t n, Near, u64 *keys);
+    void (*prepare)(u64 *words, std::size_t n_words);
+    void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile);
+    void (*block)(const u64 *const *queries, std::size_t n_queries, const u64 *tile, std::size_t n, std::size_t n_words,
+                  Pass, u32 *out, std::size_t out_stride);
+};
+
+// Queries that `block` takes, and how many rows: tile and distances stay in the first-level cache.
+constexpr std::size_t kQueriesAtOnce = 4;
+constexpr std::size_t kTileBytes = 16 * 1024;
+inline std::size_t padded_words(std::size_t n_bytes) { return (n_bytes + 7) / 8; }
+inline std::size_t rows_in_tile(std::size_t n_bytes) {
+    std::size_t rows = kTileBytes / (8 * padded_words(n_bytes)) / 16 * 16;
+    return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
+}
+
+inline u64 load_word(const u8 *from, std::size_t n_bytes) {
+    u64 word = 0;
+    std::memcpy(&word, from, n_bytes < 8 ? n_bytes : 8);
+    return word;
+}
+
+inline void put(u32 *out, u32 sum, Pass pass) { *out = (pass.add ? *out : 0) + (sum << pass.shift); }
+
+}  // namespace bitreid

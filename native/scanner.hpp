@@ -1,0 +1,198 @@
+// A block of queries that shares each pass over the rows.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "memory.hpp"
+#include "nearest.hpp"
+#include "path.hpp"
+
+namespace bitreid {
+
+constexpr size_t kQueriesInBlock = 64;
+constexpr size_t kShared = 6;         // so many queries, and more, share tiles
+constexpr size_t kRowsInScan = 2048;  // of one query: the distances of so many rows stay in the first-level cache
+
+struct Codes {
+    Rows rows;
+    size_t n;
+};
+
+// Which bits count and how much: the distance is the sum over `masks` of (bits that differ in mask i) << i.
+// No masks: every bit counts once.
+struct Weights {
+    const u8 *masks = nullptr;
+    size_t n = 0;
+};
+
+struct Settings {
+    const Path *path;
+    size_t n_threads = 1;
+    const u8 *allowed = nullptr;  // a byte a row, 0: may not be found; null: all may
+    const i64 *ids = nullptr;     // null: the row is the id
+};
+
+// A block of queries against rows, a tile at a time. One a thread.
+class Scanner {
+public:
+    Scanner(const Settings &settings, const Codes &queries, size_t first_query, size_t n_queries, Rows rows,
+            const Weights &weights)
+        : settings_(settings), rows_(rows), n_queries_(n_queries) {
+        for (size_t i = 0; i < weights.n; i++) {
+            const u8 *mask = weights.masks + i * rows.n_bytes;
+            const bool any = std::any_of(mask, mask + rows.n_bytes, [](u8 byte) { return byte != 0; });
+            if (any || (i + 1 == weights.n && passes_.empty()))
+                passes_.push_back({mask, static_cast<int>(i), !passes_.empty()});
+        }
+        if (!weights.n) passes_.push_back({});
+        const size_t n_words = padded_words(rows.n_bytes);
+        words_.resize(passes_.size() * n_queries * n_words);
+        for (size_t p = 0; p < passes_.size(); p++)
+            for (size_t q = 0; q < n_queries; q++) {
+                u64 *words = words_.data() + (p * n_queries + q) * n_words;
+                const u8 *query = queries.rows.at(first_query + q), *mask = passes_[p].mask;
+                for (size_t i = 0; i < rows.n_bytes; i += 8) {
+                    const size_t rest = rows.n_bytes - i;
+                    words[i / 8] = load_word(query + i, rest) & (mask ? load_word(mask + i, rest) : ~u64{0});
+                }
+                queries_.push_back(words);
+            }
+        shared_ = n_queries >= kShared && settings.path->load;
+        if (shared_) {
+            prepared_words_ = words_;
+            for (size_t i = 0; i < queries_.size(); i++) {
+                prepared_.push_back(prepared_words_.data() + i * n_words);
+                settings.path->prepare(prepared_words_.data() + i * n_words, n_words);
+            }
+        }
+        n_rows_ = n_queries == 1 ? kRowsInScan : rows_in_tile(rows.n_bytes);
+        distances_.grow(kQueriesAtOnce * n_rows_);
+        if (shared_) tiles_.grow(passes_.size() * n_rows_ * n_words);
+    }
+
+    // Calls `found(query, distances, n, first)` for tiles of rows `first .. last`, in order.
+    template <typename Found>
+    void scan(size_t first, size_t last, Found found) {
+        for (; first < last; first += n_rows_) {
+            const size_t n = std::min(n_rows_, last - first);
+            const size_t n_allowed = settings_.allowed ? count_allowed(first, n) : n;
+            const bool few = 4 * n_allowed < n;
+            if (!n_allowed) continue;
+            if (!few && shared_) load(first, n);
+            for (size_t q = 0; q < n_queries_; q += kQueriesAtOnce) {
+                const size_t n_queries = std::min(kQueriesAtOnce, n_queries_ - q);
+                if (!few && n_queries_ > 1) prefetch(first + n, std::min(first + 2 * n, last), q);
+                if (few)
+                    visit(q, n_queries, first, n);
+                else
+                    compare(q, n_queries, first, n, n_allowed < n);
+                for (size_t i = 0; i < n_queries; i++) found(q + i, distances_.get() + i * n_rows_, n, first);
+            }
+        }
+    }
+
+    // Adds to each query's list what lies below its bound in rows `first .. last`.
+    void find(size_t first, size_t last, std::vector<Nearest> &lists) {
+        const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) &&
+                           rows_.stride == static_cast<std::ptrdiff_t>(rows_.n_bytes);
+        if (!settings_.path->find || !words || passes_.size() > 1 || passes_[0].shift) {
+            scan(first, last, [&](size_t q, const u32 *distances, size_t n, size_t row) {
+                lists[q].add(*settings_.path, distances, n, row);
+            });
+            return;
+        }
+        for (; first < last; first += kRowsInScan) {
+            const size_t n = std::min(kRowsInScan, last - first);
+            if (settings_.allowed && !count_allowed(first, n)) continue;
+            for (size_t q = 0; q < n_queries_; q++)
+                lists[q].find(*settings_.path, bytes_of(0, q), rows_, first, n, settings_.allowed, passes_[0].mask);
+        }
+    }
+
+    // (Inlined by force: GCC takes calls of a function that does nothing but prefetch for needless.)
+    __attribute__((always_inline)) void prefetch(u64 key) const {
+        const u8 *row = rows_.at(key & kRowMask);
+        for (size_t i = 0; i < rows_.n_bytes; i += 64) __builtin_prefetch(row + i, 0, 2);
+    }
+
+    // The distances of one query to listed rows.
+    void gather(size_t query, const u64 *keys, size_t n, u32 *out) {
+        for (size_t p = 0; p < passes_.size(); p++)
+            settings_.path->gather(bytes_of(p, query), rows_, keys, n, passes_[p], out);
+    }
+
+private:
+    const u8 *bytes_of(size_t pass, size_t query) const {
+        return reinterpret_cast<const u8 *>(queries_[pass * n_queries_ + query]);
+    }
+
+    size_t count_allowed(size_t first, size_t n) const {
+        size_t n_allowed = 0;
+        for (size_t i = first; i < first + n; i++) n_allowed += settings_.allowed[i] != 0;
+        return n_allowed;
+    }
+
+    void load(size_t first, size_t n) {
+        const size_t size = n_rows_ * padded_words(rows_.n_bytes);
+        for (size_t p = 0; p < passes_.size(); p++)
+            settings_.path->load(rows_, first, n, passes_[p].mask, tiles_.get() + p * size);
+    }
+
+    // While a tile is compared, the next one comes closer: its share for the queries from `q` on. (Inlined by force: GCC
+    // takes calls of a function that does nothing but prefetch for needless.)
+    __attribute__((always_inline)) void prefetch(size_t first, size_t last, size_t q) const {
+        const size_t n = last > first ? last - first : 0;
+        const size_t stop = first + n * std::min(q + kQueriesAtOnce, n_queries_) / n_queries_;
+        for (size_t row = first + n * q / n_queries_; row < stop; row++)
+            for (size_t i = 0; i < rows_.n_bytes; i += 64) __builtin_prefetch(rows_.at(row) + i, 0, 2);
+    }
+
+    // The distances of a few queries to a tile's rows.
+    void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked) {
+        const size_t n_words = padded_words(rows_.n_bytes), size = n_rows_ * n_words;
+        for (size_t p = 0; p < passes_.size(); p++) {
+            if (shared_) {
+                settings_.path->block(prepared_.data() + p * n_queries_ + q, n_queries, tiles_.get() + p * size, n,
+                                      n_words, passes_[p], distances_.get(), n_rows_);
+                continue;
+            }
+            for (size_t i = 0; i < n_queries; i++)
+                settings_.path->scan(bytes_of(p, q + i), rows_, first, n, passes_[p], distances_.get() + i * n_rows_);
+        }
+        if (!masked) return;
+        const u8 *allowed = settings_.allowed + first;
+        for (size_t i = 0; i < n_queries; i++) {
+            u32 *distances = distances_.get() + i * n_rows_;
+            for (size_t j = 0; j < n; j++) distances[j] |= allowed[j] ? 0 : kFar;
+        }
+    }
+
+    // The same where only few rows may be found.
+    void visit(size_t q, size_t n_queries, size_t first, size_t n) {
+        few_.clear();
+        for (size_t i = first; i < first + n; i++)
+            if (settings_.allowed[i]) few_.push_back(i);
+        few_distances_.resize(few_.size());
+        for (size_t i = 0; i < n_queries; i++) {
+            u32 *distances = distances_.get() + i * n_rows_;
+            gather(q + i, few_.data(), few_.size(), few_distances_.data());
+            std::fill(distances, distances + n, kFar);
+            for (size_t j = 0; j < few_.size(); j++) distances[few_[j] - first] = few_distances_[j];
+        }
+    }
+
+    Settings settings_;
+    Rows rows_;
+    size_t n_queries_, n_rows_;
+    std::vector<Pass> passes_;
+    std::vector<u64> words_, prepared_words_;
+    std::vector<const u64 *> queries_, prepared_;
+    bool shared_ = false;  // the queries share tiles
+    Buffer<u32> distances_;
+    Buffer<u64> tiles_;
+    std::vector<u64> few_;
+    std::vector<u32> few_distances_;
+};
+
+}  // namespace bitreid
