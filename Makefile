@@ -1,4 +1,5 @@
-# Everything runs in .venv, which the first target that needs it makes: Python >= 3.11, g++ and make are enough.
+# Everything runs in .venv, which the first target that needs it makes: Python >= 3.11 with its headers, g++
+# and make are enough.
 #
 # TORCH_INDEX names the package index that torch alone comes from. Without it, the default index gives its usual build,
 # on Linux a CUDA one of several GB. PyTorch's own install page names the index of CPU builds.

@@ -22,7 +22,7 @@ EFFORTS = (100, 200, 400, 800)  # efSearch, at least k
 HNSW_LINKS, HNSW_EFFORT = 16, 40  # as faiss builds by default, but for 32 links, which take twice as long
 
 _HEAP_W = 2000  # above, counting is several times as quick as a heap
-_STAGES = {"heap": True, "counted": False}  # how faiss's whole scan keeps the nearest
+_STAGES = {"heap": True, "counted": False}  # how faiss's scans keep the nearest
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,18 @@ class Rivals:
         index.train(gallery.packed[: 40 * n_lists])
         index.add(gallery.packed)
         seconds = time.perf_counter() - started
+        # All rows. By default 0, which means all to the heap, but none to the counting.
+        index.max_codes = len(gallery)
 
-        def search(task: Task, n_probed: int, i: int) -> Array:
-            index.nprobe = n_probed
+        def search(task: Task, n_probed: int, heap: bool, i: int) -> Array:
+            index.nprobe, index.use_heap = n_probed, heap
             return self._searched(index, task, i)
 
-        return lambda task: [Way("IVF", partial(search, task, n), f"nprobe {n}", seconds) for n in probes]
+        return lambda task: [
+            Way("IVF", partial(search, task, n, heap), f"nprobe {n}, {stage}", seconds)
+            for n in probes
+            for stage, heap in _STAGES.items()
+        ]
 
     def graph(self, gallery: Codes) -> Family:
         """faiss's graph of neighbours, at several efforts."""

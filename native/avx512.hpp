@@ -297,16 +297,16 @@ BITREID_AVX512 inline void load(Rows rows, std::size_t first, std::size_t n, con
 }
 
 // Sixteen rows, as prepared columns, against some prepared queries.
-template <int n_queries>
+template <std::size_t n_queries>
 BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 *words, std::size_t n_words, Pass pass,
                                            u32 *out, std::size_t out_stride) {
     __m512i sums[n_queries][2], carries[n_queries][2];
-    for (int q = 0; q < n_queries; q++)
-        for (int half = 0; half < 2; half++) sums[q][half] = carries[q][half] = _mm512_setzero_si512();
-    auto column = [&](std::size_t w, int half) BITREID_AVX512_LAMBDA {
+    for (std::size_t q = 0; q < n_queries; q++)
+        for (std::size_t half = 0; half < 2; half++) sums[q][half] = carries[q][half] = _mm512_setzero_si512();
+    auto column = [&](std::size_t w, std::size_t half) BITREID_AVX512_LAMBDA {
         return _mm512_loadu_si512(words + 8 * (half * n_words + w));
     };
-    auto word = [&](int q, std::size_t w) BITREID_AVX512_LAMBDA {
+    auto word = [&](std::size_t q, std::size_t w) BITREID_AVX512_LAMBDA {
         return _mm512_set1_epi64(static_cast<long long>(queries[q][w]));
     };
     std::size_t w = 0;
@@ -314,9 +314,9 @@ BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 
         const __m512i of_rows[3][2] = {{column(w, 0), column(w, 1)},
                                        {column(w + 1, 0), column(w + 1, 1)},
                                        {column(w + 2, 0), column(w + 2, 1)}};
-        for (int q = 0; q < n_queries; q++) {
+        for (std::size_t q = 0; q < n_queries; q++) {
             const __m512i one = word(q, w), two = word(q, w + 1), three = word(q, w + 2);
-            for (int half = 0; half < 2; half++) {
+            for (std::size_t half = 0; half < 2; half++) {
                 const __m512i x1 = _mm512_xor_si512(of_rows[0][half], one);
                 const __m512i x2 = _mm512_xor_si512(of_rows[1][half], two);
                 const __m512i s = _mm512_xor_si512(of_rows[2][half], three);
@@ -327,12 +327,12 @@ BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 
         }
     }
     for (; w < n_words; w++)
-        for (int half = 0; half < 2; half++)
-            for (int q = 0; q < n_queries; q++)
+        for (std::size_t half = 0; half < 2; half++)
+            for (std::size_t q = 0; q < n_queries; q++)
                 sums[q][half] = _mm512_add_epi64(
                     sums[q][half], _mm512_popcnt_epi64(_mm512_xor_si512(column(w, half), word(q, w))));
-    for (int q = 0; q < n_queries; q++)
-        for (int half = 0; half < 2; half++)
+    for (std::size_t q = 0; q < n_queries; q++)
+        for (std::size_t half = 0; half < 2; half++)
             put8(out + q * out_stride + 8 * half,
                  _mm512_add_epi64(sums[q][half], _mm512_add_epi64(carries[q][half], carries[q][half])), pass);
 }

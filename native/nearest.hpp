@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -74,11 +75,12 @@ public:
             std::sort(begin(), end());
             return;
         }
-        std::sort(begin(), end(), [this](u64 a, u64 b) {
-            if (a >> kRowBits != b >> kRowBits) return a < b;
-            const i64 id_a = ids_[a & kRowMask], id_b = ids_[b & kRowMask];
-            return id_a != id_b ? id_a < id_b : a < b;
-        });
+        // By copies of the ids: should they change meanwhile, the order is wrong, but it is one.
+        std::vector<std::tuple<u64, i64, u64>> sorted;
+        sorted.reserve(size_);
+        for (u64 key : *this) sorted.emplace_back(key >> kRowBits, ids_[key & kRowMask], key);
+        std::sort(sorted.begin(), sorted.end());
+        std::transform(sorted.begin(), sorted.end(), begin(), [](const auto &each) { return std::get<2>(each); });
     }
 
     u64 *begin() { return keys_.get(); }

@@ -19,6 +19,7 @@ using u64 = std::uint64_t;
 // A key orders by (distance, row): the distance in its upper 24 bits, the row in its lower 40.
 constexpr int kRowBits = 40;
 constexpr u64 kRowMask = (u64{1} << kRowBits) - 1;
+static_assert(sizeof(std::size_t) == 8, "sizes of galleries are numbers of 64 bits");
 
 // What a query is compared with: rows of `n_bytes`, `stride` bytes apart.
 struct Rows {

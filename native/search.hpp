@@ -79,11 +79,13 @@ inline std::vector<Nearest> nearest(const Settings &settings, const Codes &queri
         scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices, lists);
     });
     std::vector<Nearest> lists = std::move(of_slices[0]);
+    Settings alone = settings;
+    if (n_queries > 1) alone.n_threads = 1;
     parallel(n_queries, n_slices, [&](size_t q) {
         for (size_t slice = 1; slice < n_slices; slice++) lists[q].append(of_slices[slice][q]);
         const bool missed = lists[q].size() < w && bounds[q] != kFar;
         if (missed)
-            lists[q] = std::move(nearest(settings, queries, first_query + q, 1, gallery, weights, w, ties, false)[0]);
+            lists[q] = std::move(nearest(alone, queries, first_query + q, 1, gallery, weights, w, ties, false)[0]);
         else
             lists[q].trim();
     });
@@ -192,7 +194,9 @@ template <typename Found>
 void two_stage(const Settings &settings, const Codes &short_queries, const Codes &short_gallery,
                const Weights &short_weights, const Codes &queries, const Codes &gallery, const Weights &weights,
                size_t w, size_t k, bool ties, bool sweep, Found found) {
-    const size_t in_block = std::clamp<size_t>(kListBytes / (2 * sizeof(u64) * w + 1), 8, kQueriesInBlock);
+    // With ties a list may grow to the whole gallery.
+    const size_t longest = 2 * sizeof(u64) * (ties ? short_gallery.n : w) + 1;
+    const size_t in_block = std::clamp<size_t>(kListBytes / longest, 8, kQueriesInBlock);
     for (size_t q = 0; q < queries.n; q += in_block) {
         const size_t n = std::min(in_block, queries.n - q);
         auto lists = nearest(settings, short_queries, q, n, short_gallery, short_weights, w, ties);

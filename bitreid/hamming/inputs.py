@@ -121,6 +121,11 @@ def check_sides(short_queries: Codes, long_queries: Codes, short_gallery: Codes,
         )
 
 
+def check_ties(ties: str) -> None:
+    if ties not in ("cut", "keep"):
+        raise SettingsError(f"expected ties to be 'cut' or 'keep', got {ties!r}")
+
+
 def check_prefixes(lengths: Sequence[int], n_bits: int) -> None:
     """Nothing, if codes of `n_bits` have prefixes of these lengths, in ascending order; else `CodesError`."""
     runs = list(pairwise((0, *lengths)))

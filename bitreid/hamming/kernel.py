@@ -2,7 +2,7 @@
 
 `native/hamming.cpp` holds one path for each kind of processor; the fastest that this one can run is chosen when the
 module is imported. The environment variable `BITREID_KERNEL` forces another: the name of a path (`avx512`, `avx2`,
-`neon`, `scalar`), or `numpy` for the numpy twin, whose results are the same.
+`popcnt`, `neon`, `scalar`), or `numpy` for the numpy twin, whose results are the same.
 """
 
 import os

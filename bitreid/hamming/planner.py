@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from bitreid.codes import Codes
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
-from bitreid.hamming.inputs import Bools, check_sides, clipped, counted, findable
+from bitreid.hamming.inputs import Bools, check_sides, check_ties, clipped, counted, findable
 from bitreid.hamming.ranking import Ints, Ranking
 from bitreid.hamming.search import search_exact, search_two_stage
 
@@ -112,8 +112,10 @@ def search_planned(
     """The `k` nearest rows by long code, by the method that costs less; its `plan` says which.
 
     Two stages look for them among the `w` nearest by short code only; the exact scan compares all long codes, so that
-    it finds at least what two stages find. `method` forces one of them. `k` is clipped to `w` either way. Arguments and
-    errors are those of `search_two_stage`.
+    what it finds is at least as near. Which one costs less, and so what is found, may change with the processor and
+    the number of queries: force a `method` where results must be the same everywhere, and two stages where the short
+    code is to rule rows out (attributes). `k` is clipped to `w` either way. Arguments and errors are those of
+    `search_two_stage`; the exact scan has no use for `short_weights` and `ties`.
 
     >>> import numpy as np
     >>> gallery = Codes(np.arange(16, dtype=np.uint8).reshape(-1, 1), 8)
@@ -124,18 +126,19 @@ def search_planned(
     if method is not None and method not in METHODS:
         raise SettingsError(f"expected method to be one of {', '.join(METHODS)}, or None, got {method!r}")
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
+    check_ties(ties)
     _, n_findable = findable(rows, len(long_gallery))
     w = clipped("w", w, max(n_findable, 1))
     k = clipped("k", k, w)
-    of_short = counted(short_queries.n_bits, None, short_weights).planes
+    short, long = counted(short_queries.n_bits, None, short_weights), counted(long_queries.n_bits, bits, None)
     chosen = plan(
         Work(
             len(long_queries),
             len(long_gallery),
-            short_queries.n_bits // 8,
-            long_queries.n_bits // 8,
+            short.bytes_of(short_queries).shape[1],
+            long.bytes_of(long_queries).shape[1],
             w,
-            1 if of_short is None else len(of_short),
+            1 if short.planes is None else len(short.planes),
         ),
         method,
     )

@@ -4,7 +4,8 @@ What is asked is checked here, once and in words; the native kernel answers, or 
 (see `kernel`). Results are exact and fully ordered, the same on every path and for any number of threads.
 
 All functions take codes of any whole number of bytes. `n_threads` is how many threads a call may use; Python's lock is
-not held meanwhile. Arguments that several functions share:
+not held meanwhile: do not write to the arrays until it returns. A thread that searched keeps up to 64 MB for its next search.
+Arguments that several functions share:
 
 - `ids`, `(n_gallery,) int64`, decide between rows of equal distance, by default the row; rows of equal distance and id
   keep the gallery's order. Ids that only ascend say no more than the rows: leave them out, which is a little faster
@@ -37,6 +38,7 @@ from bitreid.hamming.inputs import (
     check_lengths,
     check_prefixes,
     check_sides,
+    check_ties,
     checked_ids,
     checked_threads,
     clipped,
@@ -94,7 +96,7 @@ def search_range(
     """All gallery rows at most `max_distance` from each query, ordered by (distance, id).
 
     `max_distance` is in bits, or in units of the weights; below 0 nothing is found. The other arguments and the errors
-    are those of this module's docstring. All that is found is held in memory, 20 bytes a row.
+    are those of this module's docstring. All that is found is held in memory, about 32 bytes a row.
 
     >>> gallery = Codes(np.array([[0b1111_0000], [0b0000_0000], [0b0000_0011]], np.uint8), 8)
     >>> matches = search_range(gallery[:2], gallery, 4)
@@ -141,8 +143,7 @@ def search_two_stage(
     docstring.
     """
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
-    if ties not in ("cut", "keep"):
-        raise SettingsError(f"expected ties to be 'cut' or 'keep', got {ties!r}")
+    check_ties(ties)
     n = len(long_gallery)
     short, long = counted(short_queries.n_bits, None, short_weights), counted(long_queries.n_bits, bits, None)
     allowed, n_allowed = findable(rows, n)
@@ -194,7 +195,7 @@ def count_nearer_prefixes(
         raise CodesError(f"expected thresholds that are whole numbers of bits, got {thresholds.dtype}")
     allowed, _ = findable(rows, len(gallery))
     n_bytes = [int(length) // 8 for length in lengths]
-    wanted = np.ascontiguousarray(thresholds, np.int64)
+    wanted = np.require(thresholds, np.int64, ["C", "A"])
     nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, wanted, allowed, checked_threads(n_threads))
     return nearer, at
 
@@ -242,7 +243,7 @@ def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: 
             f"expected positions from 0 up to the {len(gallery)} rows of the gallery, "
             f"got {positions.min()} to {positions.max()}"
         )
-    places = np.ascontiguousarray(positions, np.int64)
+    places = np.require(positions, np.int64, ["C", "A"])
     found = _engine().distances_at(queries.packed, gallery.packed, places, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
 

@@ -1,6 +1,7 @@
 """The planner: its choice is visible, can be forced, and does not change what a method finds."""
 
 import itertools
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -62,7 +63,16 @@ def test_on_every_path_a_longer_short_list_costs_more_and_the_whole_gallery_most
     costs = [each.expected_ms["two_stage"] for each in plans]
     assert costs == sorted(costs)
     assert plans[-1].method == "exact"
+    assert plans[0].method == "two_stage" or n * n_bytes < 2**27
     assert all(cost > 0 for each in plans for cost in each.expected_ms.values())
+
+
+def test_only_the_bits_that_count_are_reckoned_with() -> None:
+    bits = np.arange(256) < 64
+    sides = SHORT[:8], LONG[:8], SHORT, LONG
+    masked = search_planned(*sides, 40, 5, bits=bits).plan
+    whole = search_planned(*sides, 40, 5).plan
+    assert masked.expected_ms["exact"] < whole.expected_ms["exact"]
 
 
 def test_weights_make_the_first_stage_dearer() -> None:
@@ -86,6 +96,10 @@ def test_what_does_not_fit_is_refused() -> None:
         search_planned(*sides, 3, 2, method=unknown)
     with pytest.raises(SettingsError, match="expected w to be a number of gallery rows"):
         search_planned(*sides, 0, 2)
+    every: Literal["cut", "keep"] = "all"  # type: ignore[assignment]
+    for method in METHODS:
+        with pytest.raises(SettingsError, match="expected ties to be 'cut' or 'keep', got 'all'"):
+            search_planned(*sides, 3, 2, ties=every, method=method)
     with pytest.raises(CodesError, match="expected short and long codes of the same rows"):
         search_planned(*sides[:2], SHORT[:9], LONG, 3, 2, method="exact")
     other = Codes(np.zeros((2, 3), np.uint8), 24)
