@@ -16,8 +16,11 @@ takes long enough. The full run takes about 25 minutes on two cores and 8 GB; `-
 """
 
 import argparse
+import contextlib
 import json
+import platform
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
@@ -69,7 +72,8 @@ def main() -> None:
     for name, bar in bars.items():
         console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:g}: {'met' if bar['met'] else 'NOT met'}")
     if arguments.json:
-        record = {"path": kernel.path(), "timings": [asdict(timing) for timing in timings], "bars": bars}
+        timed_ways = [asdict(timing) for timing in timings]
+        record = {"path": kernel.path(), "machine": machine(), "timings": timed_ways, "bars": bars}
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if arguments.plots:
         draw(timings, arguments.plots)
@@ -84,6 +88,21 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     arguments.add_argument("--plots", type=Path, metavar="DIR", help="draw the plots there, as SVG")
     return arguments
+
+
+def machine() -> dict[str, str]:
+    """The processor, as far as the system tells, and the versions of the rivals."""
+    names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    versions = {}
+    for package in ("faiss-cpu", "usearch", "hnswlib", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return {"processor": names[0] if names else platform.processor(), "cores": str(kernel.usable_cpus())} | versions
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def plan_of(quick: bool, rivals: Rivals) -> Plan:

@@ -200,5 +200,5 @@ def search_text() -> str:
 
     paths = kernel.available_paths()
     if len(paths) == 1:
-        return "numpy (the native kernel was not built: install a C++ compiler and bitreid again)"
+        return f"numpy (the native kernel {kernel.why_not})"
     return f"{kernel.path()} (available: {', '.join(paths)})"

@@ -27,7 +27,7 @@ namespace {
 using Keys = std::vector<std::pair<u32, i64>>;  // distances and rows, in order
 using Lists = std::vector<Keys>;                // of each query
 
-// Choices, made by bytes while there are any, then by what the bytes seed.
+// Choices, by bytes while there are any, then by what they seed.
 class Source {
 public:
     explicit Source(u64 seed) : state_(seed) {}
@@ -82,14 +82,14 @@ struct Table {
             for (size_t j = 0; j < scarcity; j++) bits &= bits >> 8;
             memory.get()[i] = static_cast<u8>(bits);
         }
-        if (source.one_in(4))
-            for (size_t i = 0; i < memory.n; i++) memory.get()[i] ^= 255;
+        const u8 flip = source.one_in(4) ? 255 : 0;
+        for (size_t i = 0; i < memory.n; i++) memory.get()[i] ^= flip;
         // Some rows all zeros: where just those are sampled, a bound that is guessed misses the others.
         const size_t period = source.one_in(2) ? size_t{1} << source.number(3, 5) : 0;
         for (size_t row = 0; period && row < n; row += period)
             std::fill_n(memory.get() + front + row * apart, n_bytes, u8{0});
-        const auto stride = static_cast<std::ptrdiff_t>(apart);
-        codes = {{memory.get() + front + (backwards ? last : 0), backwards ? -stride : stride, n_bytes}, n};
+        const auto stride = static_cast<std::ptrdiff_t>(apart) * (backwards ? -1 : 1);
+        codes = {{memory.get() + front + (backwards ? last : 0), stride, n_bytes}, n};
     }
 };
 
@@ -327,23 +327,24 @@ private:
         const size_t n_thresholds = source.number(0, 4), n_counts = lengths.size() * n_queries * n_thresholds;
         Exact<i64> thresholds(n_counts), nearer(n_counts), at(n_counts);
         std::vector<i64> all_nearer, all_at;
+        const Weights mask{planes.weights.masks, planes.weights.n > 0};
         for (size_t length = 0, t = 0; length < lengths.size(); length++) {
-            const auto distances = loop_distances(queries.codes, gallery.codes, {}, lengths[length]);
+            const auto distances = loop_distances(queries.codes, gallery.codes, mask, lengths[length]);
             for (; t < (length + 1) * n_queries * n_thresholds; t++) {
                 i64 threshold = static_cast<i64>(source.number(0, 8 * n_bytes + 4)) - 2;
                 if (source.one_in(20)) threshold = std::numeric_limits<i64>::min();
                 if (source.one_in(20)) threshold = std::numeric_limits<i64>::max();
                 thresholds.get()[t] = threshold;
                 const u32 *of_query = distances.data() + t / n_thresholds % n_queries * n;
-                auto counted = [&](auto is) {
-                    return std::count_if(rows.begin(), rows.end(), [&](i64 row) { return is(i64{of_query[row]}); });
-                };
-                all_nearer.push_back(counted([&](i64 distance) { return distance < threshold; }));
-                all_at.push_back(counted([&](i64 distance) { return distance == threshold; }));
+                i64 now_nearer = 0, now_at = 0;
+                for (i64 row : rows) now_nearer += of_query[row] < threshold, now_at += of_query[row] == threshold;
+                all_nearer.push_back(now_nearer);
+                all_at.push_back(now_at);
             }
         }
         on_every_path("count", [&](const Settings &with) {
-            count(with, queries.codes, gallery.codes, lengths, thresholds.get(), n_thresholds, nearer.get(), at.get());
+            count(with, queries.codes, gallery.codes, mask.n ? mask.masks : nullptr, lengths, thresholds.get(),
+                  n_thresholds, nearer.get(), at.get());
             for (size_t t = 0; t < n_counts; t++)
                 expect(nearer.get()[t] == all_nearer[t] && at.get()[t] == all_at[t], t, 0);
         });
@@ -378,7 +379,6 @@ extern "C" int LLVMFuzzerTestOneInput(const u8 *bytes, size_t n) {
 }
 #else
 static u64 seed;
-
 int main(int n_arguments, char **arguments) {
     const double seconds = n_arguments > 1 ? std::atof(arguments[1]) : 10;
     seed = n_arguments > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}();

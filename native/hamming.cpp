@@ -155,9 +155,10 @@ nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance,
 
 nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector<size_t> &lengths,
                    const nb::ndarray<const i64, nb::ndim<3>, nb::c_contig, nb::device::cpu> &thresholds,
-                   const Mask &allowed, size_t n_threads) {
+                   const Mask &mask, const Mask &allowed, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
+    expect(!mask || mask->shape(0) == g.rows.n_bytes, "expected a mask as long as the codes");
     const Settings settings = settings_of(n_threads, allowed, std::nullopt, g);
     expect(g.n < kFar, "expected fewer rows to count");
     for (size_t i = 0; i < lengths.size(); i++)
@@ -169,7 +170,7 @@ nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector
     auto [at, second] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
     {
         nb::gil_scoped_release released;
-        count(settings, q, g, lengths, thresholds.data(), n_thresholds, nearer, at);
+        count(settings, q, g, mask ? mask->data() : nullptr, lengths, thresholds.data(), n_thresholds, nearer, at);
     }
     return nb::make_tuple(first, second);
 }
@@ -234,7 +235,7 @@ NB_MODULE(_native, module) {
     module.def("range", &range_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("max_distance"),
                nb::arg("planes").none(), nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
     module.def("count", &count_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("lengths"), nb::arg("thresholds"),
-               nb::arg("allowed").none(), nb::arg("n_threads"));
+               nb::arg("mask").none(), nb::arg("allowed").none(), nb::arg("n_threads"));
     module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
                nb::arg("n_threads"));
     module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),

@@ -20,6 +20,7 @@ using u64 = std::uint64_t;
 constexpr int kRowBits = 40;
 constexpr u64 kRowMask = (u64{1} << kRowBits) - 1;
 static_assert(sizeof(std::size_t) == 8, "sizes of galleries are numbers of 64 bits");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as bytes too");
 
 // What a query is compared with: rows of `n_bytes`, `stride` bytes apart.
 struct Rows {
@@ -73,9 +74,19 @@ inline std::size_t rows_in_tile(std::size_t n_bytes) {
     return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
 }
 
+// The first bytes of a word, at most 8; zeros for the rest. (Copies of a fixed size: others are calls.)
 inline u64 load_word(const u8 *from, std::size_t n_bytes) {
     u64 word = 0;
-    std::memcpy(&word, from, n_bytes < 8 ? n_bytes : 8);
+    if (n_bytes >= 8) {
+        std::memcpy(&word, from, 8);
+        return word;
+    }
+    std::size_t i = 0;
+    if (n_bytes >= 4) {
+        std::memcpy(&word, from, 4);
+        i = 4;
+    }
+    for (; i < n_bytes; i++) word |= u64{from[i]} << (8 * i);
     return word;
 }
 

@@ -82,7 +82,8 @@ public:
             if (!few && shared_) load(first, n);
             for (size_t q = 0; q < n_queries_; q += kQueriesAtOnce) {
                 const size_t n_queries = std::min(kQueriesAtOnce, n_queries_ - q);
-                if (!few && n_queries_ > 1) prefetch(first + n, std::min(first + 2 * n, last), q);
+                // What lies side by side the processor fetches by itself, for one query.
+                if (!few && (n_queries_ > 1 || strided())) prefetch(first + n, std::min(first + 2 * n, last), q);
                 if (few)
                     visit(q, n_queries, first, n);
                 else
@@ -94,8 +95,7 @@ public:
 
     // Adds to each query's list what lies below its bound in rows `first .. last`.
     void find(size_t first, size_t last, std::vector<Nearest> &lists) {
-        const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) &&
-                           rows_.stride == static_cast<std::ptrdiff_t>(rows_.n_bytes);
+        const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) && !strided();
         if (!settings_.path->find || !words || passes_.size() > 1 || passes_[0].shift) {
             scan(first, last, [&](size_t q, const u32 *distances, size_t n, size_t row) {
                 lists[q].add(*settings_.path, distances, n, row);
@@ -126,6 +126,8 @@ private:
     const u8 *bytes_of(size_t pass, size_t query) const {
         return reinterpret_cast<const u8 *>(queries_[pass * n_queries_ + query]);
     }
+
+    bool strided() const { return rows_.stride != static_cast<std::ptrdiff_t>(rows_.n_bytes); }
 
     size_t count_allowed(size_t first, size_t n) const {
         size_t n_allowed = 0;

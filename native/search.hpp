@@ -206,8 +206,9 @@ void two_stage(const Settings &settings, const Codes &short_queries, const Codes
 }
 
 // How many allowed rows are nearer than, and at, each query's `n_thresholds` distances, by the prefixes of the codes
-// of so many bytes: `thresholds`, `nearer` and `at` are (n_lengths, n_queries, n_thresholds). Fewer than 2^32 rows.
-inline void count(const Settings &settings, const Codes &queries, const Codes &gallery,
+// of so many bytes: `thresholds`, `nearer` and `at` are (n_lengths, n_queries, n_thresholds). The bits that `mask` keeps
+// count (null: all). Fewer than 2^32 rows.
+inline void count(const Settings &settings, const Codes &queries, const Codes &gallery, const u8 *mask,
                   const std::vector<size_t> &lengths, const i64 *thresholds, size_t n_thresholds, i64 *nearer, i64 *at) {
     constexpr size_t kBlock = 32;
     parallel((queries.n + kBlock - 1) / kBlock, settings.n_threads, [&](size_t block) {
@@ -220,7 +221,7 @@ inline void count(const Settings &settings, const Codes &queries, const Codes &g
             const size_t start = l ? lengths[l - 1] : 0, n_bytes = lengths[l] - start;
             const Codes part{{queries.rows.data + start, queries.rows.stride, n_bytes}, queries.n};
             scanners.emplace_back(settings, part, q, n, Rows{gallery.rows.data + start, gallery.rows.stride, n_bytes},
-                                  Weights{});
+                                  mask ? Weights{mask + start, 1} : Weights{});
         }
         const size_t tile = rows_in_tile(lengths.back());
         std::vector<u32> so_far(n * tile);

@@ -1,9 +1,9 @@
 """The kernel of `native/hamming.cpp`, built as a module. `twin` has the same functions in numpy.
 
 Packed codes are `(n, n_bytes) uint8`, the bytes of a code one after the other. `planes` is `(n_planes, n_bytes) uint8`:
-a distance is the sum over them of the bits that differ among those of plane p, times 2**p. `allowed` is
-`(n_gallery,) uint8`, 0 where a row may not be found. Results are in (distance, id, row) order. `ValueError` for what
-would read or write out of bounds.
+a distance is the sum over them of the bits that differ among those of plane p, times 2**p. `mask`, `(n_bytes,) uint8`,
+keeps the bits that count. `allowed` is `(n_gallery,) uint8`, 0 where a row may not be found. Results are in (distance,
+id, row) order. `ValueError` for what would read or write out of bounds.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,13 @@ def range(
     n_threads: int,
 ) -> tuple[Ints, Ints, Distances]: ...
 def count(
-    queries: Bytes, gallery: Bytes, lengths: Sequence[int], thresholds: Ints, allowed: Bytes | None, n_threads: int
+    queries: Bytes,
+    gallery: Bytes,
+    lengths: Sequence[int],
+    thresholds: Ints,
+    mask: Bytes | None,
+    allowed: Bytes | None,
+    n_threads: int,
 ) -> tuple[Ints, Ints]: ...
 def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> npt.NDArray[np.uint32]: ...
 def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> npt.NDArray[np.uint32]: ...

@@ -48,6 +48,14 @@ def counted(n_bits: int, bits: Bools | None, weights: Sequence[int] | None) -> C
     return Counted(run, None if n_planes == 1 and (planes == 255).all() else planes)
 
 
+def bit_mask(bits: Bools | None, n_bits: int) -> Bytes | None:
+    """Which bits count, packed `(n_bits / 8,)`; None: all."""
+    if bits is None:
+        return None
+    _check_mask("bits", bits, n_bits, "one a bit of the codes")
+    return np.packbits(bits)
+
+
 def _checked_weights(weights: Sequence[int], n_bits: int) -> Ints:
     """A weight for each of `n_bits` bits."""
     if not n_bits - 8 < len(weights) <= n_bits:
@@ -58,7 +66,8 @@ def _checked_weights(weights: Sequence[int], n_bits: int) -> Ints:
     whole = all(isinstance(weight, int | np.integer) for weight in weights)
     if not whole or min(weights) < 0 or sum(map(int, weights)) > LARGEST_DISTANCE:
         raise SettingsError(
-            f"expected weights from 0 with a sum of at most {LARGEST_DISTANCE}, whole numbers, got {list(weights)}"
+            f"expected weights from 0 with a sum of at most {LARGEST_DISTANCE}, whole numbers, "
+            f"got {min(weights)} to {max(weights)} with a sum of {sum(weights)}"
         )
     return np.pad(np.asarray(weights, np.int64), (0, n_bits - len(weights)))
 

@@ -7,6 +7,7 @@ module is imported. The environment variable `BITREID_KERNEL` forces another: th
 
 import os
 import warnings
+from importlib import import_module
 from types import ModuleType
 
 from bitreid.errors import SettingsError
@@ -15,15 +16,17 @@ NUMPY = "numpy"
 VARIABLE = "BITREID_KERNEL"
 
 
-def _load() -> ModuleType | None:
+def _load() -> tuple[ModuleType | None, str]:
+    """The native module, or None and why not."""
     try:
-        from bitreid.hamming import _native
-    except ImportError:
-        return None
-    return _native
+        return import_module("bitreid.hamming._native"), ""
+    except ModuleNotFoundError:
+        return None, "was not built: install a C++ compiler and bitreid again"
+    except ImportError as error:
+        return None, f"does not load ({error}): install bitreid again"
 
 
-_native = _load()
+_native, why_not = _load()
 _in_use = NUMPY
 _told = True  # that there is no kernel, or a path was asked for by name
 
@@ -62,8 +65,7 @@ def native() -> ModuleType | None:
     if not _told:
         _told = True
         warnings.warn(
-            "the native search kernel was not built: searching with numpy, with the same results, many times slower; "
-            "install a C++ compiler and bitreid again",
+            f"searching with numpy, with the same results, many times slower: the native kernel {why_not}",
             RuntimeWarning,
             stacklevel=4,  # who called the search
         )

@@ -9,14 +9,17 @@ choice is than the better of the two.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from bitreid.codes import Codes
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
 from bitreid.hamming.inputs import Bools, check_sides, check_ties, clipped, counted, findable
 from bitreid.hamming.ranking import Ints, Ranking
-from bitreid.hamming.search import search_exact, search_two_stage
+from bitreid.hamming.search import SWEEP_QUERIES, search_exact, search_two_stage
 
 Method = Literal["exact", "two_stage"]
 METHODS: tuple[Method, ...] = ("exact", "two_stage")
@@ -25,7 +28,7 @@ _DEFAULT_CACHE = 32 * 2**20
 _KEPT_NEAR = 2**17
 """Rows on short lists that a second-level cache of 1 or 2 MB holds."""
 _SHARING, _IN_PASS = 6, 64
-"""From how many queries on they share passes over the rows, and how many share one (native/search.hpp)."""
+"""From how many queries on they share passes over the rows, and how many share one (native/scanner.hpp)."""
 _WORD_BYTES = (4, 8)
 """Lengths of short codes that the kernel compares fastest."""
 
@@ -76,14 +79,21 @@ class Work:
 class Plan:
     """How a search runs, and why.
 
-    `method` is "exact" or "two_stage"; `blocked` says whether queries share each pass over the rows. `expected_ms` is
-    what the model expects of a query by each method, on one thread; `forced` whether the caller chose.
+    `method` is "exact" or "two_stage"; `blocked` says whether the queries share passes over the long codes. `exact_ms`
+    and `two_stage_ms` are what the model expects of a query by each method, on one thread; `forced` says whether the
+    caller chose the method.
     """
 
     method: Method
     blocked: bool
-    expected_ms: dict[Method, float]
+    exact_ms: float
+    two_stage_ms: float
     forced: bool = False
+
+    @property
+    def expected_ms(self) -> dict[Method, float]:
+        """The milliseconds a query by method."""
+        return {"exact": self.exact_ms, "two_stage": self.two_stage_ms}
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ def search_planned(
     rows: Bools | None = None,
     ties: Literal["cut", "keep"] = "cut",
     method: Method | None = None,
+    blocked: bool | None = None,
     n_threads: int = 1,
 ) -> PlannedRanking:
     """The `k` nearest rows by long code, by the method that costs less; its `plan` says which.
@@ -114,7 +125,8 @@ def search_planned(
     Two stages look for them among the `w` nearest by short code only; the exact scan compares all long codes, so that
     what it finds is at least as near. Which one costs less, and so what is found, may change with the processor and
     the number of queries: force a `method` where results must be the same everywhere, and two stages where the short
-    code is to rule rows out (attributes). `k` is clipped to `w` either way. Arguments and errors are those of
+    code is to rule rows out (attributes). `blocked` forces that queries share passes over the long codes, or that they
+    do not, which changes no result. `k` is clipped to `w` either way. Arguments and errors are those of
     `search_two_stage`; the exact scan has no use for `short_weights` and `ties`.
 
     >>> import numpy as np
@@ -131,20 +143,10 @@ def search_planned(
     w = clipped("w", w, max(n_findable, 1))
     k = clipped("k", k, w)
     short, long = counted(short_queries.n_bits, None, short_weights), counted(long_queries.n_bits, bits, None)
-    chosen = plan(
-        Work(
-            len(long_queries),
-            len(long_gallery),
-            short.bytes_of(short_queries).shape[1],
-            long.bytes_of(long_queries).shape[1],
-            w,
-            1 if short.planes is None else len(short.planes),
-        ),
-        method,
-    )
-    if chosen.method == "exact":
-        found = search_exact(long_queries, long_gallery, k, ids, bits=bits, rows=rows, n_threads=n_threads)
-    else:
+    n_planes = 1 if short.planes is None else len(short.planes)
+    n_bytes = short.bytes_of(short_queries).shape[1], long.bytes_of(long_queries).shape[1]
+    chosen = plan(Work(len(long_queries), len(long_gallery), *n_bytes, w, n_planes), method, blocked)
+    if chosen.method == "two_stage":
         found = search_two_stage(
             short_queries,
             long_queries,
@@ -157,18 +159,33 @@ def search_planned(
             bits=bits,
             rows=rows,
             ties=ties,
+            sweep=chosen.blocked,
             n_threads=n_threads,
         )
-    return PlannedRanking(found.positions, found.distances, chosen)
+        return PlannedRanking(found.positions, found.distances, chosen)
+    step = max(len(long_queries), 1) if chosen.blocked else 1
+    parts = [
+        search_exact(long_queries[i : i + step], long_gallery, k, ids, bits=bits, rows=rows, n_threads=n_threads)
+        for i in range(0, max(len(long_queries), 1), step)
+    ]
+    positions, distances = ([getattr(part, name) for part in parts] for name in ("positions", "distances"))
+    return PlannedRanking(np.concatenate(positions), np.concatenate(distances), chosen)
 
 
-def plan(work: Work, method: Method | None = None) -> Plan:
-    """The cheaper method for `work` on the path in use, or `method`."""
-    costs = COSTS[kernel.path()]
+def plan(work: Work, method: Method | None = None, blocked: bool | None = None) -> Plan:
+    """The cheaper method for `work` on the path in use, or `method`; blocked where that pays, or as told."""
+    return _plan(work, method, blocked, kernel.path())
+
+
+@lru_cache(maxsize=1024)
+def _plan(work: Work, method: Method | None, blocked: bool | None, path: str) -> Plan:
+    # Remembered: a search of a small gallery takes no longer than this.
     n_queries = max(work.n_queries, 1)
-    expected = {each: _cost(amounts(work, each), costs) / 1e6 / n_queries for each in METHODS}
-    cheaper = min(METHODS, key=lambda each: expected[each])
-    return Plan(method or cheaper, work.n_queries > 1, expected, method is not None)
+    exact, two_stage = (_cost(amounts(work, each), COSTS[path]) / 1e6 / n_queries for each in METHODS)
+    chosen: Method = method or ("exact" if exact <= two_stage else "two_stage")
+    if blocked is None:
+        blocked = work.n_queries >= (2 if chosen == "exact" else SWEEP_QUERIES)
+    return Plan(chosen, blocked, exact, two_stage, method is not None)
 
 
 def amounts(work: Work, method: Method) -> Amounts:

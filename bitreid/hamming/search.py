@@ -4,8 +4,8 @@ What is asked is checked here, once and in words; the native kernel answers, or 
 (see `kernel`). Results are exact and fully ordered, the same on every path and for any number of threads.
 
 All functions take codes of any whole number of bytes. `n_threads` is how many threads a call may use; Python's lock is
-not held meanwhile: do not write to the arrays until it returns. A thread that searched keeps up to 64 MB for its next search.
-Arguments that several functions share:
+not held meanwhile: do not write to the arrays until it returns. A thread that searched keeps up to 64 MB for its next
+search. Arguments that several functions share:
 
 - `ids`, `(n_gallery,) int64`, decide between rows of equal distance, by default the row; rows of equal distance and id
   keep the gallery's order. Ids that only ascend say no more than the rows: leave them out, which is a little faster
@@ -34,6 +34,7 @@ from bitreid.hamming import kernel, twin
 from bitreid.hamming.inputs import (
     LARGEST_DISTANCE,
     Bools,
+    bit_mask,
     blocks,
     check_lengths,
     check_prefixes,
@@ -49,7 +50,8 @@ from bitreid.hamming.ranking import Distances, Ints, Matches, Ranking
 
 _BLOCK_BYTES = 2**22  # of a block of distances
 _ROWS_IN_BLOCK = 64  # at least, however many queries there are
-_SWEEP_QUERIES = 8  # and more visit their short lists together
+SWEEP_QUERIES = 8
+"""So many queries, and more, visit their short lists together."""
 
 
 def search_exact(
@@ -151,14 +153,20 @@ def search_two_stage(
     k = clipped("k", k, w)
     ids, n_threads = checked_ids(ids, n), checked_threads(n_threads)
     if sweep is None:
-        sweep = len(long_queries) >= _SWEEP_QUERIES
+        sweep = len(long_queries) >= SWEEP_QUERIES
     stage_1 = short.bytes_of(short_queries), short.bytes_of(short_gallery), short.planes
     stage_2 = long.bytes_of(long_queries), long.bytes_of(long_gallery), long.planes
     return Ranking(*_engine().two_stage(*stage_1, *stage_2, w, k, ties == "keep", bool(sweep), allowed, ids, n_threads))
 
 
 def count_nearer(
-    queries: Codes, gallery: Codes, thresholds: Distances, *, rows: Bools | None = None, n_threads: int = 1
+    queries: Codes,
+    gallery: Codes,
+    thresholds: Distances,
+    *,
+    bits: Bools | None = None,
+    rows: Bools | None = None,
+    n_threads: int = 1,
 ) -> tuple[Ints, Ints]:
     """How many gallery rows are strictly nearer than, and exactly at, each given distance.
 
@@ -170,7 +178,8 @@ def count_nearer(
     if thresholds.ndim != 2 or len(thresholds) != len(queries):
         raise CodesError(f"expected thresholds of shape ({len(queries)}, m), got {thresholds.shape}")
     lengths = (queries.n_bits,)
-    nearer, at = count_nearer_prefixes(queries, gallery, lengths, thresholds[None], rows=rows, n_threads=n_threads)
+    masks: dict[str, Bools | None] = {"bits": bits, "rows": rows}
+    nearer, at = count_nearer_prefixes(queries, gallery, lengths, thresholds[None], **masks, n_threads=n_threads)
     return nearer[0], at[0]
 
 
@@ -180,6 +189,7 @@ def count_nearer_prefixes(
     lengths: Sequence[int],
     thresholds: Distances,
     *,
+    bits: Bools | None = None,
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> tuple[Ints, Ints]:
@@ -196,7 +206,8 @@ def count_nearer_prefixes(
     allowed, _ = findable(rows, len(gallery))
     n_bytes = [int(length) // 8 for length in lengths]
     wanted = np.require(thresholds, np.int64, ["C", "A"])
-    nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, wanted, allowed, checked_threads(n_threads))
+    mask, n_threads = bit_mask(bits, queries.n_bits), checked_threads(n_threads)
+    nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, wanted, mask, allowed, n_threads)
     return nearer, at
 
 

@@ -103,9 +103,16 @@ def range(  # named as the kernel's: this module has no use for the built-in one
 
 
 def count(
-    queries: Bytes, gallery: Bytes, lengths: Sequence[int], thresholds: Ints, allowed: Bytes | None, n_threads: int
+    queries: Bytes,
+    gallery: Bytes,
+    lengths: Sequence[int],
+    thresholds: Ints,
+    mask: Bytes | None,
+    allowed: Bytes | None,
+    n_threads: int,
 ) -> tuple[Ints, Ints]:
     """How many rows are nearer than, and at, `thresholds (n_lengths, n_queries, m)`, by prefixes of `lengths` bytes."""
+    kept = np.full(lengths[-1], 255, np.uint8) if mask is None else mask
     nearer = np.empty(thresholds.shape, np.int64)
     at = np.empty(thresholds.shape, np.int64)
     most = 8 * lengths[-1] + 1
@@ -115,7 +122,9 @@ def count(
         for _, codes in _gallery_blocks(gallery, allowed):
             distances = np.zeros((some.stop - some.start, len(codes)), np.uint32)
             for histograms, start, stop in zip(up_to[..., 1:], (0, *lengths), lengths, strict=False):
-                _add_distances(distances, _words(queries[some, start:stop]), _words(codes[:, start:stop]))
+                kept_here = kept[start:stop]
+                of_queries, of_rows = queries[some, start:stop] & kept_here, codes[:, start:stop] & kept_here
+                _add_distances(distances, _words(of_queries), _words(of_rows))
                 # One query at a time: its histogram stays in the first-level cache.
                 for histogram, of_query in zip(histograms, distances, strict=True):
                     histogram += np.bincount(of_query, minlength=most)

@@ -51,25 +51,30 @@ def test_listed_and_pairwise_distances_are_those_of_loops(
     assert at.dtype == among.dtype == np.int32
 
 
-@given(SEEDS, st.integers(0, 4), st.integers(0, 12), LENGTHS, st.none() | st.sampled_from([0.0, 0.5, 1.0]))
+SHARES = st.none() | st.sampled_from([0.0, 0.5, 1.0])
+
+
+@given(SEEDS, st.integers(0, 8), st.integers(0, 12), LENGTHS, SHARES, SHARES)
 def test_counts_are_those_of_loops(
-    seed: int, n_queries: int, n_gallery: int, lengths: tuple[int, ...], share: float | None
+    seed: int, n_queries: int, n_gallery: int, lengths: tuple[int, ...], share: float | None, of_bits: float | None
 ) -> None:
     rng = np.random.default_rng(seed)
     n_bits = lengths[-1]
     queries, gallery = random_codes(rng, n_queries, n_bits), random_codes(rng, n_gallery, n_bits)
     rows = None if share is None else rng.random(n_gallery) < share
+    bits = None if of_bits is None else rng.random(n_bits) < of_bits
+    kept = np.ones(n_bits, np.bool_) if bits is None else bits
     # Few of the possible distances, those about the ends among them.
     thresholds = rng.integers(-2, min(n_bits, 40) + 3, (len(lengths), n_queries, 5), dtype=np.int32)
     thresholds[:, :, 0] = n_bits + 1
-    nearer, at = count_nearer_prefixes(queries, gallery, lengths, thresholds, rows=rows, n_threads=2)
+    nearer, at = count_nearer_prefixes(queries, gallery, lengths, thresholds, bits=bits, rows=rows, n_threads=2)
     assert nearer.dtype == at.dtype == np.int64
     for length, n in enumerate(lengths):
-        for i, query in enumerate(unpack(queries)):
+        for i, query in enumerate(unpack(queries) & kept):
             for j, threshold in enumerate(thresholds[length, i]):
-                wanted = twin.counts(query[:n], unpack(gallery)[:, :n], int(threshold), rows)
+                wanted = twin.counts(query[:n], (unpack(gallery) & kept)[:, :n], int(threshold), rows)
                 assert (nearer[length, i, j], at[length, i, j]) == wanted
-    of_whole = count_nearer(queries, gallery, thresholds[-1], rows=rows)
+    of_whole = count_nearer(queries, gallery, thresholds[-1], bits=bits, rows=rows)
     np.testing.assert_array_equal(of_whole, (nearer[-1], at[-1]))
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ assert search_exact(codes, codes, 1).positions.ravel().tolist() == list(range(9)
 """
 PATH = "from bitreid.hamming import kernel\nprint(kernel.path(), kernel.native() is not None)\n"
 NO_KERNEL = "import sys\nsys.modules['bitreid.hamming._native'] = None\n"
-WARNING = "the native search kernel was not built"
+WARNING = "many times slower: the native kernel was not built: install a C++ compiler"
 
 
 def python(code: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -56,6 +57,17 @@ def test_without_a_kernel_numpy_searches_and_says_so_once() -> None:
     assert run.stdout == "numpy False\n"
     assert run.stderr.count(WARNING) == 1
     assert run.stderr.startswith("<string>:8: RuntimeWarning")  # the line that searched
+
+
+def test_a_kernel_that_does_not_load_is_not_taken_for_one_that_was_not_built(tmp_path: Path) -> None:
+    broken = tmp_path / "_native.py"
+    broken.write_text("raise ImportError('libstdc++ is too old')", encoding="utf-8")
+    early = "import importlib.util, sys\n"
+    spec = f"spec = importlib.util.spec_from_file_location('bitreid.hamming._native', {str(broken)!r})\n"
+    finder = "class Finder:\n    find_spec = staticmethod(lambda name, *_: spec if name == spec.name else None)\n"
+    run = python(early + spec + finder + "sys.meta_path.insert(0, Finder)\n" + SEARCH)
+    assert "the native kernel does not load (libstdc++ is too old): install bitreid again" in run.stderr
+    assert run.returncode == 0
 
 
 @pytest.mark.parametrize("path", ["numpy", "by name"])

@@ -90,7 +90,7 @@ def test_distances_and_counts(case: Case, n_lengths: int) -> None:
     def answer() -> Arrays:
         asked, threads = (case.queries, case.gallery), case.n_threads
         return [
-            *count_nearer_prefixes(*asked, lengths, thresholds, rows=case.rows, n_threads=threads),
+            *count_nearer_prefixes(*asked, lengths, thresholds, bits=case.bits, rows=case.rows, n_threads=threads),
             *(distances for _, distances in distance_blocks(*asked, case.weights, n_threads=threads)),
             *(distances for _, distances in prefix_distance_blocks(*asked, lengths, n_threads=threads)),
             distances_at(*asked, positions, n_threads=threads),
@@ -183,7 +183,7 @@ def test_other_threads_go_on_while_the_kernel_searches() -> None:
         "search": (few, codes, 9, None, None, None, 1),
         "two_stage": (few, codes, None, few, codes, None, 9999, 9, False, False, None, None, 1),
         "range": (few, codes, 30, None, None, None, 1),
-        "count": (few, codes, [32], threshold, None, 1),
+        "count": (few, codes, [32], threshold, None, None, 1),
         "distances": (few, codes, None, 1),
     }
     assert not goes_on(sum, (range(20_000),)), "what keeps Python's lock should stop other threads"
