@@ -17,9 +17,9 @@ import numpy as np
 from bitreid.codes import Codes
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
-from bitreid.hamming.inputs import Bools, check_sides, check_ties, clipped, counted, findable
+from bitreid.hamming.inputs import Bools
 from bitreid.hamming.ranking import Ints, Ranking
-from bitreid.hamming.search import SWEEP_QUERIES, search_exact, search_two_stage
+from bitreid.hamming.search import SWEEP_QUERIES, asked_of_two_stages, search_exact
 
 Method = Literal["exact", "two_stage"]
 METHODS: tuple[Method, ...] = ("exact", "two_stage")
@@ -63,8 +63,7 @@ class Amounts(NamedTuple):
     shared_bytes: float = 0.0
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """A search: sizes in rows and bytes, `w` rows kept by the first stage, and by how many passes it compares."""
 
     n_queries: int
@@ -137,37 +136,24 @@ def search_planned(
     """
     if method is not None and method not in METHODS:
         raise SettingsError(f"expected method to be one of {', '.join(METHODS)}, or None, got {method!r}")
-    check_sides(short_queries, long_queries, short_gallery, long_gallery)
-    check_ties(ties)
-    _, n_findable = findable(rows, len(long_gallery))
-    w = clipped("w", w, max(n_findable, 1))
-    k = clipped("k", k, w)
-    short, long = counted(short_queries.n_bits, None, short_weights), counted(long_queries.n_bits, bits, None)
-    n_planes = 1 if short.planes is None else len(short.planes)
-    n_bytes = short.bytes_of(short_queries).shape[1], long.bytes_of(long_queries).shape[1]
-    chosen = plan(Work(len(long_queries), len(long_gallery), *n_bytes, w, n_planes), method, blocked)
+    asked = asked_of_two_stages(
+        short_queries, long_queries, short_gallery, long_gallery, w, k, ids, short_weights, bits, rows, ties, n_threads
+    )
+    n_queries, planes, n_bytes = len(long_queries), asked.stage_1[2], asked.stage_2[0].shape[1]
+    sizes = n_queries, len(long_gallery), asked.stage_1[0].shape[1], n_bytes
+    work = Work(*sizes, max(asked.w, 1), 1 if planes is None else len(planes))
+    chosen = plan(work, method, blocked)
     if chosen.method == "two_stage":
-        found = search_two_stage(
-            short_queries,
-            long_queries,
-            short_gallery,
-            long_gallery,
-            w,
-            k,
-            ids,
-            short_weights=short_weights,
-            bits=bits,
-            rows=rows,
-            ties=ties,
-            sweep=chosen.blocked,
-            n_threads=n_threads,
-        )
+        found = asked.answer(chosen.blocked)
         return PlannedRanking(found.positions, found.distances, chosen)
-    step = max(len(long_queries), 1) if chosen.blocked else 1
+    step = max(n_queries, 1) if chosen.blocked else 1
+    k = max(asked.k, 1)  # 0 where nothing may be found, which is not a number to ask for
     parts = [
         search_exact(long_queries[i : i + step], long_gallery, k, ids, bits=bits, rows=rows, n_threads=n_threads)
-        for i in range(0, max(len(long_queries), 1), step)
+        for i in range(0, max(n_queries, 1), step)
     ]
+    if len(parts) == 1:
+        return PlannedRanking(parts[0].positions, parts[0].distances, chosen)
     positions, distances = ([getattr(part, name) for part in parts] for name in ("positions", "distances"))
     return PlannedRanking(np.concatenate(positions), np.concatenate(distances), chosen)
 

@@ -23,12 +23,12 @@ Codes, ids and masks that do not fit raise `CodesError`; impossible numbers and 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from types import ModuleType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.codes import Codes
+from bitreid.codes import Bytes, Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
 from bitreid.hamming.inputs import (
@@ -144,6 +144,45 @@ def search_two_stage(
     lists, and no matter for the result; None chooses. The other arguments and the errors are those of this module's
     docstring.
     """
+    asked = asked_of_two_stages(
+        short_queries, long_queries, short_gallery, long_gallery, w, k, ids, short_weights, bits, rows, ties, n_threads
+    )
+    return asked.answer(len(long_queries) >= SWEEP_QUERIES if sweep is None else sweep)
+
+
+class TwoStages(NamedTuple):
+    """A two-stage search, checked: the codes, bytes that are read and planes of each stage, and the other arguments."""
+
+    stage_1: tuple[Bytes, Bytes, Bytes | None]
+    stage_2: tuple[Bytes, Bytes, Bytes | None]
+    w: int
+    k: int
+    keep_ties: bool
+    allowed: Bytes | None
+    ids: Ints | None
+    n_threads: int
+
+    def answer(self, sweep: bool) -> Ranking:
+        stages = *self.stage_1, *self.stage_2
+        rest = self.w, self.k, self.keep_ties, bool(sweep), self.allowed, self.ids, self.n_threads
+        return Ranking(*_engine().two_stage(*stages, *rest))
+
+
+def asked_of_two_stages(
+    short_queries: Codes,
+    long_queries: Codes,
+    short_gallery: Codes,
+    long_gallery: Codes,
+    w: int,
+    k: int,
+    ids: Ints | None,
+    short_weights: Sequence[int] | None,
+    bits: Bools | None,
+    rows: Bools | None,
+    ties: str,
+    n_threads: int,
+) -> TwoStages:
+    """The arguments of `search_two_stage`, checked and clipped, for those who choose the way of searching."""
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
     check_ties(ties)
     n = len(long_gallery)
@@ -151,12 +190,10 @@ def search_two_stage(
     allowed, n_allowed = findable(rows, n)
     w = clipped("w", w, n_allowed)
     k = clipped("k", k, w)
-    ids, n_threads = checked_ids(ids, n), checked_threads(n_threads)
-    if sweep is None:
-        sweep = len(long_queries) >= SWEEP_QUERIES
     stage_1 = short.bytes_of(short_queries), short.bytes_of(short_gallery), short.planes
     stage_2 = long.bytes_of(long_queries), long.bytes_of(long_gallery), long.planes
-    return Ranking(*_engine().two_stage(*stage_1, *stage_2, w, k, ties == "keep", bool(sweep), allowed, ids, n_threads))
+    threads = checked_threads(n_threads)
+    return TwoStages(stage_1, stage_2, w, k, ties == "keep", allowed, checked_ids(ids, n), threads)
 
 
 def count_nearer(
