@@ -33,7 +33,7 @@ from bitreid.errors import DataError
 from bitreid.evaluation.afr import bytes_read
 from bitreid.evaluation.attribute_weights import difference_rates, fit_attribute_weights
 from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, short_list
-from bitreid.hamming import search_exact, search_two_stage
+from bitreid.hamming import kernel, search_exact, search_two_stage
 from bitreid.training.load import load_encoder
 
 Row = dict[str, Any]
@@ -109,7 +109,7 @@ def main() -> None:
         "bits": ("attribute bits of the held-out identities", BITS, bits_of(known, names, weights)),
         "codes": (f"codes of the {len(gallery)} gallery pictures", CODES, codes_of(gallery, len(names))),
         "savings": (
-            f"what two stages save: codes of {len(gallery)} rows, {K} found, {N_TIMED} queries at once in numpy",
+            f"what two stages save: codes of {len(gallery)} rows, {K} found, {N_TIMED} queries at once, path {kernel.path()}",
             SAVINGS,
             savings(query, gallery, ws, weights, repeats=3 if arguments.quick else 9),
         ),
