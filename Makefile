@@ -13,7 +13,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The server that the tests of the Milvus gallery start has an environment of its own: no package of ours is in it.
+VENV_MILVUS := .venv-milvus
 TORCH := $(shell grep '^torch==' constraints.txt)
+MILVUS := $(shell grep '^milvus==' constraints.txt)
 BUILD := $(shell grep -E '^(cmake|nanobind|ninja|scikit-build-core)==' constraints.txt)
 # What was compiled stays in build/editable, so that a change to the kernel takes as long as its own compiling.
 EDITABLE := $(PIP) install --no-build-isolation --config-settings build-dir=build/editable --editable
@@ -36,7 +39,7 @@ help: ## Say what there is
 demo: native ## Draw people, train on them, search, end with a report: three to four minutes on two cores
 	$(BIN)/bitreid demo --out demo
 
-test: lint native chromium ## Lint, then all tests that need no GPU, with the coverage gate
+test: lint native chromium $(VENV_MILVUS)/.installed ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" --cov=bitreid --cov-fail-under=90
 
 lint: $(INSTALLED) ## ruff and mypy
@@ -102,7 +105,7 @@ format: $(INSTALLED) ## Let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment, the demo and what tools left behind
-	rm -rf $(VENV) demo build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_MILVUS) demo build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first, alone and without constraints: an index of its own need not have the pinned versions of what torch
@@ -117,4 +120,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(VENV)/.native: native/CMakeLists.txt native/hamming.cpp $(KERNEL) | $(INSTALLED)
 	$(EDITABLE) . --no-deps
+	touch $@
+
+$(VENV_MILVUS)/.installed: constraints.txt
+	$(PYTHON) -m venv $(VENV_MILVUS)
+	$(VENV_MILVUS)/bin/python -m pip --disable-pip-version-check install $(MILVUS)
 	touch $@

@@ -109,7 +109,7 @@ def main() -> None:
         "bits": ("attribute bits of the held-out identities", BITS, bits_of(known, names, weights)),
         "codes": (f"codes of the {len(gallery)} gallery pictures", CODES, codes_of(gallery, len(names))),
         "savings": (
-            f"what two stages save: codes of {len(gallery)} rows, {K} found, {N_TIMED} queries at once, {kernel.path()}",
+            f"what two stages save: {len(gallery)} rows, {K} found, {N_TIMED} queries a time, {kernel.path()}",
             SAVINGS,
             savings(query, gallery, ws, weights, repeats=3 if arguments.quick else 9),
         ),

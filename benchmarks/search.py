@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -90,11 +91,11 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def machine() -> dict[str, str]:
+def machine(packages: Sequence[str] = ("faiss-cpu", "usearch", "hnswlib", "numpy")) -> dict[str, str]:
     """The processor, as far as the system tells, and the versions of the rivals."""
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     versions = {}
-    for package in ("faiss-cpu", "usearch", "hnswlib", "numpy"):
+    for package in packages:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return {"processor": names[0] if names else platform.processor(), "cores": str(kernel.usable_cpus())} | versions

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bitreid import __version__
+from bitreid.gallery_arguments import add_gallery_commands
 
 Command = Callable[[argparse.Namespace], int]
 """What a command does with its arguments: returns its exit code."""
@@ -112,6 +113,8 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
     search.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet")
     search.add_argument("--json", type=Path, metavar="FILE", help="write the hits")
+
+    add_gallery_commands(add("gallery", "galleries that last: add, search, filter, forget"))
 
     calibrate = add("calibrate", "fit what distances mean on the people that training held out")
     calibrate.add_argument("artifact", type=Path, help="the model; its card is written anew")

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "compare": _compare,
         "encode": _encode,
         "search": _search,
+        "gallery": _gallery,
         "calibrate": _calibrate,
         "draw": _draw,
         "convert": _convert,
@@ -67,11 +68,11 @@ def _show_warning(
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
-def _console() -> Console:
+def _console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     # Names of files may look like markup or emoji codes, and are to be shown as they are.
-    return Console(markup=False, emoji=False, highlight=False)
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
 
 
 def _say(console: Console, text: str) -> None:
@@ -212,6 +213,13 @@ def _search(arguments: argparse.Namespace) -> int:
 
         sheet_of_search(pictures, gallery, ranking, arguments.sheet)
         _say(console, f"ranked sheet: {arguments.sheet}")
+    return 0
+
+
+def _gallery(arguments: argparse.Namespace) -> int:
+    from bitreid.galleries import STDOUT, run
+
+    run(arguments, _console(stderr=arguments.json == STDOUT))
     return 0
 
 

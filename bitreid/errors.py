@@ -4,7 +4,9 @@ BitreidError
 ├── DataError          a manifest, a picture, a label file or a folder is not what it should be
 ├── SettingsError      a setting or a recipe is impossible
 ├── CodesError         codes, features or their layout do not fit together
-└── ArtifactError      a model on disk is incomplete, changed or too new
+├── ArtifactError      a model on disk is incomplete, changed or too new
+└── GalleryError       a gallery cannot do what was asked, is damaged or out of reach
+    └── FilterError    a filter's text cannot be read; says where
 
 DataWarning, a UserWarning of its own, counts what was left out or looks wrong but does not stop the work.
 
@@ -34,3 +36,11 @@ class CodesError(BitreidError):
 
 class ArtifactError(BitreidError):
     """A model on disk is incomplete, changed or too new."""
+
+
+class GalleryError(BitreidError):
+    """A gallery cannot do what was asked, is damaged or out of reach."""
+
+
+class FilterError(GalleryError):
+    """A filter's text cannot be read; says where."""

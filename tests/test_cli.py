@@ -19,7 +19,19 @@ from bitreid.cli import main
 from bitreid.errors import DataWarning
 from tests.commands import Capture, done, pixels, queries, refusal
 
-COMMANDS = ("train", "evaluate", "compare", "encode", "search", "calibrate", "draw", "convert", "demo", "info")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "compare",
+    "encode",
+    "search",
+    "gallery",
+    "calibrate",
+    "draw",
+    "convert",
+    "demo",
+    "info",
+)
 
 
 @pytest.fixture(scope="module")

@@ -75,19 +75,18 @@ def manifest_of(inputs: Sequence[Path]) -> Manifest:
         np.concatenate([manifest.pids for manifest in found]),
         np.concatenate([manifest.camids for manifest in found]),
         tuple(split for manifest in found for split in manifest.splits),
-        tracklets=_tracklets(found),
+        _together([manifest.times for manifest in found], found),
+        _together([manifest.tracklets for manifest in found], found),
     )
 
 
-def _tracklets(manifests: Sequence[Manifest]) -> Ints | None:
-    """The tracklets of all, unknown where one has none; None if nobody has any."""
-    if all(manifest.tracklets is None for manifest in manifests):
+def _together(columns: Sequence[Ints | None], manifests: Sequence[Manifest]) -> Ints | None:
+    """A column of all manifests, unknown where one has none; None if nobody has any."""
+    if all(column is None for column in columns):
         return None
-    columns = [
-        np.full(len(manifest), UNKNOWN, np.int64) if manifest.tracklets is None else manifest.tracklets
-        for manifest in manifests
-    ]
-    return np.concatenate(columns)
+    sizes = [len(manifest) for manifest in manifests]
+    full = [np.full(n, UNKNOWN) if column is None else column for column, n in zip(columns, sizes, strict=True)]
+    return np.concatenate(full)
 
 
 def _manifest_of_one(path: Path) -> Manifest:

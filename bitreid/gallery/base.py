@@ -1,0 +1,381 @@
+"""The protocol of galleries, and all that they have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bitreid.codes import Codes
+from bitreid.errors import GalleryError
+from bitreid.gallery.contract import Contract
+from bitreid.gallery.filter_text import parse_filter
+from bitreid.gallery.filters import Filter, IdIn, Not, OlderThan, PersonIn, TrackletIn, check_filter
+from bitreid.gallery.items import (
+    GalleryItem,
+    Hit,
+    Hits,
+    Id,
+    Items,
+    check_same_id,
+    check_text,
+    microseconds,
+    plain_id,
+)
+from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
+from bitreid.gallery.voting import By, voted
+from bitreid.gallery.wanted import Wanted, wanted_of
+
+FPIR = 0.01
+"""Share of the searches for somebody absent that may be answered, where nothing else is said."""
+POOL = 1000
+"""Items nearest to a query that vote, where tracklets or persons are asked for."""
+
+
+class Gallery(ABC):
+    """Items of people that are added, searched and forgotten; any number of threads may use one at a time.
+
+    All that is acknowledged by returning is there afterwards, whatever happens to the process (in memory: as long as
+    the process lives). Hits are in (distance, key) order, see `items.key_of`, and the same in every gallery of the
+    same items. `GalleryError` for what cannot be done, and after `close`.
+    """
+
+    contract: Contract
+    actor: str
+    """Who uses the gallery, for the audit: the name of a key, never a secret."""
+    audited: bool
+
+    # Adding and removing.
+
+    def add(self, batch: Items) -> int:
+        """How many items were added: those whose ids are there already are left as they are.
+
+        `GalleryError` for codes of another model.
+        """
+        return self._put(batch, replace=False)
+
+    def upsert(self, batch: Items) -> int:
+        """How many items are new; those whose ids were there already are replaced."""
+        return self._put(batch, replace=True)
+
+    def delete(self, ids: Sequence[Id]) -> int:
+        """How many items of these ids were there, and are no more."""
+        return self.delete_where(IdIn(frozenset(map(plain_id, ids))))
+
+    def delete_where(self, where: Filter | str) -> int:
+        """How many items passed the filter, and are no more.
+
+        A filter that is a `PersonIn` alone forgets the names of those persons in the decisions about others, too.
+        """
+        chosen = self._filter(where)
+        if chosen is None:
+            raise GalleryError("expected a filter that says what to delete, got none")
+        with self._transaction():
+            removed = self._remove(chosen)
+            self._scrub(removed, chosen.persons if isinstance(chosen, PersonIn) else frozenset())
+            self._record("delete", removed)
+        return len(removed)
+
+    def expire(self, before: datetime) -> int:
+        """How many items were older, and are no more; an item whose time is unknown is as old as its addition."""
+        return self.delete_where(OlderThan(microseconds(before)))
+
+    # Looking and searching.
+
+    @abstractmethod
+    def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
+        """The items of these ids, in that order; None for one that is not there."""
+
+    @abstractmethod
+    def count(self, where: Where = None) -> int:
+        """How many items pass the filter."""
+
+    @abstractmethod
+    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+        """All items that pass the filter in batches, by ascending key, from the first key above `after` on.
+
+        Items that are added or removed meanwhile may be among them or not; all others are, once.
+        """
+
+    def search(
+        self,
+        codes: Codes,
+        k: int = 10,
+        w: int | None = None,
+        where: Where = None,
+        parts: Sequence[str] = (),
+        max_distance: Limit = "calibrated",
+        *,
+        attribute_codes: Codes | None = None,
+        fpir: float = FPIR,
+        by: By = "item",
+        person: str | None = None,
+        model: str = "",
+        n_threads: int = 1,
+    ) -> list[Hits]:
+        """The `k` nearest items of each query that pass the filter, those that are near enough.
+
+        With `w`, two stages: the `w` items nearest by attribute code, ordered by identity code. By `parts` only the
+        bits of these parts of the body count. A hit is at most `max_distance` bits away; "calibrated" is the distance
+        at which at most the share `fpir` of the searches for somebody absent would be answered, in as many items as
+        passed the filter, and no limit where nothing was calibrated or not all parts count. None is no limit.
+
+        `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
+        (`voting`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
+        `model` is the fingerprint of the model that made the codes.
+
+        `GalleryError` for codes of another model or length, or `w` without attribute codes.
+        """
+        self.contract.check(codes, attribute_codes, model)
+        check_number("k", k)
+        check_limit(max_distance)
+        if w is not None:
+            check_number("w", w)
+            if attribute_codes is None or not self.contract.attributes:
+                raise GalleryError("expected attribute codes for a search in two stages, got none; search without w")
+        if attribute_codes is not None and len(attribute_codes) != len(codes):
+            raise GalleryError(
+                f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}"
+            )
+        chosen = self._filter(where)
+        if person is not None and (rejected := self.rejected(person)):
+            others = Not(IdIn(rejected))
+            chosen = others if chosen is None else chosen & others
+        mask = self.contract.mask_of(parts)
+        wanted = k if by == "item" else max(k, POOL)
+        found = self._find(Request(codes, attribute_codes, wanted, w, chosen, mask, n_threads))
+        hits = self._judged(found, k, by, max_distance, fpir, whole=mask is None)
+        self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
+        return hits
+
+    def search_attributes(self, wanted: Mapping[str, float], k: int = 10, where: Where = None) -> Hits:
+        """The `k` items nearest to a description, without a picture: "red top, backpack, no hat".
+
+        `wanted` gives for each attribute that is asked for the probability that the person has it: True and False, or
+        something between. The distance is the expected number of those attributes that an item has wrong, rounded to
+        1/64; others do not count. `GalleryError` for attributes that the codes do not tell.
+        """
+        check_number("k", k)
+        asked = wanted_of(wanted, self.contract)
+        hits, n_compared = self._find_attributes(asked, k, self._filter(where))
+        self._record("search attributes", [hit.id for hit in hits], n_queries=1)
+        return Hits(tuple(hits), n_compared, None)
+
+    # People.
+
+    def confirm(self, ids: Sequence[Id], person: str) -> int:
+        """How many items are now known to show `person`: those of `ids` and of their tracklets."""
+        return self._decide("confirm", lambda: self._with_tracklets(ids), person, person)
+
+    def reject(self, ids: Sequence[Id], person: str) -> int:
+        """How many items are now known not to show `person`: those of `ids` and of their tracklets.
+
+        Searches for `person` leave them out, and where they were taken for that person they are nobody's.
+        """
+        return self._decide("reject", lambda: self._with_tracklets(ids), person, None)
+
+    def merge(self, person: str, other: str) -> int:
+        """How many items of `other` are now known to show `person`, who is the same."""
+        others = PersonIn(frozenset([other]))
+        return self._decide("merge", lambda: [item for batch in self.scan(others) for item in batch], person, person)
+
+    def undo(self) -> str | None:
+        """What the last decision was that is now undone, as "confirm P7"; None if there is none.
+
+        Items that were changed again, or are no more, stay as they are.
+        """
+        with self._transaction():
+            decisions = self._decisions()
+            if not decisions:
+                return None
+            number, last = decisions[-1]
+            now = {item.id: item for item in self.get([id for id, _ in last["before"]]) if item is not None}
+            rejected = last["action"] == "reject"  # which changed only those who were taken for that person
+            after = None if rejected else last["person"]
+            changed = [(id, was) for id, was in last["before"] if not rejected or was == last["person"]]
+            self._assign({id: was for id, was in changed if id in now and now[id].person == after})
+            self._forget_note(number)
+            self._record(f"undo {last['action']}", [id for id, _ in last["before"]])
+            return f"{last['action']} {last['person']}"
+
+    def rejected(self, person: str) -> frozenset[Id]:
+        """The ids of the items rejected as `person`, or as somebody merged into them, and not confirmed since."""
+        decisions, names = self._decisions(), {person}
+        for _, decision in reversed(decisions):
+            if decision["action"] == "merge" and decision["person"] in names:
+                names |= {was for _, was in decision["before"]}
+        rejected: set[Id] = set()
+        for _, decision in decisions:
+            if decision["person"] in names:
+                ids = {id for id, _ in decision["before"]}
+                rejected = rejected | ids if decision["action"] == "reject" else rejected - ids
+        return frozenset(rejected)
+
+    # Keeping.
+
+    @abstractmethod
+    def audit(self) -> Iterator[Mapping[str, Any]]:
+        """What was done, oldest first: each with `time`, `actor`, `action`, `count` and `ids`."""
+
+    @abstractmethod
+    def info(self) -> Info:
+        """What the gallery is and holds."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Nothing; the bytes of what was deleted are gone from the gallery's files when it returns."""
+
+    @abstractmethod
+    def backup(self, path: Path) -> None:
+        """Write a copy of the gallery as it is at one moment, while it goes on being used, to a new file."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release all that is held. Closing twice is no error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What backends do.
+
+    @abstractmethod
+    def _write(self, batch: Items, replace: bool) -> list[Id]:
+        """Store items, the ids of which become those returned; an id that is there is left or replaced.
+
+        Returns the ids that were not there before.
+        """
+
+    @abstractmethod
+    def _remove(self, where: Filter) -> list[Id]:
+        """Remove the items that pass the filter; their ids."""
+
+    @abstractmethod
+    def _assign(self, persons: Mapping[Id, str | None]) -> None:
+        """Say who the items of these ids show; ids that are not there are passed over."""
+
+    @abstractmethod
+    def _find(self, request: Request) -> Found:
+        """The nearest items."""
+
+    @abstractmethod
+    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        """The `k` nearest items by attributes, and how many items the filter let through."""
+
+    @abstractmethod
+    def _note(self, note: Mapping[str, Any]) -> None:
+        """Keep a decision (JSON)."""
+
+    @abstractmethod
+    def _notes(self) -> list[tuple[int, dict[str, Any]]]:
+        """All decisions that are kept, oldest first, with the numbers under which they are."""
+
+    @abstractmethod
+    def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
+        """Keep this instead."""
+
+    @abstractmethod
+    def _forget_note(self, number: int) -> None:
+        """Keep it no longer."""
+
+    @abstractmethod
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        """Append to the audit log; entries of searches may wait a second before they are durable."""
+
+    def _transaction(self) -> AbstractContextManager[object]:
+        """Within it, all or nothing is written, where the backend can do that. One thread at a time."""
+        return nullcontext()
+
+    # What they share.
+
+    def _put(self, batch: Items, replace: bool) -> int:
+        self.contract.check(batch.codes, batch.attribute_codes, batch.model)
+        if bool(self.contract.attributes) != (batch.attribute_codes is not None):
+            expected, got = ("attribute codes", "none") if self.contract.attributes else ("no attribute codes", "some")
+            raise GalleryError(f"expected {expected} in this gallery, got {got}")
+        if not len(batch):
+            return 0
+        there: dict[int, Id] = {}
+        for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
+            check_same_id(id, there.setdefault(key, id))
+        with self._transaction():
+            new = self._write(batch, replace)
+            self._record("upsert" if replace else "add", batch.ids if replace else new)
+        return len(new)
+
+    def _filter(self, where: Where) -> Filter | None:
+        chosen = parse_filter(where, self.contract) if isinstance(where, str) else where
+        if chosen is not None:
+            check_filter(chosen, self.contract)
+        return chosen
+
+    def _judged(self, found: Found, k: int, by: By, max_distance: Limit, fpir: float, whole: bool) -> list[Hits]:
+        """The hits of a search with probabilities, by item, tracklet or person, those that are near enough."""
+        open_set = self.contract.calibrated if whole else None
+        n = max(found.n_compared, 1)
+        limit: int | None = None if isinstance(max_distance, str) else max_distance
+        if max_distance == "calibrated" and open_set is not None:
+            limit = open_set.threshold(fpir, n)
+        judged = []
+        for hits in found.hits:
+            kept = voted(hits, by)[:k]
+            if limit is not None:
+                kept = [hit for hit in kept if hit.distance <= limit]
+            if open_set is not None and kept:
+                probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
+                kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
+            judged.append(Hits(tuple(kept), found.n_compared, limit))
+        return judged
+
+    def _with_tracklets(self, ids: Sequence[Id]) -> list[GalleryItem]:
+        """The items of the ids and of their tracklets; `GalleryError` for an id that is not there."""
+        found = self.get(ids)
+        missing = [id for id, item in zip(ids, found, strict=True) if item is None]
+        if missing:
+            raise GalleryError(f"expected ids of items in the gallery, got {missing[0]!r}, which is not there")
+        items = {item.id: item for item in found if item is not None}
+        tracklets = frozenset(item.tracklet for item in items.values() if item.tracklet is not None)
+        if tracklets:
+            items |= {item.id: item for batch in self.scan(TrackletIn(tracklets)) for item in batch}
+        return list(items.values())
+
+    def _decide(self, action: str, find: Callable[[], Sequence[GalleryItem]], person: str, now: str | None) -> int:
+        """Assign `now` to items and keep the decision; a rejection leaves those alone who are somebody else."""
+        if not person:
+            raise GalleryError("expected the name of a person, got none")
+        check_text("persons", person)
+        with self._transaction():
+            items = find()  # nobody else changes or deletes them from here on
+            if not items:
+                return 0
+            before = [(item.id, item.person) for item in items]
+            self._note({"action": action, "person": person, "before": before})
+            self._assign({item.id: now for item in items if action != "reject" or item.person == person})
+            self._record(action, [item.id for item in items])
+        return len(items)
+
+    def _decisions(self) -> list[tuple[int, dict[str, Any]]]:
+        return [(n, {**note, "before": [(id, was) for id, was in note["before"]]}) for n, note in self._notes()]
+
+    def _scrub(self, ids: Sequence[Id], persons: frozenset[str]) -> None:
+        """Take forgotten items and persons out of the decisions."""
+        gone = set(ids)
+        for number, decision in self._decisions() if gone or persons else ():
+            kept = [(id, None if was in persons else was) for id, was in decision["before"] if id not in gone]
+            if not kept or decision["person"] in persons:
+                self._forget_note(number)
+            elif kept != decision["before"]:
+                self._rewrite_note(number, {**decision, "before": kept})
+
+    def _record(self, action: str, ids: Sequence[Id], n_queries: int | None = None) -> None:
+        if not self.audited:
+            return
+        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "actor": self.actor, "action": action}
+        entry |= {} if n_queries is None else {"queries": n_queries}
+        self._log({**entry, "count": len(ids), "ids": list(ids)})

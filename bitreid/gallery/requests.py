@@ -1,0 +1,76 @@
+"""What a gallery is asked and answers, between the protocol and its backends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bitreid.codes import Codes
+from bitreid.errors import GalleryError
+from bitreid.gallery.contract import Contract
+from bitreid.gallery.filters import Filter
+from bitreid.gallery.items import Hit
+from bitreid.hamming.inputs import Bools
+
+BATCH = 10_000
+"""Items that are read or written together."""
+
+Limit = int | Literal["calibrated"] | None
+Where = Filter | str | None
+
+
+class Request(NamedTuple):
+    """A search as a backend sees it: checked.
+
+    `k` items of each query, all at most `max_distance` away (None: no limit). With `w` in two stages: among the `w`
+    items nearest by `short` code. `mask` says which bits of the long code count (None: all), `where` which items.
+    """
+
+    queries: Codes
+    short: Codes | None
+    k: int
+    w: int | None
+    where: Filter | None
+    mask: Bools | None
+    n_threads: int
+
+
+class Found(NamedTuple):
+    """What a backend found: for each query its hits in order, without probabilities, and how many items `where` let
+    through."""
+
+    hits: list[list[Hit]]
+    n_compared: int
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a gallery is and holds.
+
+    place       where it is
+    contract    what its codes are
+    n_items     items that a search can find
+    n_persons, n_tracklets  different ones among them; None where counting them would take too long
+    n_bytes     bytes on disk, or None where that cannot be told
+    details     what else the backend says, by name
+    """
+
+    place: str
+    contract: Contract
+    n_items: int
+    n_persons: int | None
+    n_tracklets: int | None
+    n_bytes: int | None
+    details: Mapping[str, str | int]
+
+
+def check_limit(limit: object) -> None:
+    """Nothing, if it is a `Limit`; else `GalleryError`."""
+    number = isinstance(limit, int) and not isinstance(limit, bool)
+    if not number and limit is not None and limit != "calibrated":
+        raise GalleryError(f"expected max_distance to be a whole number of bits, None or 'calibrated', got {limit!r}")
+
+
+def check_number(name: str, value: int) -> None:
+    """Nothing, if it is a number of items; else `GalleryError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise GalleryError(f"expected {name} to be a number of items, at least 1, got {value!r}")

@@ -1,0 +1,61 @@
+"""A description of a person as a query: attributes without a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Codes, pack_bits
+from bitreid.errors import GalleryError
+from bitreid.gallery.contract import Contract
+
+Bools = npt.NDArray[np.bool_]
+
+UNIT = 64
+"""Weight of an attribute that is certain: distances are rounded to one in so many."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, in whole numbers.
+
+    bits     (n_attributes,) bool, the likelier value of each attribute
+    weights  (n_attributes,) whole numbers, 0 where it does not count: what it costs to have it wrong rather than right,
+             in 1 / UNIT of an attribute
+    base     expected number of attributes that even the best item has wrong
+    """
+
+    bits: Bools
+    weights: tuple[int, ...]
+    base: float
+
+    @property
+    def code(self) -> Codes:
+        """The bits as one attribute code."""
+        return pack_bits(self.bits[None])
+
+    def distance(self, weighted: int) -> float:
+        """The expected number of wrong attributes, of an item whose wrong bits weigh so much."""
+        return self.base + weighted / UNIT
+
+
+def wanted_of(wanted: Mapping[str, float], contract: Contract) -> Wanted:
+    """What is asked for, from the probability of each attribute that the person has it.
+
+    With p the probability and b the item's bit, the attribute is wrong with probability b (1 - p) + (1 - b) p: at least
+    min(p, 1 - p), and |2 p - 1| more if b is the unlikelier value. `GalleryError` for a name that the codes do not
+    tell, a number that is no probability, or no attribute at all.
+    """
+    unknown = [name for name in wanted if name not in contract.attributes]
+    if unknown or not wanted:
+        known = ", ".join(contract.attributes) or "none at all"
+        raise GalleryError(f"expected attributes among {known}, got {', '.join(unknown) or 'none'}")
+    wrong = {name: p for name, p in wanted.items() if not (isinstance(p, Real) and 0 <= p <= 1)}
+    if wrong:
+        raise GalleryError(f"expected probabilities from 0 to 1, got {wrong}")
+    asked = np.array([float(wanted.get(name, 0.5)) for name in contract.attributes])
+    weights = tuple(round(float(each) * UNIT) for each in np.abs(2 * asked - 1))
+    base = sum(min(float(p), 1 - float(p)) for p in wanted.values())
+    return Wanted(asked > 0.5, weights, base)

@@ -1,0 +1,204 @@
+"""Nobody, votes, and what people decide, in every gallery."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitreid.artifact import load_artifact
+from bitreid.codes import Codes, Part
+from bitreid.errors import GalleryError
+from bitreid.evaluation.calibration import OpenSet
+from bitreid.gallery import Contract, Gallery, items
+from bitreid.gallery.items import Hit, Id, key_of
+from bitreid.gallery.voting import voted
+from tests.gallery.test_backends import create
+
+__all__ = ["create"]
+
+OPEN_SET = OpenSet(tail_slope=0.15, tail_offset=-6.0, slope=-0.4, offset=6.0)
+CALIBRATED = Contract(64, open_set=OPEN_SET.to_json())
+MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite0"
+Create = Callable[..., Gallery]
+
+
+def at(*distances: int) -> Codes:
+    """Codes so many bits from zeros."""
+    bits = np.arange(64) < np.array(distances)[:, None]
+    return Codes(np.packbits(bits, axis=1), 64)
+
+
+ZEROS = at(0)
+
+
+def filled(create: Create, distances: dict[Id, int], contract: Contract = CALIBRATED, **columns: Any) -> Gallery:
+    gallery = create(contract)
+    gallery.add(items(list(distances), at(*distances.values()), **columns))
+    return gallery
+
+
+def test_hits_end_at_the_threshold_of_the_gallery_and_tell_probabilities(create: Create) -> None:
+    gallery = filled(create, dict(enumerate(range(40))))
+    threshold = OPEN_SET.threshold(0.01, 40)
+    assert 0 < threshold < 39
+    hits = gallery.search(ZEROS, 40)[0]
+    assert hits.threshold == threshold
+    assert [hit.distance for hit in hits] == list(range(threshold + 1))
+    expected = OPEN_SET.probability(np.arange(threshold + 1), 40)
+    assert np.allclose([hit.probability or 0 for hit in hits], expected)
+    # The larger the gallery, the nearer a hit must be; a filter makes it smaller.
+    few = gallery.search(ZEROS, 40, where="id in (0, 1, 30, 31)")[0]
+    assert few.threshold == OPEN_SET.threshold(0.01, 4) > threshold
+    assert gallery.search(ZEROS, 40, fpir=0.1)[0].threshold == OPEN_SET.threshold(0.1, 40)
+
+
+def test_nobody_is_an_answer_and_the_limit_can_be_told(create: Create) -> None:
+    gallery = filled(create, {1: 30, 2: 40})
+    assert gallery.search(ZEROS)[0].nobody
+    assert gallery.search(ZEROS, max_distance=None)[0].ids == (1, 2)
+    assert gallery.search(ZEROS, max_distance=35)[0].ids == (1,)
+    assert gallery.search(ZEROS, max_distance=-1)[0].nobody
+    uncalibrated = filled(create, {1: 30}, Contract(64))
+    hits = uncalibrated.search(ZEROS)[0]
+    assert (hits.threshold, hits.ids, hits[0].probability) == (None, (1,), None)
+
+
+def test_tracklets_and_persons_are_as_near_as_their_three_nearest_items(create: Create) -> None:
+    distances: dict[Id, int] = {1: 1, 2: 20, 3: 30, 4: 8, 5: 9, 6: 10, 7: 63, 8: 2, 9: 5}
+    tracklets = ["a", "a", "a", "b", "b", "b", "b", None, "c"]
+    persons = ["Ada", "Ada", "Ada", "Bo", "Bo", "Bo", "Bo", "Cy", None]
+    gallery = filled(create, distances, Contract(64), tracklets=tracklets, persons=persons)
+    by_tracklet = gallery.search(ZEROS, by="tracklet")[0]
+    assert [(hit.tracklet, hit.distance, hit.votes, hit.id) for hit in by_tracklet] == [
+        ("c", 5, 1, 9),
+        ("b", 9, 4, 4),
+        ("a", 17, 3, 1),
+    ]
+    by_person = gallery.search(ZEROS, 2, by="person")[0]
+    assert [(hit.person, hit.distance) for hit in by_person] == [("Cy", 2), ("Bo", 9)]
+    with pytest.raises(GalleryError, match="by item, tracklet or person"):
+        gallery.search(ZEROS, by="crowd")  # type: ignore[arg-type]  # on purpose
+
+
+def test_votes_are_counted_as_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    hits = [
+        Hit(i, int(d), None, None, None, f"t{rng.integers(9)}" if rng.random() < 0.8 else None, None)
+        for i, d in enumerate(np.sort(rng.integers(0, 30, 80)))
+    ]
+    groups = {hit.tracklet for hit in hits if hit.tracklet is not None}
+    of = {name: [hit for hit in hits if hit.tracklet == name] for name in groups}
+    means = {name: float(np.mean([hit.distance for hit in group[:3]])) for name, group in of.items()}
+    expected: list[tuple[float, int, str | None, int]] = sorted(
+        (means[name], key_of(group[0].id), name, len(group)) for name, group in of.items()
+    )
+    found = [(float(hit.distance), key_of(hit.id), hit.tracklet, hit.votes) for hit in voted(hits, "tracklet")]
+    assert found == expected
+
+
+def persons(gallery: Gallery) -> dict[Id, str | None]:
+    return {item.id: item.person for batch in gallery.scan() for item in batch}
+
+
+def test_confirming_takes_the_tracklet_along_and_can_be_undone(create: Create) -> None:
+    tracklets = ["a", "a", "b", None]
+    gallery = filled(
+        create, {1: 1, 2: 2, 3: 3, 4: 4}, Contract(64), tracklets=tracklets, persons=["X", None, None, None]
+    )
+    assert gallery.confirm([1, 4], "Ada") == 3
+    assert persons(gallery) == {1: "Ada", 2: "Ada", 3: None, 4: "Ada"}
+    assert gallery.search(ZEROS, where="person = Ada")[0].ids == (1, 2, 4)
+    assert gallery.undo() == "confirm Ada"
+    assert persons(gallery) == {1: "X", 2: None, 3: None, 4: None}
+    assert gallery.undo() is None
+    with pytest.raises(GalleryError, match="99"):
+        gallery.confirm([99], "Ada")
+    with pytest.raises(GalleryError, match="name of a person"):
+        gallery.confirm([1], "")
+
+
+def test_rejected_items_are_left_out_for_that_person_only(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ada", "Bo"])
+    assert gallery.reject([1, 3], "Ada") == 2
+    assert persons(gallery) == {1: None, 2: "Ada", 3: "Bo"}
+    assert gallery.rejected("Ada") == {1, 3}
+    assert gallery.search(ZEROS, person="Ada")[0].ids == (2,)
+    assert gallery.search(ZEROS, person="Bo")[0].ids == gallery.search(ZEROS)[0].ids == (1, 2, 3)
+    gallery.confirm([1], "Ada")
+    assert gallery.rejected("Ada") == {3}
+    assert (gallery.undo(), gallery.undo()) == ("confirm Ada", "reject Ada")
+    assert gallery.rejected("Ada") == frozenset()
+    assert persons(gallery) == {1: "Ada", 2: "Ada", 3: "Bo"}
+
+
+def test_merging_persons_and_undoing_what_still_stands(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ida", "Ida"])
+    assert gallery.merge("Ada", "Ida") == 2
+    assert set(persons(gallery).values()) == {"Ada"}
+    gallery.upsert(items([2], at(2), persons=["Eve"]))
+    gallery.delete([3])
+    assert gallery.undo() == "merge Ada"
+    assert persons(gallery) == {1: "Ada", 2: "Eve"}
+    assert gallery.merge("Ada", "nobody known") == 0
+
+
+def test_who_was_rejected_as_a_person_is_so_as_whom_that_is_merged_into(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ida", "Ida"])
+    gallery.reject([3], "Ida")
+    gallery.merge("Ada", "Ida")
+    assert gallery.rejected("Ada") == {3}
+    assert gallery.search(ZEROS, person="Ada")[0].ids == (1, 2)
+    gallery.undo()
+    assert gallery.rejected("Ada") == frozenset()
+
+
+def test_decisions_about_what_was_deleted_are_forgotten_and_all_are_audited(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2}, Contract(64))
+    gallery.confirm([1], "Ada")
+    gallery.reject([1, 2], "Bo")
+    gallery.delete([1])
+    assert gallery.rejected("Bo") == {2}
+    gallery.undo()
+    assert gallery.undo() is None
+    actions = [(entry["action"], entry["ids"]) for entry in gallery.audit()]
+    assert actions == [
+        ("add", [1, 2]),
+        ("confirm", [1]),
+        ("reject", [1, 2]),
+        ("delete", [1]),
+        ("undo reject", [2]),
+    ]
+
+
+def test_a_person_who_is_deleted_is_named_nowhere(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ada", "Bo"])
+    gallery.confirm([1], "Bo")
+    gallery.reject([3], "Ada")
+    assert gallery.delete_where("person = Ada") == 1
+    assert gallery.rejected("Ada") == frozenset()
+    assert gallery.undo() == "confirm Bo"
+    assert persons(gallery) == {1: None, 3: "Bo"}
+
+
+def test_parts_have_no_threshold(create: Create) -> None:
+    contract = replace(CALIBRATED, parts=(Part("head", 0, 24), Part("legs", 24, 64)), attributes=("hat",))
+    gallery = create(contract)
+    short = Codes(np.zeros((2, 1), np.uint8), 8)
+    gallery.add(items([1, 2], at(30, 40), short))
+    hits = gallery.search(ZEROS, 2, 2, parts=["legs"], attribute_codes=short[:1])[0]
+    assert hits.threshold is None
+    assert hits[0].probability is None
+    assert [hit.distance for hit in hits] == [6, 16]
+
+
+def test_the_contract_of_a_model_comes_from_its_card() -> None:
+    card = load_artifact(MODEL).card
+    contract = Contract.of(card)
+    assert contract == Contract.from_json(contract.to_json())
+    assert contract.n_bits == card.n_bits
+    assert card.attributes is not None
+    assert len(contract.attributes) == card.attributes.n_code_bits
+    assert contract.calibrated is not None
