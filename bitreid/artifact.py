@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
+from bitreid.data.files import sync_folder
 from bitreid.errors import ArtifactError, BitreidError
 
 FORMAT_VERSION = 2
@@ -221,17 +222,17 @@ def fingerprint(card: Card) -> str:
 def _write_folder(folder: Path, card: bytes, weights: bytes, licence_text: str | None) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     _finish_interrupted_save(folder)
     if licence_text is not None:
         _write_synced(folder / (_LICENCE + _NEW), licence_text.encode())
         (folder / (_LICENCE + _NEW)).replace(folder / _LICENCE)
     _write_synced(folder / (_WEIGHTS + _NEW), weights)
     _write_synced(folder / (_CARD + _NEW), card)
-    _sync_folder(folder)
+    sync_folder(folder)
     for name in (_CARD, _WEIGHTS):  # the card first: from then on the new artifact loads
         (folder / (name + _NEW)).replace(folder / name)
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _pack_weights(weights: Mapping[str, npt.NDArray[Any]]) -> bytes:
@@ -274,7 +275,7 @@ def _finish_interrupted_save(folder: Path) -> None:
         return
     if _sha256(_read(pending)) == card.weights_sha256:
         pending.replace(folder / _WEIGHTS)
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _seal_card(card: Card, weights: bytes) -> bytes:
@@ -380,14 +381,3 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes renames in `folder` durable, where the system can (Windows cannot open a folder)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

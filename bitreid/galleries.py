@@ -292,6 +292,12 @@ def _compact(arguments: argparse.Namespace, console: Console) -> Answer:
     return Answer(["compacted" if freed is None else f"compacted: {freed:,} bytes freed"], {"freed_bytes": freed})
 
 
+def _repair(arguments: argparse.Namespace, console: Console) -> Answer:
+    with _open(arguments) as gallery:
+        n = gallery.repair()
+    return Answer([f"{n} items mended"], {"mended": n})
+
+
 def _export(arguments: argparse.Namespace, console: Console) -> Answer:
     with _open(arguments, read_only=True) as gallery, progress_of(console, "exporting") as progress:
         n = export_parquet(gallery, arguments.out, _filter(gallery, arguments.where), progress)
@@ -362,6 +368,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], Answer]] = {
     "delete": _delete,
     "info": _info,
     "compact": _compact,
+    "repair": _repair,
     "export": _export,
     "import": _import,
     "copy": _copy,

@@ -41,6 +41,7 @@ def add_gallery_commands(parser: argparse.ArgumentParser) -> None:
 
     add("info", "what a gallery is and holds")
     add("compact", "take the bytes of what was deleted out of the gallery's files")
+    add("repair", "mend what a process that died left half-written on a Milvus server; nobody else may write meanwhile")
 
     export = add("export", "write items to a Parquet file")
     export.add_argument("out", type=Path, metavar="FILE.parquet")

@@ -271,6 +271,7 @@ def test_info_and_compact(place: Path, capsys: Capture) -> None:
     assert (info["n_items"], info["n_persons"], info["n_tracklets"], info["contract"]["n_bits"]) == (12, 2, 6, 64)
     done("gallery", "delete", place, "--where", "camera = 1")
     assert " bytes freed" in said(capsys, "compact", place)
+    assert "0 items mended" in said(capsys, "repair", place)
     assert isinstance(answer(capsys, "compact", place)["freed_bytes"], int)
     assert n_items(place) == 8
 

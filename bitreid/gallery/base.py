@@ -227,6 +227,10 @@ class Gallery(ABC):
     def compact(self) -> None:
         """Nothing; the bytes of what was deleted are gone from the gallery's files when it returns."""
 
+    def repair(self) -> int:
+        """How many items were half there and are mended; 0 where that cannot be. Nobody else may write meanwhile."""
+        return 0
+
     @abstractmethod
     def backup(self, path: Path) -> None:
         """Write a copy of the gallery as it is at one moment, while it goes on being used, to a new file."""
