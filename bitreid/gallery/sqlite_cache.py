@@ -117,13 +117,15 @@ class Cache:
         sums = (0,) * 4
         new = reader.execute(f"SELECT {SEARCHED} FROM items WHERE seq > ? ORDER BY seq", (self._last_seq,))
         while rows := new.fetchmany(_CHUNK):
-            columns = self._columns(self._sound(rows))
+            sound = self._sound(rows)
+            columns = self._columns(sound)
             if (np.diff(columns.seqs, prepend=self._last_seq) <= 0).any():
                 raise damaged(self._path, "items out of order")
             self._table.append(columns)
             self._last_seq = max(self._last_seq, rows[-1][0])
             if first:
-                found = len(rows), sum(row[0] for row in rows), *_halves(columns.keys)
+                total = int(columns.seqs.sum()) if sound is rows else sum(row[0] for row in rows)
+                found = len(rows), total, *_halves(columns.keys)
                 sums = tuple(map(add, sums, found))
         n = 2 if self.damaged else 4  # keys of damaged rows are not known
         if sums[:n] != listed[:n]:
