@@ -6,7 +6,7 @@
 The files are what `bitreid encode` writes for the query pictures and the gallery of a data set. Each query is searched
 in all galleries in several ways: exact, in two stages, with filters, by parts, by tracklet, with the calibrated limit.
 Hits are compared whole, ids and distances and all, in order. `--quick` takes every twentieth query. The galleries are
-made for the purpose and removed, on the server too.
+made for the purpose; that on the server is emptied in the end.
 """
 
 import argparse
