@@ -40,23 +40,22 @@ class Column:
         return column
 
 
-class Names(dict[bytes | None, int]):
-    """Texts that many rows share, as small numbers in the order in which they first came; -1 is None."""
+class Names:
+    """Texts that many rows share, as small numbers; -1 is None."""
 
     def __init__(self) -> None:
-        super().__init__({None: -1})
         self.of_number: list[str] = []
-
-    def __missing__(self, text: bytes) -> int:
-        self[text] = number = len(self.of_number)
-        self.of_number.append(text.decode())
-        return number
+        self._numbers: dict[bytes | None, int] = {None: -1}
 
     def numbers(self, texts: Sequence[bytes | None]) -> Numbers:
-        return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
+        for text in dict.fromkeys(texts):
+            if text is not None and text not in self._numbers:
+                self._numbers[text] = len(self.of_number)
+                self.of_number.append(text.decode())
+        return np.fromiter(map(self._numbers.__getitem__, texts), np.int32, len(texts))
 
     def known(self, texts: Iterable[str]) -> list[int]:
-        return [number for text in texts if (number := self.get(text.encode())) is not None]
+        return [number for text in texts if (number := self._numbers.get(text.encode())) is not None]
 
 
 class Texts:
