@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -30,9 +31,9 @@ Search = Callable[[Gallery, EncodedSet, slice], list[Hits]]
 BATCH = 50  # queries at once
 
 
-def two_stages(gallery: Gallery, query: EncodedSet, rows: slice, w: int, **settings: object) -> list[Hits]:
+def two_stages(gallery: Gallery, query: EncodedSet, rows: slice, w: int, **settings: Any) -> list[Hits]:
     assert query.attribute_codes is not None
-    return gallery.search(query.codes[rows], 100, w, attribute_codes=query.attribute_codes[rows], **settings)  # type: ignore[arg-type]  # passed on
+    return gallery.search(query.codes[rows], 100, w, attribute_codes=query.attribute_codes[rows], **settings)
 
 
 SEARCHES: dict[str, Search] = {

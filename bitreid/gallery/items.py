@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -277,8 +278,7 @@ class Hits:
 
 
 def _repeated(ids: Sequence[Id]) -> Id:
-    seen: set[Id] = set()
-    return next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]  # add gives None
+    return Counter(ids).most_common(1)[0][0]
 
 
 def plain_id(id: Id) -> Id:
