@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set of drawn people: 24 identities to train on, 6 to find, 3 cameras. Not to be changed."""
-    from bitreid.data.drawn import DrawnSettings, draw_people
+    from bitreid.drawn.data_set import DrawnSettings, draw_people
 
     data = tmp_path_factory.mktemp("drawn") / "people"
     draw_people(data, DrawnSettings(n_train=24, n_test=6, n_cameras=3, n_distractors=6, n_junk=4, height=96, width=32))
@@ -48,7 +48,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that `bitreid train` made of them in a pass: it works and knows little. Not to be changed."""
-    from bitreid.cli import main
+    from bitreid.commands.main import main
 
     run = tmp_path_factory.mktemp("trained") / "run"
     changes = ["epochs=1", "warmup_epochs=0", "network.n_bits=128", "held_out_identities=4"]

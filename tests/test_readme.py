@@ -42,7 +42,7 @@ def expand(words: list[str]) -> list[str]:
 def test_the_readmes_commands_and_python_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bitreid.cli import main
+    from bitreid.commands.main import main
 
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)

@@ -75,7 +75,7 @@ def test_the_wheel_has_a_path_for_every_processor(with_kernel: Path) -> None:
     said, found = search(with_kernel, "numpy")
     assert said == "numpy 0\n"
     assert search(with_kernel, "scalar") == ("scalar 0\n", found)
-    shown = python(with_kernel, "", "-m", "bitreid.cli", "info")
+    shown = python(with_kernel, "", "-m", "bitreid", "info")
     fastest = shown.split()[1]
     assert search(with_kernel) == (f"{fastest} 0\n", found)
     assert shown.startswith(f"search: {fastest} (available: {fastest}, ")
@@ -89,7 +89,7 @@ def test_without_a_compiler_the_wheel_searches_with_numpy_and_says_so_once(
     assert said.startswith("numpy 1 searching with numpy")
     assert search(without_kernel, "numpy") == ("numpy 0\n", found)
     assert found == search(with_kernel, "scalar")[1]
-    shown = python(without_kernel, "", "-m", "bitreid.cli", "info")
+    shown = python(without_kernel, "", "-m", "bitreid", "info")
     assert shown.startswith("search: numpy (the native kernel was not built: ")
 
 

@@ -2,8 +2,8 @@
 
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.filter_text import format_filter, parse_filter
-from bitreid.gallery.filters import (
+from bitreid.gallery.filters.text import format_filter, parse_filter
+from bitreid.gallery.filters.types import (
     And,
     CameraIn,
     Filter,
@@ -18,7 +18,7 @@ from bitreid.gallery.filters import (
     TrackletIn,
 )
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Items, items
-from bitreid.gallery.places import create_gallery, open_gallery
+from bitreid.gallery.opening import create_gallery, open_gallery
 from bitreid.gallery.requests import Info
 from bitreid.gallery.transfer import copy_gallery, export_parquet, import_parquet
 

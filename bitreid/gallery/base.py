@@ -11,8 +11,9 @@ from typing import Any, Self
 from bitreid.codes import Codes
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.filter_text import parse_filter
-from bitreid.gallery.filters import Filter, IdIn, Not, OlderThan, PersonIn, TrackletIn, check_filter
+from bitreid.gallery.description import Wanted, wanted_of
+from bitreid.gallery.filters.text import parse_filter
+from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, TrackletIn, check_filter
 from bitreid.gallery.items import (
     GalleryItem,
     Hit,
@@ -26,7 +27,6 @@ from bitreid.gallery.items import (
 )
 from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
 from bitreid.gallery.voting import By, voted
-from bitreid.gallery.wanted import Wanted, wanted_of
 
 FPIR = 0.01
 """Share of the searches for somebody absent that may be answered, where nothing else is said."""

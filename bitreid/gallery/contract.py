@@ -10,7 +10,7 @@ import numpy as np
 from bitreid.artifact import Card, fingerprint
 from bitreid.codes import Codes, Part
 from bitreid.errors import CodesError, GalleryError
-from bitreid.evaluation.calibration import OpenSet
+from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.hamming.inputs import Bools
 
 

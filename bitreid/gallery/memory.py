@@ -12,13 +12,13 @@ import numpy as np
 
 from bitreid.errors import GalleryError
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.columns import encoded
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.filters import Filter
+from bitreid.gallery.description import Wanted
+from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
-from bitreid.gallery.table import Rows, Snapshot, Table
-from bitreid.gallery.wanted import Wanted
+from bitreid.gallery.table.columns import encoded
+from bitreid.gallery.table.table import Rows, Snapshot, Table
 
 
 class MemoryGallery(Gallery):

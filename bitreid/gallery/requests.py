@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from bitreid.codes import Codes
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.filters import Filter
+from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import Hit
 from bitreid.hamming.inputs import Bools
 

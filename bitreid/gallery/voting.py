@@ -15,7 +15,7 @@ from bitreid.gallery.items import Hit, key_of
 
 By = Literal["item", "tracklet", "person"]
 VOTES = 3
-"""Nearest items of a group whose mean distance is the group's; `benchmarks/voting.py` compares other numbers."""
+"""Nearest items of a group whose mean distance is the group's; `benchmarks/accuracy/voting.py` compares others."""
 
 
 def voted(hits: Sequence[Hit], by: By, votes: int = VOTES) -> list[Hit]:

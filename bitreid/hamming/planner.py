@@ -2,8 +2,8 @@
 
 The model is a sum of amounts of work, each times what a unit of it costs on the path in use: rows and bytes scanned,
 pairs compared where queries share a pass, bytes that come from memory and not from a cache, rows kept by the first
-stage and visited by the second. The costs were fitted by `benchmarks/planner.py`, which also says how much slower the
-choice is than the better of the two.
+stage and visited by the second. The costs were fitted by `benchmarks/search/planner.py`, which also says how much
+slower the choice is than the better of the two.
 """
 
 import os

@@ -13,7 +13,7 @@ from bitreid.data.pictures import Progress
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.errors import DataError
-from bitreid.evaluation.calibration import calibrate
+from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork
 from bitreid.training.engine import TorchEngine

@@ -3,7 +3,7 @@
 import pytest
 
 from bitreid.evaluation.report import Report, render_report
-from tests.evaluation.report_cases import Page, full_report
+from tests.evaluation.report.cases import Page, full_report
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gallery.milvus_server import MilvusServer
+from tests.gallery.milvus.running import MilvusServer
 
 
 @pytest.fixture(scope="package")

@@ -19,7 +19,6 @@ from bitreid.gallery import (
     export_parquet,
     items,
     open_gallery,
-    sqlite_file,
 )
 from bitreid.gallery.items import key_of
 
@@ -146,7 +145,7 @@ def test_an_item_that_is_replaced_is_forgotten(tmp_path: Path) -> None:
 def test_a_compaction_says_so_when_somebody_reads_what_was_there_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.1)
+    monkeypatch.setattr("bitreid.gallery.sqlite.file.BUSY_S", 0.1)
     path = tmp_path / "people.gallery"
     with create_gallery(path, CONTRACT, audited=False) as gallery:
         gallery.add(people())

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from gallery_kills import CONTRACT, Write, apply, bars_of, check, do, kill_writers, killed_writer
-
+from benchmarks.gallery.kills import CONTRACT, Write, apply, bars_of, check, do, kill_writers, killed_writer
 from bitreid.gallery import create_gallery
 
 KILLS = 20

@@ -6,8 +6,8 @@ import shlex
 from collections import defaultdict
 from pathlib import Path
 
-from bitreid.arguments import Command, parser
-from tests.commands import Capture
+from bitreid.commands.arguments import Command, parser
+from tests.commands.words import Capture
 
 
 def blocks(language: str) -> list[str]:

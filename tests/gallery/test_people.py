@@ -11,7 +11,7 @@ import pytest
 from bitreid.artifact import load_artifact
 from bitreid.codes import Codes, Part
 from bitreid.errors import GalleryError
-from bitreid.evaluation.calibration import OpenSet
+from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.gallery import Contract, Gallery, items
 from bitreid.gallery.items import Hit, Id, key_of
 from bitreid.gallery.voting import voted

@@ -12,11 +12,11 @@ import pytest
 from bitreid.codes import Codes
 from bitreid.errors import BitreidError, GalleryError
 from bitreid.gallery import Contract, Gallery, IdIn, Items, create_gallery, items
-from bitreid.gallery import table as tables
 from bitreid.gallery.items import GalleryItem, Id, key_of
-from tests.commands import Capture, done, refusal
+from bitreid.gallery.table import table as tables
+from tests.commands.test_gallery import codes_of
+from tests.commands.words import Capture, done, refusal
 from tests.gallery.test_backends import create
-from tests.test_cli_gallery import codes_of
 
 __all__ = ["create"]
 

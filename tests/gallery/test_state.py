@@ -11,9 +11,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from bitreid.codes import Codes
 from bitreid.gallery import Filter, Gallery, Items, create_gallery, items, open_gallery
-from bitreid.gallery.filters import CameraIn, HasAttribute, Not, PersonIn
+from bitreid.gallery.filters.types import CameraIn, HasAttribute, Not, PersonIn
 from bitreid.gallery.items import Id
-from tests.gallery import filter_cases
+from tests.gallery.filters import cases as filter_cases
 from tests.gallery.test_backends import CONTRACT
 from tests.reference.gallery import PlainGallery
 

@@ -1,4 +1,4 @@
-"""Twin of `bitreid.evaluation.attribute_weights`: every pair of pictures by itself."""
+"""Twin of `bitreid.evaluation.calibration.attribute_weights`: every pair of pictures by itself."""
 
 import math
 from collections.abc import Sequence

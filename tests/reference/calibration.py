@@ -1,4 +1,4 @@
-"""Twins of `bitreid.evaluation.calibration` and `promises`: lists of distances, every gallery, one after another."""
+"""Twins of `evaluation.calibration.fit` and `promises`: lists of distances, every gallery, one after another."""
 
 import math
 from collections.abc import Mapping, Sequence

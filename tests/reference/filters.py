@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from bitreid.gallery.filters import (
+from bitreid.gallery.filters.types import (
     And,
     CameraIn,
     Filter,

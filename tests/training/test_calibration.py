@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitreid.artifact import load_artifact
-from bitreid.evaluation.calibration import OpenSet, calibrate
+from bitreid.evaluation.calibration.fit import OpenSet, calibrate
 from bitreid.training.load import load_encoder
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task, tiny_train
 

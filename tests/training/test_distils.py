@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bitreid.data.drawn import DrawnSettings, draw_people
+from bitreid.drawn.data_set import DrawnSettings, draw_people
 from bitreid.training.recipe import load_recipe
 from bitreid.training.run import train
 from bitreid.training.task import task_from

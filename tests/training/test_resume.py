@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bitreid.cli import main
-from bitreid.data.drawn import DrawnSettings, draw_people
+from bitreid.commands.main import main
+from bitreid.drawn.data_set import DrawnSettings, draw_people
 from tests.training.test_fit import assert_equal_runs, states_of
 
 PATIENCE_S = 240
@@ -44,7 +44,10 @@ def words(data: Path, run: Path, *more: str) -> list[str]:
 def signalled(command: list[str], when: Callable[[], object], number: signal.Signals) -> tuple[int, str]:
     """Runs the command in a process, sends the signal as soon as `when` is true; its exit code and output."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bitreid.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "bitreid", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     end = time.monotonic() + PATIENCE_S
     while process.poll() is None and not when():

@@ -1,0 +1,129 @@
+"""How far a model keeps its promise to say "nobody", on the test people of CUHK03-NP.
+
+    python benchmarks/accuracy/openset.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+
+Thresholds and probabilities are the artifact's (`bitreid calibrate`), fitted on training identities that were held out;
+the test people only show what becomes of them. `--quick` takes every tenth query and gallery picture, and judges no
+bar. Each full run is a look at the test set: add its dated line to docs/results.md.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bitreid.commands.console import as_markdown, progress_of
+from bitreid.data.parsers import parse
+from bitreid.encoding.files import encode_manifest
+from bitreid.evaluation.calibration.fit import OpenSet, levels_of_queries
+from bitreid.evaluation.calibration.promises import PromiseKept, Reliability, promises_kept, reliability
+from bitreid.evaluation.openset import Identification, Verification, count_pairs, identify, verify
+from bitreid.evaluation.protocol import Protocol
+from bitreid.training.load import load_encoder
+
+SIZES = (100, 300, 1000, 3000)
+MOST = 2.0
+"""Observed over promised false alarms, at most."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    arguments = parser.parse_args()
+    console = Console()
+    encoder = load_encoder(arguments.artifact)
+    if encoder.card.calibration is None:
+        parser.error(f"expected a calibrated model, {encoder.card.name} is not; run bitreid calibrate first")
+    open_set = OpenSet.from_json(encoder.card.calibration.open_set)
+    manifest = parse(arguments.data)
+    query, gallery = manifest.split("query"), manifest.split("gallery")
+    if arguments.quick:
+        query, gallery = query.take(np.arange(0, len(query), 10)), gallery.take(np.arange(0, len(gallery), 10))
+    with progress_of(console, "encoding") as progress:
+        queries, rows = (encode_manifest(encoder, split, progress).codes for split in (query, gallery))
+    protocol = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
+    pairs = count_pairs(queries, rows, protocol)
+    verification, identification = verify(pairs), identify(pairs)
+    sizes = [*(n for n in SIZES if n < len(gallery)), len(gallery)]
+    promises = promises_kept(*levels_of_queries(queries, rows, protocol), open_set, sizes)
+    probabilities = {n: reliability(pairs.genuine, pairs.impostor, open_set, n) for n in (1, 100, 1000)}
+    tables = [
+        rates_table(verification, identification),
+        promises_table(promises),
+        *(reliability_table(lines, n) for n, lines in probabilities.items()),
+    ]
+    for table in tables:
+        console.print(as_markdown(table) if arguments.markdown else table)
+    bars = {} if arguments.quick else bars_of(promises)
+    for name, bar in bars.items():
+        console.print(f"{name}: {bar['value']:.3f}, bar {bar['bar']:.3f}: {'met' if bar['met'] else 'NOT met'}")
+    if arguments.json:
+        record = {
+            "calibration": asdict(encoder.card.calibration),
+            "verification": {"tpr": dict(zip(verification.rates, verification.tpr, strict=True))}
+            | {"d_prime": verification.d_prime},
+            "identification": {"n_gallery": identification.n_gallery}
+            | {"dir": dict(zip(identification.fpir, identification.dir, strict=True))},
+            "promises": [asdict(each) for each in promises],
+            "reliability": {n: [asdict(line) for line in lines] for n, lines in probabilities.items()},
+            "bars": bars,
+        }
+        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def rates_table(verification: Verification, identification: Identification) -> Table:
+    """What any threshold can reach: the best for these people, known from their own distances."""
+    table = Table("figure", "%", "threshold (bits)", title="thresholds fitted to the test people themselves")
+    for rate, tpr, bits in zip(verification.rates, verification.tpr, verification.thresholds, strict=True):
+        table.add_row(f"TPR at FPR {rate:g}", f"{100 * tpr:.1f}", f"{bits:.0f}")
+    found = zip(identification.fpir, identification.dir, identification.thresholds, strict=True)
+    for rate, share, bits in found:
+        name = f"DIR at FPIR {rate:.0%}, gallery of {identification.n_gallery}"
+        table.add_row(name, f"{100 * share:.1f}", f"{bits:.0f}")
+    table.add_row("d'", f"{verification.d_prime:.2f}", "")
+    return table
+
+
+def promises_table(promises: Sequence[PromiseKept]) -> Table:
+    """What the artifact's thresholds come to."""
+    columns = ("gallery", "FPIR promised", "threshold (bits)", "FPIR observed", "observed / promised", "DIR")
+    table = Table(*columns, title="the artifact's thresholds on the test people, rates in %")
+    for each in promises:
+        rates = (f"{100 * each.fpir:.2f}", f"{each.fpir / each.promised:.2f}", f"{100 * each.dir:.1f}")
+        table.add_row(str(each.n_gallery), f"{100 * each.promised:g}", str(each.threshold), *rates)
+    return table
+
+
+def reliability_table(lines: Sequence[Reliability], n_gallery: int) -> Table:
+    """Probabilities that were given, and what came."""
+    among = "one picture" if n_gallery == 1 else f"{n_gallery} rows"
+    title = f"probability of one person, who is among {among} every second time; in %"
+    table = Table("given", "pairs", "mean given", "observed", title=title)
+    for line in lines:
+        values = (f"{100 * value:.3g}" for value in (line.share, line.predicted, line.observed))
+        table.add_row(f"{100 * line.low:g} to {100 * line.high:g}", *values)
+    return table
+
+
+def bars_of(promises: Sequence[PromiseKept]) -> dict[str, dict[str, Any]]:
+    """The worst ratio of observed to promised false alarms, by what was promised."""
+    bars = {}
+    for promised in sorted({each.promised for each in promises}, reverse=True):
+        worst = max(each.fpir / promised for each in promises if each.promised == promised)
+        name = f"observed / promised FPIR of {promised:.0%}, any gallery, at most"
+        bars[name] = {"value": worst, "bar": MOST, "met": worst <= MOST}
+    return bars
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""What a SQLite gallery holds after its writer was killed: all that was acknowledged, and nothing half-written.
+
+    python benchmarks/gallery/kills.py [--quick] [--kills N] [--json FILE]
+
+A process adds, replaces and deletes batches of 1 to 200 items, and compacts now and then; it says through a pipe what
+it is about to do, and then that it is done. It is killed (SIGKILL) at a random moment, 200 times over (20 with
+`--quick`), always on the same gallery. After each kill the gallery is opened: every item must be as it was
+acknowledged, the batch that was under way there as a whole or not at all, a search must find what plain numpy finds
+among the codes that should be there, and the audit log must hold one entry for each write that is there. After every
+tenth kill SQLite checks all its pages.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bitreid.codes import Bytes, Codes
+from bitreid.commands.console import progress_of
+from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, items, open_gallery
+from bitreid.gallery.items import Id, key_of
+
+KILLS, QUICK_KILLS = 200, 20
+N_BITS = 128
+CONTRACT = Contract(N_BITS, attributes=tuple(f"attribute {i}" for i in range(16)))
+MOST = 200  # items in a batch
+LONGEST_S = 0.15  # from a writer's start to its kill
+QUERIES, K = 4, 20
+CHECK_PAGES_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a writer is about to do: `action` with the items `numbers`, which then are of this version."""
+
+    action: str
+    numbers: tuple[int, ...]
+    version: int
+
+
+@dataclass
+class Found:
+    """What the kills showed. `whole_after` counts the kills after which all was as it should be."""
+
+    kills: int = 0
+    whole_after: int = 0
+    acknowledged_writes: int = 0
+    acknowledged_items: int = 0
+    cut_and_there: int = 0
+    cut_and_not_there: int = 0
+    items_at_the_end: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--kills", type=int, metavar="N", help=f"{KILLS}, or {QUICK_KILLS} with --quick")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.write:
+        write(arguments.write, arguments.seed)
+        return
+    kills = arguments.kills or (QUICK_KILLS if arguments.quick else KILLS)
+    console = Console()
+    with TemporaryDirectory() as folder, progress_of(Console(stderr=True), "kills") as report:
+        found = Found()
+        for found in kill_writers(Path(folder) / "people.gallery", kills):
+            report(found.kills, kills)
+    for fault in found.faults:
+        console.print(f"FAULT: {fault}", highlight=False)
+    lines = (
+        f"{found.kills} kills; {found.acknowledged_writes:,} writes of {found.acknowledged_items:,} items acknowledged",
+        f"after {found.kills - found.whole_after} kills something was lost, changed or half-written",
+        f"of the batches under way {found.cut_and_there} were there as a whole, {found.cut_and_not_there} not at all",
+        f"{found.items_at_the_end:,} items at the end",
+    )
+    console.print("\n".join(lines), highlight=False)
+    bars = bars_of(found)
+    for name, bar in bars.items():
+        console.print(f"{name}: {bar['value']}, bar {bar['bar']}: {'met' if bar['met'] else 'NOT met'}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({**asdict(found), "bars": bars}, indent=1) + "\n", encoding="utf-8")
+
+
+def bars_of(found: Found) -> dict[str, dict[str, Any]]:
+    """The bar of the project: nothing lost, nothing half-written, whenever the writer was killed."""
+    bar = {"value": found.whole_after, "bar": found.kills, "met": found.whole_after == found.kills > 0}
+    return {"all acknowledged items after every kill": bar}
+
+
+# The writer, a process of its own.
+
+
+def write(path: Path, seed: int) -> None:
+    """Change the gallery until killed, saying before what and after that."""
+    chance = random.Random(seed)
+    with open_gallery(path) as gallery:
+        numbers = [number_of(id) for batch in gallery.scan() for id in batch.ids]
+        print("ready", flush=True)
+        while True:
+            action = chance.choices(("add", "upsert", "delete", "compact"), (6, 2, 2, 0.1))[0]
+            n = chance.randint(1, MOST)
+            if action == "add":
+                first = max(numbers, default=0) + 1
+                chosen = list(range(first, first + n))
+            else:
+                chosen = chance.sample(numbers, min(n, len(numbers)))
+            about = Write(action, tuple(chosen), chance.randrange(2**31))
+            print(json.dumps(asdict(about)), flush=True)
+            do(gallery, about)
+            print("done", flush=True)
+            if action == "add":
+                numbers += chosen
+            elif action == "delete":
+                numbers = sorted(set(numbers) - set(chosen))
+
+
+def do(gallery: Gallery, about: Write) -> None:
+    ids = [id_of(number) for number in about.numbers]
+    if about.action == "compact":
+        gallery.compact()
+    elif about.action == "delete":
+        gallery.delete(ids)
+    elif about.action == "add":
+        gallery.add(batch_of(about))
+    else:
+        gallery.upsert(batch_of(about))
+
+
+def id_of(number: int) -> Id:
+    """Every other item has a text for an id."""
+    return number if number % 2 else f"picture {number}"
+
+
+def number_of(id: Id) -> int:
+    return id if isinstance(id, int) else int(id.split()[1])
+
+
+def batch_of(about: Write) -> Items:
+    """The items of a write, all of them made of their numbers and the version."""
+    packed = packed_of(about.numbers, about.version)
+    return items(
+        [id_of(number) for number in about.numbers],
+        Codes(packed[:, : N_BITS // 8], N_BITS),
+        Codes(packed[:, N_BITS // 8 :], 16),
+        cameras=[number % 5 for number in about.numbers],
+        persons=[f"person {about.version}"] * len(about.numbers),
+        metadata=[{"version": about.version}] * len(about.numbers),
+    )
+
+
+def packed_of(numbers: Iterable[int], version: int) -> Bytes:
+    """The identity and the attribute code of each number, one after the other, `(n, bytes) uint8`."""
+    return packed_of_versions(dict.fromkeys(numbers, version))
+
+
+def packed_of_versions(versions: Mapping[int, int]) -> Bytes:
+    """The same of numbers that have versions of their own."""
+    n_bytes = N_BITS // 8 + 2
+    texts = (f"{number} {version}".encode() for number, version in versions.items())
+    made = b"".join(hashlib.blake2b(text, digest_size=n_bytes).digest() for text in texts)
+    return np.frombuffer(made, np.uint8).reshape(len(versions), n_bytes)
+
+
+# Who kills it, and looks.
+
+
+def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
+    """What was found so far, after each kill."""
+    create_gallery(path, CONTRACT).close()
+    chance = random.Random(seed)
+    found, writes_there = Found(), 0
+    versions: dict[int, int] = {}
+    for number in range(kills):
+        done, cut = killed_writer(path, number, chance.uniform(0, LONGEST_S))
+        for each in done:
+            apply(each, versions)
+        faults, there = check(path, versions, cut, pages=number % CHECK_PAGES_EVERY == 0)
+        if cut is not None and there:
+            apply(cut, versions)
+        writes = [each for each in (*done, *([cut] if cut and there else [])) if each.action != "compact"]
+        writes_there += len(writes)
+        faults += check_audit(path, writes_there)
+        found.kills += 1
+        found.whole_after += not faults
+        found.faults += [f"kill {number}: {fault}" for fault in faults]
+        found.acknowledged_writes += len(done)
+        found.acknowledged_items += sum(len(each.numbers) for each in done if each.action != "compact")
+        if cut is not None and cut.action != "compact":
+            found.cut_and_there += there
+            found.cut_and_not_there += not there
+        found.items_at_the_end = len(versions)
+        yield found
+
+
+def killed_writer(path: Path, seed: int, seconds: float) -> tuple[list[Write], Write | None]:
+    """What a writer that was killed so long after its start acknowledged, and what was then under way."""
+    command = [sys.executable, __file__, "--write", str(path), "--seed", str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None, "it is a pipe"
+        ready = writer.stdout.readline()
+        threading.Timer(seconds, writer.kill).start()
+        said = writer.stdout.read()
+    if ready != "ready\n" or writer.returncode != -signal.SIGKILL:
+        raise RuntimeError(f"expected a writer that writes until it is killed, got its return code {writer.returncode}")
+    done: list[Write] = []
+    under_way = None
+    for line in said.splitlines(keepends=True):
+        if line == "done\n":
+            assert under_way is not None, "it says first what it does"
+            done.append(under_way)
+            under_way = None
+        elif line.endswith("\n"):
+            values = json.loads(line)
+            under_way = Write(values["action"], tuple(values["numbers"]), values["version"])
+    return done, under_way
+
+
+def apply(write: Write, versions: dict[int, int]) -> None:
+    """Do to the versions of items, by number, what was done to the gallery."""
+    if write.action == "delete":
+        for number in write.numbers:
+            del versions[number]
+    elif write.action != "compact":
+        versions |= dict.fromkeys(write.numbers, write.version)
+
+
+def check(path: Path, versions: dict[int, int], cut: Write | None, pages: bool) -> tuple[list[str], bool]:
+    """What is wrong with the gallery, and whether the write that was under way is there."""
+    after = dict(versions)
+    if cut is not None:
+        apply(cut, after)
+    with open_gallery(path, read_only=True) as gallery:
+        there = {number_of(item.id): item for batch in gallery.scan() for item in batch}
+        got = {number: version_of(number, item) for number, item in there.items()}
+        if got not in (versions, after):
+            lost = [number for number in versions if got.get(number) not in (versions[number], after.get(number))]
+            return [f"{len(lost)} acknowledged items are lost or changed, or a batch is there in part"], False
+        codes = np.array([item.code for item in there.values()], np.uint8).reshape(len(there), N_BITS // 8)
+        wrong = (codes != packed_of_versions(got)[:, : N_BITS // 8]).any(axis=1)
+        faults = [f"{wrong.sum()} items have other codes"] if wrong.any() else []
+        faults += check_search(gallery, got)
+    if pages:
+        with closing(sqlite3.connect(path)) as connection:
+            answer = connection.execute("PRAGMA integrity_check").fetchall()
+            faults += [f"pages: {answer}"] if answer != [("ok",)] else []
+    return faults, got != versions
+
+
+def version_of(number: int, item: GalleryItem) -> int:
+    """The version that all of an item says; -1 if parts of it say something else."""
+    version = int((item.metadata or {}).get("version", -1))
+    return version if item.person == f"person {version}" and item.camera == number % 5 else -1
+
+
+def check_search(gallery: Gallery, versions: dict[int, int]) -> list[str]:
+    """What a search finds otherwise than numpy among all codes that should be there."""
+    queries = np.random.default_rng(len(versions)).integers(0, 256, (QUERIES, N_BITS // 8), np.uint8)
+    found = gallery.search(Codes(queries, N_BITS), K, max_distance=None)
+    ids = [id_of(number) for number in versions]
+    codes = packed_of_versions(versions)[:, : N_BITS // 8]
+    keys = [key_of(id) for id in ids]
+    faults = []
+    for query, hits in zip(queries, found, strict=True):
+        distances = np.unpackbits(codes ^ query, axis=1).sum(axis=1).tolist()
+        nearest = sorted(zip(distances, keys, ids, strict=True))[:K]
+        if [(hit.distance, hit.id) for hit in hits] != [(distance, id) for distance, _, id in nearest]:
+            faults.append("a search finds something else than numpy")
+    return faults
+
+
+def check_audit(path: Path, writes: int) -> list[str]:
+    with open_gallery(path, read_only=True) as gallery:
+        logged = sum(entry["action"] in ("add", "upsert", "delete") for entry in gallery.audit())
+    return [] if logged == writes else [f"{logged} writes are in the audit log, {writes} were made"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""The parts of the benchmark of searching: which ways take turns at which sizes."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from benchmarks.search.data import SHORT_BITS, Pair
+from benchmarks.search.rivals import Rivals, Task
+from benchmarks.search.timing import Array, Cell, Pace, Timing, Way, in_turns, recall
+from bitreid.codes import Codes
+from bitreid.hamming import kernel, search_exact, search_planned, search_two_stage
+
+K = 100
+LENGTH = 2048  # where one length stands for all
+SHARES, SHARE = (0.001, 0.01, 0.05, 0.1), 0.01  # w of the rows; where one w stands for all
+AT_ONCE = (1, 64)
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is timed: numbers of rows and lengths of long codes; rows of short codes alone and of floats; the most rows
+    that graphs are built of; the pace."""
+
+    rows: tuple[int, ...]
+    lengths: tuple[int, ...]
+    short_rows: int
+    float_rows: int
+    graph_rows: int
+    pace: Pace
+    rivals: Rivals
+
+
+def batches(codes: Codes, size: int) -> list[Codes]:
+    return [codes[start : start + size] for start in range(0, len(codes), size)]
+
+
+def read_way(gallery: Codes, threads: int) -> list[Way]:
+    """Reading all codes once, as fast as we know how: what a scan for one query cannot beat. Needs the kernel."""
+    native = kernel.native()
+    if native is None:
+        return []
+    data = gallery.packed.ravel()
+
+    def call(_: int) -> Array:
+        native.read_all(data, threads)
+        return np.empty((0, 0), np.int64)
+
+    return [Way("read", call)]
+
+
+def on_path(path: str, search: Callable[[int], Array]) -> Callable[[int], Array]:
+    """The same search by another path of the kernel."""
+
+    def call(i: int) -> Array:
+        before = kernel.path()
+        kernel.use_path(path)
+        try:
+            return search(i)
+        finally:
+            kernel.use_path(before)
+
+    return call
+
+
+def our_exact(task: Task) -> Way:
+    def call(i: int) -> Array:
+        return search_exact(task.queries[i], task.gallery, task.k, n_threads=task.threads).positions
+
+    return Way("exact", call)
+
+
+def our_two_stage(task: Task) -> Way:
+    def call(i: int) -> Array:
+        short, long = task.short_queries[i], task.queries[i]
+        galleries = task.short, task.gallery
+        return search_two_stage(short, long, *galleries, task.w, task.k, n_threads=task.threads).positions
+
+    return Way("two-stage", call)
+
+
+def our_planned(task: Task) -> Way:
+    def call(i: int) -> Array:
+        short, long = task.short_queries[i], task.queries[i]
+        galleries = task.short, task.gallery
+        return search_planned(short, long, *galleries, task.w, task.k, n_threads=task.threads).positions
+
+    return Way("planned", call)
+
+
+def task_of(cell: Cell, long: Pair, short: Pair | None = None) -> Task:
+    return Task(
+        batches(long.queries, cell.queries),
+        long.gallery,
+        min(K, cell.w or K),
+        cell.threads,
+        batches(short.queries, cell.queries) if short else (),
+        short.gallery if short else None,
+        cell.w,
+    )
+
+
+def sizes(plan: Plan, report: Report) -> Iterator[tuple[int, int]]:
+    """Numbers of rows and lengths of long codes."""
+    every = list(itertools.product(plan.rows, plan.lengths))
+    for done, size in enumerate(every):
+        report(done, len(every))
+        yield size
+
+
+def threads_of(plan: Plan, rows: int) -> tuple[int, ...]:
+    return (1, 2) if rows == plan.rows[-1] and kernel.usable_cpus() > 1 else (1,)
+
+
+def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
+    """Whole scans of every size and length; two threads at the largest size."""
+    timings: list[Timing] = []
+    for rows, n_bits in sizes(plan, report):
+        long = data[n_bits].rows(rows)
+        index = plan.rivals.flat(long.gallery)
+        for threads, queries in itertools.product(threads_of(plan, rows), AT_ONCE):
+            cell = Cell("exact", rows, n_bits, queries, threads)
+            task = task_of(cell, long)
+            ways = [our_exact(task), *read_way(task.gallery, threads), *plan.rivals.exact(index, task)]
+            if threads == 1:
+                ways.append(Way("numpy", on_path(kernel.NUMPY, our_exact(task).call)))
+            timings += in_turns(cell, ways, len(task.queries), plan.pace)
+    return timings
+
+
+def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
+    """Both stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits.
+
+    Every cell has both ways that a plan chooses between, so that a way named "planned" can be judged beside them.
+    """
+    timings: list[Timing] = []
+    for rows, n_bits in sizes(plan, report):
+        long, short = data[n_bits].rows(rows), data[SHORT_BITS].rows(rows)
+        long_index, short_index = plan.rivals.flat(long.gallery), plan.rivals.flat(short.gallery)
+        threads_here = threads_of(plan, rows) if n_bits == LENGTH else (1,)
+        for threads, queries, share in itertools.product(threads_here, AT_ONCE, SHARES):
+            cell = Cell("two-stage", rows, n_bits, queries, threads, round(share * rows))
+            task = task_of(cell, long, short)
+            ours = [our_two_stage(task), our_exact(task), our_planned(task)]
+            ways = [*ours, *plan.rivals.two_stage(short_index, task)]
+            if n_bits == LENGTH and share == SHARE:
+                ways += plan.rivals.exact(long_index, task, usearch=False)
+            timings += in_turns(cell, ways, len(task.queries), plan.pace)
+    return timings
+
+
+def short_part(plan: Plan, short: Pair, report: Report) -> list[Timing]:
+    """Stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
+    rows = len(short.gallery)
+    weights = [bit % 16 for bit in range(SHORT_BITS)]
+    index, timings = plan.rivals.flat(short.gallery), []
+    cells = [Cell("stage 1", rows, SHORT_BITS, queries, w=round(SHARES[0] * rows)) for queries in AT_ONCE]
+    for done, cell in enumerate(cells):
+        report(done, len(cells))
+        task = Task(batches(short.queries, cell.queries), short.gallery, cell.w)
+        ways = [our_exact(task), Way("weighted", partial(_weighted, task, weights)), *read_way(short.gallery, 1)]
+        timings += in_turns(cell, [*ways, *plan.rivals.exact(index, task, usearch=False)], len(task.queries), plan.pace)
+    return timings
+
+
+def _weighted(task: Task, weights: Sequence[int], i: int) -> Array:
+    return search_exact(task.queries[i], task.gallery, task.k, weights=weights).positions
+
+
+def path_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
+    """Each path that can run here, at one size, and w = 1 %."""
+    rows, timings = plan.rows[-1], []
+    for done, queries in enumerate(AT_ONCE):
+        report(done, len(AT_ONCE))
+        cell = Cell("paths", rows, LENGTH, queries, w=round(SHARE * rows))
+        task = task_of(cell, data[LENGTH].rows(rows), data[SHORT_BITS].rows(rows))
+        ways = [
+            Way(way.name, on_path(path, way.call), path)
+            for path in kernel.available_paths()
+            for way in (our_exact(task), our_two_stage(task))
+        ]
+        timings += in_turns(cell, ways, len(task.queries), plan.pace)
+    return timings
+
+
+def float_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
+    """The way without hashing, at one size, and w = 1 %."""
+    rows, timings = plan.float_rows, []
+    floats = plan.rivals.floats(rows, LENGTH)
+    for done, queries in enumerate(AT_ONCE):
+        report(done, len(AT_ONCE))
+        cell = Cell("float", rows, LENGTH, queries, w=round(SHARE * rows))
+        task = task_of(cell, data[LENGTH].rows(rows), data[SHORT_BITS].rows(rows))
+        ways = [our_two_stage(task), our_exact(task), *floats(task)]
+        timings += in_turns(cell, ways, len(task.queries), plan.pace)
+    return timings
+
+
+def real_part(plan: Plan, data: dict[str, Pair], report: Report) -> list[Timing]:
+    """A model's codes at every size: recall and speed of two stages, and of the rivals that do not look everywhere."""
+    timings: list[Timing] = []
+    for done, rows in enumerate(plan.rows):
+        report(done, len(plan.rows))
+        pairs = {name: pair.rows(rows) for name, pair in data.items()}
+        long = pairs.pop("long")
+        families = [lambda task: [our_exact(task)], plan.rivals.inverted(long.gallery)]
+        if rows <= plan.graph_rows:
+            families += [plan.rivals.graph(long.gallery), plan.rivals.float_graph(long.gallery)]
+        recalls: list[float | None] = []
+        for queries in reversed(AT_ONCE):
+            cell = Cell("real", rows, long.gallery.n_bits, queries)
+            task = task_of(cell, long)
+            ways = [*lists_of(cell, long, pairs), *(way for family in families for way in family(task))]
+            # What is found does not depend on how many are searched at once.
+            recalls = recalls or recalls_of(ways, task, long)
+            timings += in_turns(cell, ways, len(task.queries), plan.pace, recalls)
+    return timings
+
+
+def lists_of(cell: Cell, long: Pair, pairs: dict[str, Pair]) -> Iterator[Way]:
+    """Our two stages with each of the short codes, at every w."""
+    for (name, short), share in itertools.product(pairs.items(), SHARES):
+        task = task_of(replace(cell, w=round(share * cell.rows)), long, short)
+        yield Way(f"two-stage, {name}", our_two_stage(task).call, f"w {share:.1%}")
+
+
+def recalls_of(ways: Sequence[Way], task: Task, long: Pair) -> list[float | None]:
+    """What share of the `K` nearest rows each way finds."""
+    nearest = search_exact(long.queries, long.gallery, K).distances
+    found = (np.concatenate([way.call(i)[:, :K] for i in range(len(task.queries))]) for way in ways)
+    return [recall(long.queries, long.gallery, positions, nearest) for positions in found]

@@ -1,0 +1,1 @@
+"""People who do not exist, drawn as pictures for tests, demonstrations and documentation."""

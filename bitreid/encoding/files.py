@@ -1,0 +1,197 @@
+"""Inputs of all kinds to a file of codes, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.artifact import fingerprint
+from bitreid.codes import Codes
+from bitreid.data.files import new_file
+from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.parsers import parse
+from bitreid.data.parsers.listing import TABLE_SUFFIXES
+from bitreid.data.pictures import Progress
+from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.encoding.engine import Floats
+from bitreid.errors import BitreidError, CodesError, DataError
+from bitreid.evaluation.summary import Side
+from bitreid.hamming import Ranking, search_exact, search_two_stage
+
+Ints = npt.NDArray[np.int64]
+
+FORMAT_VERSION = 1
+"""The newest format of a file of codes that this bitreid reads, and the one that it writes."""
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Encoded pictures with what is known of them; what `bitreid encode` writes.
+
+    paths            (n,) picture files
+    codes            n identity codes
+    attribute_codes  n attribute codes, or None
+    features         (n, n_bits) float32, or None when not kept
+    pids, camids     (n,) int64, `UNKNOWN` where nobody told us
+    model            fingerprint of the model that made the codes
+    tracklets        (n,) int64, or None
+    """
+
+    paths: tuple[Path, ...]
+    codes: Codes
+    attribute_codes: Codes | None
+    features: Floats | None
+    pids: Ints
+    camids: Ints
+    model: str
+    tracklets: Ints | None = None
+
+    def __post_init__(self) -> None:
+        columns = {
+            "paths": self.paths,
+            "attribute_codes": self.attribute_codes,
+            "features": self.features,
+            "pids": self.pids,
+            "camids": self.camids,
+            "tracklets": self.tracklets,
+        }
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self.codes):
+                raise CodesError(f"expected {name} for each of {len(self.codes)} codes, got {len(column)}")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def manifest_of(inputs: Sequence[Path]) -> Manifest:
+    """The pictures that files, folders and manifests (CSV, Parquet) name, in their order; folders sorted by name."""
+    found = [_manifest_of_one(path) for path in inputs]
+    if not sum(len(manifest) for manifest in found):
+        raise DataError("expected at least one picture, got none; name files, folders or a CSV")
+    return Manifest(
+        tuple(path for manifest in found for path in manifest.paths),
+        np.concatenate([manifest.pids for manifest in found]),
+        np.concatenate([manifest.camids for manifest in found]),
+        tuple(split for manifest in found for split in manifest.splits),
+        _together([manifest.times for manifest in found], found),
+        _together([manifest.tracklets for manifest in found], found),
+    )
+
+
+def _together(columns: Sequence[Ints | None], manifests: Sequence[Manifest]) -> Ints | None:
+    """A column of all manifests, unknown where one has none; None if nobody has any."""
+    if all(column is None for column in columns):
+        return None
+    sizes = [len(manifest) for manifest in manifests]
+    full = [np.full(n, UNKNOWN) if column is None else column for column, n in zip(columns, sizes, strict=True)]
+    return np.concatenate(full)
+
+
+def _manifest_of_one(path: Path) -> Manifest:
+    if path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES:
+        return parse(path)
+    if not path.is_file():
+        raise DataError(f"expected a picture, a folder or a CSV at {path}, got nothing")
+    unknown = np.array([UNKNOWN], dtype=np.int64)
+    return Manifest((path,), unknown, unknown, ("gallery",))
+
+
+def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | None = None) -> EncodedSet:
+    """The encoded pictures of a manifest, row by row."""
+    encoded = encoder.encode_files(manifest.paths, progress)
+    return EncodedSet(
+        manifest.paths,
+        encoded.codes,
+        encoded.attribute_codes,
+        encoded.features,
+        manifest.pids,
+        manifest.camids,
+        fingerprint(encoder.card),
+        manifest.tracklets,
+    )
+
+
+def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
+    """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `tracklets`
+    (if any), `model`, `format_version` and on request `features`; to a temporary name first."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
+        "codes": encoded.codes.packed,
+        "n_bits": np.array(encoded.codes.n_bits),
+        "pids": encoded.pids,
+        "camids": encoded.camids,
+        "model": np.array(encoded.model),
+        "format_version": np.array(FORMAT_VERSION),
+    }
+    if encoded.attribute_codes is not None:
+        arrays["attribute_codes"] = encoded.attribute_codes.packed
+    if encoded.tracklets is not None:
+        arrays["tracklets"] = encoded.tracklets
+    if features and encoded.features is not None:
+        arrays["features"] = encoded.features
+    with new_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load_encoded(path: Path) -> EncodedSet:
+    """What `save_encoded` wrote; `DataError` for any other file, a damaged one and one of a newer format."""
+    # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        version = int(arrays["format_version"])
+        if version > FORMAT_VERSION:
+            raise DataError(f"format {version} is newer than {FORMAT_VERSION}, update bitreid")
+        attribute_codes = arrays.get("attribute_codes")
+        return EncodedSet(
+            tuple(Path(each) for each in arrays["paths"].tolist()),
+            Codes(arrays["codes"], int(arrays["n_bits"])),
+            None if attribute_codes is None else Codes(attribute_codes, attribute_codes.shape[1] * 8),
+            arrays.get("features"),
+            arrays["pids"],
+            arrays["camids"],
+            str(arrays["model"]),
+            arrays.get("tracklets"),
+        )
+    except Exception as error:
+        what = str(error) if isinstance(error, BitreidError | OSError) else f"another ({type(error).__name__}: {error})"
+        raise DataError(
+            f"expected a file of codes made by `bitreid encode` at {path}, got: {what}; encode the pictures again"
+        ) from error
+
+
+def side_of(encoded: EncodedSet) -> Side:
+    """The encoded pictures as one side of an evaluation."""
+    return Side(
+        encoded.codes,
+        encoded.features,
+        encoded.attribute_codes,
+        encoded.pids,
+        encoded.camids,
+        encoded.tracklets,
+        encoded.paths,
+    )
+
+
+def search_person(encoder: Encoder, query: Encoded, gallery: EncodedSet, k: int, w: int | None = None) -> Ranking:
+    """The `k` nearest gallery rows of one query: exact, or in two stages with the `w` rows nearest by attribute code,
+    its bits weighed as the model's calibration says.
+
+    `CodesError` for a gallery of another model, or `w` with a model or gallery without attribute codes.
+    """
+    model = fingerprint(encoder.card)
+    if gallery.model != model:
+        raise CodesError(
+            f"expected codes of the model {encoder.card.name} ({model}), got codes of {gallery.model}; "
+            "encode them again"
+        )
+    if w is None:
+        return search_exact(query.codes, gallery.codes, k)
+    if query.attribute_codes is None or gallery.attribute_codes is None:
+        raise CodesError("expected attribute codes for a two-stage search, got none; search without --w")
+    calibration = encoder.card.calibration
+    weights = calibration.attribute_weights if calibration else ()
+    short, long = (query.attribute_codes, gallery.attribute_codes), (query.codes, gallery.codes)
+    return search_two_stage(short[0], long[0], short[1], long[1], w, k, short_weights=weights or None)

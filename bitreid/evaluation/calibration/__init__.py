@@ -1,0 +1,1 @@
+"""What distances and attribute bits mean, fitted on held-out people."""

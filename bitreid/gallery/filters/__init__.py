@@ -1,0 +1,1 @@
+"""Filters: which items a search looks at."""

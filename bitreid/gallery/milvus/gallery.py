@@ -1,0 +1,336 @@
+"""A gallery on a Milvus server: the way past one machine.
+
+Milvus searches one vector a collection, so a gallery is three of them: NAME has the items with their identity codes and
+is the record; NAME_attributes has their attribute codes and what filters ask of them; NAME_notes has the rest. A search
+in two stages is two requests, the attribute codes first.
+
+All is exactly as in other galleries, but: `k` and `w` are at most what the server allows (16,384); parts of the body
+are asked for with `w` only; descriptions have at most 12 attributes; 2**63 - 1 is no id; a batch that could not be
+written to its end may be there in part; several processes must not replace the same items at the same time. Deletions
+are marks on the server's side: when the bytes are gone is the server's matter.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitreid.errors import GalleryError
+from bitreid.gallery.base import Gallery
+from bitreid.gallery.contract import Contract
+from bitreid.gallery.description import Wanted
+from bitreid.gallery.filters.types import Filter
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
+from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
+from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes
+from bitreid.gallery.milvus.pair import Pair
+from bitreid.gallery.milvus.rows import (
+    HIT,
+    ITEM,
+    SHARED,
+    WHOLE,
+    codes_of,
+    hit_of,
+    id_of,
+    item_of,
+    rows_of,
+    stored,
+)
+from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, TIMEOUT_S, Near, Server
+from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
+from bitreid.hamming import search_exact
+
+LOG_S = 1.0
+"""How long entries of searches may wait before they are in the audit log."""
+SETTLED_S = 120.0
+"""A note of a write that is older than this was left by a writer that stopped."""
+_LOST = 2**63 - 1  # Milvus uses it as a mark when it puts rows in order
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+
+
+def create_milvus(
+    url: str,
+    name: str,
+    contract: Contract,
+    *,
+    audited: bool = True,
+    actor: str = "",
+    timeout_s: float = TIMEOUT_S,
+    most_rows: int = MOST_ROWS,
+) -> "MilvusGallery":
+    """A new gallery on the server at `http://HOST:PORT`; `GalleryError` if there is one of this name.
+
+    The name is made of letters, digits and _. `timeout_s` is how long each of three tries of a request may take,
+    `most_rows` what the server allows in an answer.
+    """
+    if not _NAME.fullmatch(name):
+        raise GalleryError(f"expected a name of letters, digits and _, at most 200, got {name!r}; choose another")
+    server = Server(url, timeout_s=timeout_s, most_rows=most_rows)
+    try:
+        collections = {f"{name}_notes": (N_BITS, COLUMNS), name: (contract.n_bits, ("key", *ITEM))}
+        if contract.attributes:
+            collections[f"{name}_attributes"] = (contract.attribute_bits, ("key", *SHARED))
+        if _about(server, name) is not None:
+            raise GalleryError(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
+        server.create(collections)
+        # What makes it a gallery comes last.
+        Notes(server, f"{name}_notes").keep("gallery", [{"contract": contract.to_json(), "audited": audited}])
+    finally:
+        server.close()
+    return open_milvus(url, name, actor=actor, timeout_s=timeout_s, most_rows=most_rows)
+
+
+def open_milvus(
+    url: str, name: str, *, actor: str = "", timeout_s: float = TIMEOUT_S, most_rows: int = MOST_ROWS
+) -> "MilvusGallery":
+    """The gallery of this name on the server at `http://HOST:PORT`; `GalleryError` if there is none."""
+    return MilvusGallery(Server(url, timeout_s=timeout_s, most_rows=most_rows), name, actor=actor)
+
+
+class MilvusGallery(Gallery):
+    """A gallery on a Milvus server; any number of processes may use it at a time."""
+
+    def __init__(self, server: Server, name: str, *, actor: str = "") -> None:
+        self.name, self.actor = name, actor
+        self._connection: Server | None = server
+        self._notebook = Notes(server, f"{name}_notes")
+        self._lock = threading.RLock()
+        self._pending: list[Mapping[str, Any]] = []
+        self._timer: threading.Timer | None = None
+        try:
+            about = _about(server, name)
+            if about is None:
+                raise GalleryError(f"{server.address}: expected a gallery named {name}, got none; create it")
+            self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
+            self._pair = Pair(server, name, self.contract, self._notebook)
+            self._pair.mend_left(time.time() - SETTLED_S)
+        except BaseException:
+            server.close()
+            raise
+
+    # Looking.
+
+    def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
+        rows = self._pair.of_keys(self._pair.record, [key_of(plain_id(id)) for id in ids], WHOLE, self._server.moment())
+        found = {id_of(row): row for row in rows.values()}
+        return [item_of(found[id], self.contract) if id in found else None for id in ids]
+
+    def count(self, where: Where = None) -> int:
+        server, chosen = self._server, self._expression(self._filter(where))
+        return server.count(self.name, chosen, server.moment())
+
+    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+        server, chosen = self._server, self._expression(self._filter(where))
+        size = min(batch, ROWS)
+        batches = server.rows(self.name, chosen, WHOLE, server.moment(), after=after, size=size)
+        items = (item_of(row, self.contract) for rows in batches for row in rows)
+        while some := list(islice(items, batch)):
+            yield joined(some, self.contract)
+
+    def audit(self) -> Iterator[Mapping[str, Any]]:
+        self._flush()
+        return (note.content for note in self._notebook.of("audit"))
+
+    def info(self) -> Info:
+        server = self._server
+        place = f"{server.address.replace('http', 'milvus', 1)}/{self.name}"
+        details = {"server": str(server.call("get_server_version")), "audited": "yes" if self.audited else "no"}
+        return Info(place, self.contract, self.count(), None, None, None, details)
+
+    # Keeping.
+
+    def compact(self) -> None:
+        """Nothing; the server was told to write out what it holds and to compact it.
+
+        When the bytes of what was deleted are gone is its matter: it keeps them for the time that its settings say.
+        """
+        for collection in (*self._pair.collections, f"{self.name}_notes"):
+            self._server.call("flush", collection)
+            self._server.call("compact", collection)
+
+    def backup(self, path: Path) -> None:
+        """Write the items to a new Parquet file, as `export_parquet` does; Milvus has backups of its own."""
+        from bitreid.gallery.transfer import export_parquet
+
+        export_parquet(self, path)
+
+    def repair(self) -> int:
+        """How many items were in one collection only, or differed, and were mended: as the record says.
+
+        Looks at the keys of all items, which takes seconds a million. Nobody else may write meanwhile.
+        """
+        with self._transaction():
+            return self._pair.repair()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is None:
+                return
+            if self._timer is not None:
+                self._timer.cancel()
+            try:
+                self._flush()
+            finally:
+                self._connection.close()
+                self._connection = None
+
+    # What the protocol asks of a backend.
+
+    def _write(self, batch: Items, replace: bool) -> list[Id]:
+        ids: dict[int, Id] = {}
+        for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
+            check_same_id(id, ids.setdefault(key, id))
+            if key == _LOST:
+                raise GalleryError(
+                    f"expected ids below {_LOST}, which Milvus does not find again, got {id!r}; rename it"
+                )
+        there = self._pair.of_keys(self._pair.record, ids, ["text"], self._server.moment())
+        for key, row in there.items():
+            check_same_id(ids[key], id_of(row))
+        rows = rows_of(batch, microseconds(datetime.now(UTC)))
+        self._pair.store(rows if replace else [row for row in rows if row["key"] not in there])
+        return [id for key, id in ids.items() if key not in there]
+
+    def _remove(self, where: Filter) -> list[Id]:
+        server = self._server
+        batches = server.rows(self.name, self._expression(where), ["text"], server.moment(), size=ROWS)
+        removed = []
+        for rows in batches:
+            self._pair.remove([row["key"] for row in rows])
+            removed += [id_of(row) for row in rows]
+        return removed
+
+    def _assign(self, persons: Mapping[Id, str | None]) -> None:
+        for start in range(0, len(persons), ROWS):
+            ids = {key_of(id): id for id in list(persons)[start : start + ROWS]}
+            rows = self._pair.of_keys(self._pair.record, ids, WHOLE, self._server.moment())
+            self._pair.store(
+                [
+                    {**stored(row), "person": persons[id_of(row)] or ""}
+                    for key, row in rows.items()
+                    if id_of(row) == ids[key]
+                ]
+            )
+
+    def _find(self, request: Request) -> Found:
+        server, where = self._server, self._expression(request.where)
+        self._check("k", request.k)
+        moment = server.moment()
+        n = server.count(self.name, where, moment)
+        if request.w is not None and request.short is not None:
+            self._check("w", request.w)
+            short = server.nearest(self._pair.attributes, request.short, request.w, where, [], moment)
+            lists = [sorted(near.key for near in each) for each in short]
+            found = [self._ranked(request, i, keys, moment) for i, keys in enumerate(lists)]
+        elif request.mask is None:
+            found = server.nearest(self.name, request.queries, request.k, where, HIT, moment)
+        else:
+            raise GalleryError("expected w in a search by parts of the body on Milvus, got none; search in two stages")
+        return Found([[hit_of(near) for near in each] for each in found], n)
+
+    def _ranked(self, request: Request, query: int, keys: list[int], moment: Mapping[str, Any]) -> list[Near]:
+        """The items of these keys that are nearest to one of the queries."""
+        code = request.queries[query : query + 1]
+        if not keys:
+            return []
+        if request.mask is None:
+            k = min(request.k, len(keys))
+            return self._server.nearest(self.name, code, k, keys_in(keys), HIT, moment)[0]
+        rows = self._pair.of_keys(self._pair.record, keys, [*HIT, "code"], moment)
+        codes, ids = codes_of(rows.values(), self.contract.n_bits), np.fromiter(rows, np.int64, len(rows))
+        ranking = search_exact(code, codes, request.k, ids, bits=request.mask)
+        pairs = zip(ranking.distances[0].tolist(), ids[ranking.positions[0]].tolist(), strict=True)
+        return [Near(distance, key, rows[key]) for distance, key in pairs]
+
+    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        server, chosen = self._server, self._expression(where)
+        self._check("k", k)
+        moment = server.moment()
+        n = server.count(self.name, chosen, moment)
+        found: list[Hit] = []
+        for weight, conditions in levels(wanted):
+            if len(found) == min(k, n):
+                break
+            left = k - len(found)
+            at = [server.rows(self.name, both(chosen, each), HIT, moment, size=left) for each in conditions]
+            near = sorted((Near(weight, row["key"], row) for rows in at for row in next(rows, [])), key=_by_key)
+            found += [hit_of(each)._replace(distance=wanted.distance(weight)) for each in near[:left]]
+        return found, n
+
+    def _note(self, note: Mapping[str, Any]) -> None:
+        self._notebook.keep("decision", [note])
+
+    def _notes(self) -> list[tuple[int, dict[str, Any]]]:
+        with self._transaction():
+            return [(note.number, dict(note.content)) for note in self._notebook.of("decision")]
+
+    def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
+        self._notebook.rewrite("decision", self._decision(number), note)
+
+    def _forget_note(self, number: int) -> None:
+        self._notebook.drop("decision", self._decision(number))
+
+    def _decision(self, number: int) -> Note:
+        return next(note for note in self._notebook.of("decision") if note.number == number)
+
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        self._pending.append(entry)
+        if not entry["action"].startswith("search"):
+            self._flush()
+        elif self._timer is None:
+            self._timer = threading.Timer(LOG_S, self._flush_later)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _flush_later(self) -> None:
+        self._timer = None
+        with suppress(GalleryError):  # the next write says so; the entries are kept
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the entries of the audit log that wait."""
+        with self._transaction():
+            entries = list(self._pending)
+            self._notebook.keep("audit", entries)
+            del self._pending[: len(entries)]
+
+    def _transaction(self) -> AbstractContextManager[object]:
+        _ = self._server
+        return self._lock
+
+    @property
+    def _server(self) -> Server:
+        if self._connection is None:
+            raise GalleryError("expected an open gallery, got one that was closed; open it again")
+        return self._connection
+
+    def _expression(self, where: Filter | None) -> str:
+        return "" if where is None else expression(where, self.contract.attributes)
+
+    def _check(self, name: str, number: int) -> None:
+        most = self._server.most_rows
+        if number > most:
+            raise GalleryError(
+                f"expected {name} of at most {most}, which is the limit of the Milvus server, got {number}; "
+                "ask for fewer"
+            )
+
+
+def _about(server: Server, name: str) -> Mapping[str, Any] | None:
+    """What the gallery is; None if there is none, or one whose making was not finished."""
+    notes = f"{name}_notes"
+    if not server.has(notes):
+        return None
+    server.create({notes: (N_BITS, COLUMNS)})
+    return next((note.content for note in Notes(server, notes).of("gallery")), None)
+
+
+def _by_key(near: Near) -> int:
+    return near.key

@@ -1,0 +1,103 @@
+"""What a gallery on a Milvus server keeps besides its items: what it is, decisions, the audit log, unfinished writes.
+
+Notes are JSON in a collection of their own, cut into rows as long texts have to be. Milvus wants a vector in each
+collection: theirs is one zero byte.
+"""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bitreid.gallery.items import key_of
+from bitreid.gallery.milvus.filter import keys_in
+from bitreid.gallery.milvus.server import Row, Server
+
+COLUMNS = ("key", "kind", "made", "note", "chunk", "chunks", "text")
+"""`made` orders notes, in nanoseconds from 1970 on; `note` is the number of one, made of `chunks` rows."""
+N_BITS = 8
+
+_CHUNK = 60_000  # characters, which are bytes: JSON is written in ASCII
+_AT_ONCE = 100  # notes
+
+
+class Note(NamedTuple):
+    """A note; they order by when they were made."""
+
+    made: int
+    number: int
+    content: Mapping[str, Any]
+
+    def rows(self, kind: str) -> list[Row]:
+        """The rows that it is kept in."""
+        text = json.dumps(self.content)
+        texts = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+        common = {"kind": kind, "made": self.made, "note": self.number, "chunks": len(texts), "code": b"\0"}
+        return [
+            {**common, "key": _key(self.number, chunk), "chunk": chunk, "text": text}
+            for chunk, text in enumerate(texts)
+        ]
+
+
+class Notes:
+    """The notes of one gallery, of several kinds."""
+
+    def __init__(self, server: Server, collection: str) -> None:
+        self._server, self._collection = server, collection
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def keep(self, kind: str, contents: Sequence[Mapping[str, Any]]) -> list[Note]:
+        """New notes; they are there when this returns."""
+        notes = [Note(self._now(), secrets.randbits(62), content) for content in contents]
+        self._write([row for note in notes for row in note.rows(kind)])
+        return notes
+
+    def rewrite(self, kind: str, note: Note, content: Mapping[str, Any]) -> None:
+        """Nothing; the note says this instead."""
+        rows = note._replace(content=content).rows(kind)
+        self._write(rows)
+        self._delete(note.rows(kind)[len(rows) :])
+
+    def drop(self, kind: str, note: Note) -> None:
+        """Nothing; the note is kept no longer."""
+        self._delete(note.rows(kind))
+
+    def of(self, kind: str) -> Iterator[Note]:
+        """All notes of a kind, oldest first."""
+        moment = self._server.moment()
+        first = self._server.rows(
+            self._collection, f'kind == "{kind}" and chunk == 0', ["made", "note", "chunks"], moment
+        )
+        notes = sorted((row["made"], row["note"], row["chunks"]) for batch in first for row in batch)
+        for start in range(0, len(notes), _AT_ONCE):
+            some = notes[start : start + _AT_ONCE]
+            texts = self._texts([_key(note, chunk) for _, note, chunks in some for chunk in range(chunks)], moment)
+            for made, note, chunks in some:
+                parts = [texts.get(_key(note, chunk)) for chunk in range(chunks)]
+                if None not in parts:  # else it is being written or dropped
+                    yield Note(made, note, json.loads("".join(map(str, parts))))
+
+    def _texts(self, keys: list[int], moment: Mapping[str, Any]) -> dict[int, str]:
+        batches = self._server.rows(self._collection, keys_in(keys), ["text"], moment, size=_AT_ONCE)
+        return {row["key"]: row["text"] for batch in batches for row in batch}
+
+    def _write(self, rows: list[Row]) -> None:
+        for start in range(0, len(rows), _AT_ONCE):
+            self._server.call("upsert", self._collection, rows[start : start + _AT_ONCE])
+
+    def _delete(self, rows: list[Row]) -> None:
+        if rows:
+            self._server.call("delete", self._collection, filter=keys_in(row["key"] for row in rows))
+
+    def _now(self) -> int:
+        """A time that is later than all before."""
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns())
+            return self._last
+
+
+def _key(note: int, chunk: int) -> int:
+    return key_of(f"{note}/{chunk}")

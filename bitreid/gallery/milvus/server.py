@@ -1,0 +1,263 @@
+"""A Milvus server as a gallery uses it: requests that are repeated until they are answered, rows in the order of their
+keys, and neighbours in the order of all galleries.
+
+All requests may be repeated: rows are written under keys that their writer chose. Milvus orders hits by distance alone
+and cuts where it likes among equals, so a group of equal distance that may have been cut is fetched whole.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from bitreid.codes import Bytes, Codes
+from bitreid.errors import GalleryError
+from bitreid.gallery.milvus.filter import above, both
+
+Row = dict[str, Any]
+
+TRIES = 3
+TIMEOUT_S = 10.0
+"""How long each try of a request may take."""
+MOST_ROWS = 16_384
+"""Rows that Milvus returns at most for a request, which is its default."""
+ROWS = 1000
+"""Rows with all their fields in a request, so that the longest fields fit."""
+_WAIT_S = 0.2  # before the second try; twice as long before the third
+_MOST_TEXT = 65_535
+_MOST_ELEMENTS = 4096  # more than the longest metadata have keys
+_HITS = 50_000  # in a request of several queries
+_REFUSED = {100, 1100}  # no such collection, wrong parameters: the same when asked again
+
+
+class Near(NamedTuple):
+    """A row that a search found; they order as hits do."""
+
+    distance: int
+    key: int
+    fields: Mapping[str, Any]
+
+
+class Server:
+    """A connection to a Milvus server at `http://[USER:PASSWORD@]HOST:PORT`.
+
+    `most_rows` is what the server allows in an answer. `GalleryError` where it cannot be reached or refuses.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, most_rows: int = MOST_ROWS) -> None:
+        try:
+            from pymilvus import MilvusClient
+        except ImportError as error:
+            raise GalleryError(
+                "expected pymilvus, which talks to Milvus servers, got no such package; pip install 'bitreid[milvus]'"
+            ) from error
+        # What it would log is raised, too, and said once in our own words.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        parts = urlsplit(url)
+        self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self.timeout_s, self.most_rows = timeout_s, most_rows
+        login = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+        self._client: Any = self._tried(lambda: MilvusClient(self.address, timeout=timeout_s, **login))
+
+    def close(self) -> None:
+        """Nothing; the connection is closed."""
+        self._client.close()
+
+    def call(self, method: str, *arguments: Any, **settings: Any) -> Any:
+        """What a method of `MilvusClient` returns."""
+        return self._tried(lambda: getattr(self._client, method)(*arguments, timeout=self.timeout_s, **settings))
+
+    def moment(self) -> dict[str, Any]:
+        """Settings of requests that shall see all that was written before now.
+
+        Each strongly consistent request waits for a tick of the server's clock; of several that share a moment only
+        the first does.
+        """
+        now = self._tried(lambda: self._client._get_connection().alloc_timestamp(timeout=self.timeout_s))
+        return {"consistency_level": "Customized", "guarantee_timestamp": now}
+
+    def _tried(self, ask: Callable[[], Any]) -> Any:
+        from grpc import RpcError
+        from pymilvus.exceptions import MilvusException
+
+        wait_s = _WAIT_S
+        for left in reversed(range(TRIES)):
+            try:
+                return ask()
+            except (MilvusException, RpcError) as error:
+                if _refused(error):
+                    raise GalleryError(f"{self.address}: expected Milvus to answer, it said: {_said(error)}") from error
+                if not left:
+                    raise GalleryError(
+                        f"{self.address}: expected a Milvus server that answers, got none in {TRIES} tries of "
+                        f"{self.timeout_s:g} s ({_said(error)}); nothing that was acknowledged is lost: see that the "
+                        "server runs, then do it again"
+                    ) from error
+            time.sleep(wait_s)
+            wait_s *= 2
+        raise AssertionError("the last try returns or raises")
+
+    # Collections.
+
+    def has(self, collection: str) -> bool:
+        """Whether there is a collection of this name."""
+        return bool(self.call("has_collection", collection))
+
+    def create(self, collections: Mapping[str, tuple[int, Sequence[str]]]) -> None:
+        """Nothing; the collections are there, each with codes of so many bits and these columns (`_column`)."""
+
+        def create(name: str) -> None:
+            n_bits, columns = collections[name]
+            if not self.has(name):
+                from pymilvus import DataType
+
+                schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+                for column in columns:
+                    schema.add_field(column, is_primary=column == "key", **_column(column, DataType))
+                schema.add_field("code", DataType.BINARY_VECTOR, dim=n_bits)
+                self.call("create_collection", name, schema=schema, consistency_level="Strong", num_shards=1)
+            index = self._client.prepare_index_params()
+            index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
+            self.call("create_index", name, index, sync=False)
+            self.call("load_collection", name)
+
+        with ThreadPoolExecutor(len(collections)) as threads:
+            list(threads.map(create, collections))
+
+    # Rows.
+
+    def rows(
+        self,
+        collection: str,
+        where: str,
+        fields: Sequence[str],
+        moment: Mapping[str, Any],
+        *,
+        after: int | None = None,
+        size: int | None = None,
+    ) -> Iterator[list[Row]]:
+        """The rows for which `where` holds in batches of at most `size`, by ascending key, from the first above
+        `after` on."""
+        size = min(size or self.most_rows, self.most_rows)
+        while True:
+            condition = both(where, "" if after is None else above(after))
+            found = self.call(
+                "query", collection, filter=condition, limit=size, output_fields=["key", *fields], **moment
+            )
+            batch = sorted(map(dict, found), key=lambda row: int(row["key"]))
+            if batch:
+                yield batch
+            if len(batch) < size:
+                return
+            after = int(batch[-1]["key"])
+
+    def count(self, collection: str, where: str, moment: Mapping[str, Any]) -> int:
+        """How many rows there are for which `where` holds."""
+        found = self.call("query", collection, filter=where, output_fields=["count(*)"], **moment)
+        return int(found[0]["count(*)"])
+
+    # Neighbours.
+
+    def nearest(
+        self,
+        collection: str,
+        queries: Codes,
+        k: int,
+        where: str,
+        fields: Sequence[str],
+        moment: Mapping[str, Any],
+    ) -> list[list[Near]]:
+        """The `k` rows nearest to each query for which `where` holds, by (distance, key)."""
+        asked = min(k + 1, self.most_rows)
+        found = []
+        step = max(_HITS // asked, 1)
+        for start in range(0, len(queries), step):
+            codes = queries.packed[start : start + step]
+            answers = self._search(collection, codes, asked, where, fields, {}, moment)
+            for code, near in zip(codes, answers, strict=True):
+                last = near[-1].distance if near else 0
+                # With one more than k it shows whether the last distance goes on beyond them.
+                if len(near) == asked and (asked == k or near[k - 1].distance == last):
+                    nearer = [each for each in near if each.distance < last]
+                    ask = _Group(self, collection, code, last, fields, moment)
+                    near = nearer + ask.first(k - len(nearer), where)
+                found.append(near[:k])
+        return found
+
+    def _search(
+        self,
+        collection: str,
+        codes: Bytes,
+        limit: int,
+        where: str,
+        fields: Sequence[str],
+        limits: Mapping[str, int],
+        moment: Mapping[str, Any],
+    ) -> list[list[Near]]:
+        answers = self.call(
+            "search",
+            collection,
+            data=[code.tobytes() for code in codes],
+            anns_field="code",
+            limit=limit,
+            filter=where,
+            output_fields=list(fields),
+            search_params={"metric_type": "HAMMING", "params": dict(limits)},
+            **moment,
+        )
+        return [
+            sorted(
+                (Near(int(hit["distance"]), int(hit["id"]), hit["entity"]) for hit in hits), key=lambda near: near[:2]
+            )
+            for hits in answers
+        ]
+
+
+class _Group(NamedTuple):
+    """The rows at one distance from a query."""
+
+    server: Server
+    collection: str
+    code: Bytes
+    distance: int
+    fields: Sequence[str]
+    moment: Mapping[str, Any]
+
+    def first(self, n: int, where: str) -> list[Near]:
+        """The `n` rows of the smallest keys, or all of them and perhaps more, by key."""
+        limits = {"range_filter": self.distance, "radius": self.distance + 1}
+        most = self.server.most_rows
+        search = self.server._search
+        (near,) = search(self.collection, self.code[None], most, where, self.fields, limits, self.moment)
+        if len(near) < most:
+            return near
+        # The group may be larger: the half of smaller keys, and the other one if that has too few.
+        middle = near[(most - 1) // 2].key
+        smaller = self.first(n, both(where, f"key < {middle + 1}"))
+        return smaller if len(smaller) >= n else smaller + self.first(n - len(smaller), both(where, above(middle)))
+
+
+def _column(name: str, types: Any) -> dict[str, Any]:
+    """What Milvus is to know of a column."""
+    if name in ("attributes", "metadata"):
+        return {"datatype": types.ARRAY, "element_type": types.INT64, "max_capacity": _MOST_ELEMENTS}
+    if name in TEXTS:
+        return {"datatype": types.VARCHAR, "max_length": _MOST_TEXT}
+    return {"datatype": types.INT64}
+
+
+TEXTS = {"text", "tracklet", "person", "picture", "about", "kind"}
+"""Columns of text; `attributes` and `metadata` are lists of numbers, and all others numbers."""
+
+
+def _refused(error: Exception) -> bool:
+    code = getattr(error, "code", None)
+    known = getattr(code() if callable(code) else code, "name", code)
+    return known in _REFUSED or known in ("UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED")
+
+
+def _said(error: Exception) -> str:
+    message = getattr(error, "message", "") or getattr(error, "details", lambda: "")() or error
+    return " ".join(str(message).split())[:300]

@@ -1,0 +1,64 @@
+"""Where galleries are: a place is a file, a Milvus server and a name, or memory."""
+
+import re
+from pathlib import Path
+
+from bitreid.errors import GalleryError
+from bitreid.gallery.base import Gallery
+from bitreid.gallery.contract import Contract
+
+MEMORY = "memory:"
+_MILVUS = re.compile(r"milvus(s?)://([^/]+)/([^/]+)")
+
+
+def create_gallery(place: str | Path, contract: Contract, *, audited: bool = True, actor: str = "") -> Gallery:
+    """A new, empty gallery for codes of this contract; `GalleryError` if there is one at the place.
+
+    `place` is the path of a SQLite file, `milvus://HOST:PORT/NAME` (`milvuss://` with TLS; before the host may stand
+    `USER:PASSWORD@`), or `memory:`. `audited` galleries log additions, searches and deletions, under the name `actor`.
+
+    >>> with create_gallery("memory:", Contract(64)) as gallery:
+    ...     gallery.count()
+    0
+    """
+    match = _milvus(place)
+    if match is not None:
+        from bitreid.gallery.milvus.gallery import create_milvus
+
+        return create_milvus(*match, contract, audited=audited, actor=actor)
+    if str(place) == MEMORY:
+        from bitreid.gallery.memory import MemoryGallery
+
+        return MemoryGallery(contract, audited=audited, actor=actor)
+    from bitreid.gallery.sqlite.gallery import create_sqlite
+
+    return create_sqlite(Path(place), contract, audited=audited, actor=actor)
+
+
+def open_gallery(place: str | Path, *, actor: str = "", read_only: bool = False) -> Gallery:
+    """The gallery at a place (see `create_gallery`); `GalleryError` if there is none.
+
+    With `read_only` a file is not written, and searches of it are not audited.
+    """
+    match = _milvus(place)
+    if match is not None:
+        from bitreid.gallery.milvus.gallery import open_milvus
+
+        return open_milvus(*match, actor=actor)
+    if str(place) == MEMORY:
+        raise GalleryError("expected a gallery that lasts, got memory:, which is new each time; use create_gallery")
+    from bitreid.gallery.sqlite.gallery import open_sqlite
+
+    return open_sqlite(Path(place), actor=actor, read_only=read_only)
+
+
+def _milvus(place: str | Path) -> tuple[str, str] | None:
+    """The server's address and the gallery's name; None for a place that is no Milvus server."""
+    if isinstance(place, Path) or "://" not in place:
+        return None
+    match = _MILVUS.fullmatch(place)
+    if match is None:
+        raise GalleryError(
+            f"expected a place such as people.gallery, milvus://localhost:19530/people or memory:, got {place}"
+        )
+    return f"http{match[1]}://{match[2]}", match[3]

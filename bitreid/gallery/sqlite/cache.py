@@ -1,0 +1,233 @@
+"""The arrays that a SQLite gallery is searched from: a cache that follows the file."""
+
+import gc
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import compress
+from operator import add, not_
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitreid.errors import GalleryError
+from bitreid.gallery.contract import Contract
+from bitreid.gallery.items import Id, Ints
+from bitreid.gallery.sqlite.file import chunks, damaged
+from bitreid.gallery.sqlite.rows import (
+    DETAILS,
+    SEARCHED,
+    Row,
+    are_sound,
+    damaged_items,
+    id_of,
+    warn,
+    which_are_sound,
+)
+from bitreid.gallery.table.table import Rows, Snapshot, Table
+
+_CHUNK = 2_000  # items read at once: few enough to stay in a processor's cache
+_HALF = 2**32
+
+
+class Cache:
+    """A table of what was last committed to a gallery's file, by whichever process.
+
+    `read` gives the connection to read from, and keeps other threads away meanwhile. Items that are not what was
+    written are left out: `damaged` are their ids by sequence number, and a `DataWarning` says so.
+    """
+
+    def __init__(
+        self, path: Path, contract: Contract, read: Callable[[], AbstractContextManager[sqlite3.Connection]]
+    ) -> None:
+        self._path, self._contract, self._read = path, contract, read
+        self._compacting: threading.Thread | None = None
+        self._warnings: list[str] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self._table = Table(self._contract.n_bits, self._contract.attributes, self._metadata)
+        self._version = -1  # SQLite's, which changes with every commit of anybody else's connection
+        self.generation = -1
+        self._last_change = self._last_seq = 0  # how far the file was read
+        self.damaged: dict[int, Id] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory that the arrays take."""
+        return self._table.n_bytes
+
+    def snapshot(self) -> Snapshot:
+        """The items as they were last committed."""
+        with self._read() as reader:
+            (version,) = reader.execute("PRAGMA data_version").fetchone()
+            if version != self._version:
+                reader.execute("BEGIN")
+                try:
+                    with _no_collection():
+                        self._catch_up(reader)
+                except BaseException:
+                    self._reset()  # some columns may be longer than others
+                    raise
+                finally:
+                    if reader.in_transaction:
+                        reader.execute("ROLLBACK")  # nothing was written
+                self._version = version
+                if self._table.wasteful and self._compacting is None:
+                    self._compacting = threading.Thread(target=self._compact_later, daemon=True)
+                    self._compacting.start()
+            snapshot, warnings, self._warnings = self._table.snapshot(), self._warnings, []
+        for text in warnings:
+            warn(text)
+        return snapshot
+
+    def compact(self) -> None:
+        """Make the arrays anew without what was removed; searches and writes go on meanwhile."""
+        with self._read():
+            before, snapshot = self._table, self._table.snapshot()
+            generation, *known = self.generation, self._last_change, self._last_seq
+        table = before.compacted(snapshot)
+        with self._read():
+            if before is self._table and generation == self.generation:
+                self._table = table
+                self._last_change, self._last_seq = known  # what came meanwhile is read again
+                self._version = -1
+
+    def _compact_later(self) -> None:
+        try:
+            with suppress(GalleryError):  # closed meanwhile
+                self.compact()
+        finally:
+            self._compacting = None
+
+    def _catch_up(self, reader: sqlite3.Connection) -> None:
+        """Read what was committed since the last time, within one transaction."""
+        generation = reader.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+        if generation != (self.generation,):  # the list of changes was emptied: whatever is known may be old
+            self._reset()
+            self.generation = generation[0] if generation else 0
+            (self._last_change,) = reader.execute("SELECT ifnull(max(n), 0) FROM changes").fetchone()
+        self._follow(reader)
+        first = not self._last_seq
+        listed = _sums_of_index(reader) if first else (0,) * 4
+        if first:
+            self._table.make_room(listed[0] + listed[0] // 16)
+        sums = (0,) * 4
+        new = reader.execute(f"SELECT {SEARCHED} FROM items WHERE seq > ? ORDER BY seq", (self._last_seq,))
+        while rows := new.fetchmany(_CHUNK):
+            sound = self._sound(rows)
+            columns = self._columns(sound)
+            if (np.diff(columns.seqs, prepend=self._last_seq) <= 0).any():
+                raise damaged(self._path, "items out of order")
+            self._table.append(columns)
+            self._last_seq = max(self._last_seq, rows[-1][0])
+            if first:
+                total = int(columns.seqs.sum()) if sound is rows else sum(row[0] for row in rows)
+                found = len(rows), total, *_halves(columns.keys)
+                sums = tuple(map(add, sums, found))
+        n = 2 if self.damaged else 4  # keys of damaged rows are not known
+        if sums[:n] != listed[:n]:
+            self._warnings.append(
+                f"{self._path}: expected {listed[0]} items, as its list of ids says, got {sums[0]} or others; some are "
+                "lost, or are not found by their ids; restore a backup"
+            )
+
+    def _follow(self, reader: sqlite3.Connection) -> None:
+        """Follow what happened to items that are known: removed, or another person."""
+        changes = reader.execute("SELECT n, seq FROM changes WHERE n > ? ORDER BY n", (self._last_change,)).fetchall()
+        known = sorted({seq for _, seq in changes if isinstance(seq, int) and seq <= self._last_seq})
+        rows: list[Row] = []
+        for some in chunks(known):
+            marks = ",".join("?" * len(some))
+            rows += reader.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", some)
+        persons = {row[0]: row[10] for row in self._sound(rows)}
+        removed = [seq for seq in known if seq not in persons]
+        for seq in set(known) - {row[0] for row in rows}:
+            self.damaged.pop(seq, None)
+        if removed:
+            self._table.remove(np.array(removed, np.int64))
+        if persons:
+            self._table.assign(np.array(list(persons), np.int64), list(persons.values()))
+        self._last_change = changes[-1][0] if changes else self._last_change
+
+    def _columns(self, rows: Sequence[Row]) -> Rows:
+        """Sound rows of the file as columns."""
+        n = len(rows)
+        columns = list(zip(*rows, strict=True)) or [()] * 11
+        seqs, keys, texts, codes, attributes, _, cameras, times, added, tracklets, persons = columns
+
+        def numbers(column: tuple[Any, ...]) -> Ints:
+            return np.fromiter(column, np.int64, n)
+
+        return Rows(
+            numbers(seqs),
+            numbers(keys),
+            texts,
+            np.frombuffer(b"".join(codes), np.uint8).reshape(n, self._contract.n_bits // 8),
+            np.frombuffer(b"".join(attributes), np.uint8).reshape(n, self._contract.attribute_bits // 8),
+            numbers(cameras),
+            numbers(times),
+            numbers(added),
+            tracklets,
+            persons,
+        )
+
+    def _sound(self, rows: list[Row]) -> list[Row]:
+        """The rows that are what was written; a warning will name one of the others."""
+        right = which_are_sound(rows)
+        if all(right):
+            return rows
+        wrong = {row[0]: id_of(*row[1:3]) for row in compress(rows, map(not_, right))}
+        fresh = [id for seq, id in wrong.items() if seq not in self.damaged]
+        self.damaged |= wrong
+        if fresh:
+            self._warnings.append(f"{self._path}: {damaged_items(fresh)}")
+        return list(compress(rows, right))
+
+    def _metadata(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """A stretch of the file at a time, so that others get their turn between."""
+        wrong: list[int] = []
+        while first <= last:
+            with self._read() as reader:
+                statement = f"SELECT seq, {DETAILS} FROM items WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT {_CHUNK}"
+                rows = reader.execute(statement, (first, last)).fetchall()
+            if not rows:
+                break
+            first = rows[-1][0] + 1
+            for seq, metadata, *rest in rows:
+                if not are_sound((metadata, *rest)):
+                    wrong.append(seq)
+                elif metadata is not None:
+                    yield seq, metadata
+        if wrong:
+            warn(
+                f"{self._path}: expected metadata as they were written, got damaged ones of {len(wrong)} items, which "
+                "no filter by metadata finds; restore a backup"
+            )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python does not look for cycles, of which millions of rows have none; a tenth of the time it takes to open."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _sums_of_index(reader: sqlite3.Connection) -> tuple[int, ...]:
+    """How many items the list of ids has, and the sums of their sequence numbers and of the halves of their keys."""
+    key = f"ifnull(sum(key >> 32), 0), ifnull(sum(key & {_HALF - 1}), 0)"
+    found: tuple[int, ...] = reader.execute(
+        f"SELECT count(*), ifnull(sum(seq), 0), {key} FROM items INDEXED BY sqlite_autoindex_items_1"
+    ).fetchone()
+    return found
+
+
+def _halves(keys: Ints) -> tuple[int, int]:
+    return int((keys >> 32).sum()), int((keys & (_HALF - 1)).sum())

@@ -1,0 +1,360 @@
+"""A gallery in one SQLite file, searched from arrays in memory: the default.
+
+The file is the record: what is acknowledged is in it, synced to the disk. The arrays are a cache that follows it. Each
+item has a sequence number, so that what is new is read from the number that was last seen on, whichever process wrote
+it, and what was removed or changed is listed by such numbers. A search looks whether anything was committed since the
+last one, reads that, and searches a snapshot that nobody changes.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitreid.data.files import new_file
+from bitreid.errors import GalleryError
+from bitreid.gallery.base import Gallery
+from bitreid.gallery.contract import Contract
+from bitreid.gallery.description import Wanted
+from bitreid.gallery.filters.types import Filter, IdIn
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
+from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
+from bitreid.gallery.sqlite.cache import Cache
+from bitreid.gallery.sqlite.file import (
+    chunks,
+    connect,
+    contract_in,
+    create_file,
+    damaged,
+    explained,
+    sealed,
+    unsealed,
+)
+from bitreid.gallery.sqlite.rows import SEARCHED, WHOLE, Row, id_of, is_sound, items_of, stored, with_person
+from bitreid.gallery.table.table import Snapshot
+
+LOG_S = 1.0
+"""How long entries of searches may wait before they are in the audit log."""
+
+
+def create_sqlite(path: Path, contract: Contract, *, audited: bool = True, actor: str = "") -> "SqliteGallery":
+    """A new gallery in a file that is made; `GalleryError` if there is one."""
+    create_file(path, contract, audited)
+    return open_sqlite(path, actor=actor)
+
+
+def open_sqlite(path: Path, *, actor: str = "", read_only: bool = False) -> "SqliteGallery":
+    """The gallery in a file. With `read_only` nothing can be written, and searches are not audited."""
+    return SqliteGallery(path, actor=actor, read_only=read_only)
+
+
+class SqliteGallery(Gallery):
+    """A gallery in one SQLite file (WAL mode, synchronous FULL); any number of processes may use it at a time."""
+
+    def __init__(self, path: Path, *, actor: str = "", read_only: bool = False) -> None:
+        self.path, self.actor, self.read_only = path, actor, read_only
+        self._writing, self._reading = threading.RLock(), threading.RLock()
+        self._owner = 0  # the thread whose transaction is open
+        self._pending: list[Mapping[str, Any]] = []
+        self._timer: threading.Timer | None = None
+        with explained(path), ExitStack() as opened:
+            self._reader: sqlite3.Connection | None = opened.enter_context(closing(connect(path, read_only)))
+            self._writer = self._reader if read_only else opened.enter_context(closing(connect(path)))
+            self.contract, self.audited = contract_in(self._reader, path)
+            self._cache = Cache(path, self.contract, self._read)
+            self._snapshot()
+            opened.pop_all()  # they stay open
+
+    # Looking.
+
+    def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
+        found = {item.id: item for item in self._of_keys([key_of(plain_id(id)) for id in ids])}
+        return [found.get(id) for id in ids]
+
+    def count(self, where: Where = None) -> int:
+        return self._snapshot().findable(self._filter(where))[1]
+
+    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+        chosen = self._filter(where)
+        pages = self._pages(after, batch) if chosen is None else self._chosen(chosen, after, batch)
+        return (joined(items, self.contract) for items in pages if items)
+
+    def _chosen(self, where: Filter, after: int | None, batch: int) -> Iterator[list[GalleryItem]]:
+        snapshot = self._snapshot()
+        rows, _ = snapshot.findable(where)
+        keys = np.sort(snapshot.keys if rows is None else snapshot.keys[rows])
+        keys = keys if after is None else keys[keys > after]
+        for start in range(0, len(keys), batch):
+            yield self._of_keys(keys[start : start + batch].tolist())
+
+    def _pages(self, after: int | None, batch: int) -> Iterator[list[GalleryItem]]:
+        first = -(2**63) if after is None else after + 1
+        while first < 2**63:
+            with self._read() as reader:
+                statement = f"SELECT {WHOLE} FROM items WHERE key >= ? ORDER BY key LIMIT ?"
+                rows = reader.execute(statement, (first, batch)).fetchall()
+            if not rows:
+                return
+            yield items_of(rows, self.path)
+            last = rows[-1][1]
+            if not isinstance(last, int) or last < first:
+                raise damaged(self.path, "ids out of order")
+            first = last + 1
+
+    def _of_keys(self, keys: Sequence[int]) -> list[GalleryItem]:
+        """The items of these keys, by ascending key."""
+        rows: list[Row] = []
+        with self._read() as reader:
+            for some in chunks(keys):
+                marks = ",".join("?" * len(some))
+                rows += reader.execute(f"SELECT {WHOLE} FROM items WHERE key IN ({marks}) ORDER BY key", some)
+        return items_of(rows, self.path)
+
+    def audit(self) -> Iterator[Mapping[str, Any]]:
+        self._flush()
+        last = 0
+        while True:
+            with self._read() as reader:
+                rows = reader.execute(
+                    "SELECT n, entry, checksum FROM audit WHERE n > ? ORDER BY n LIMIT 1000", (last,)
+                ).fetchall()
+            if not rows:
+                return
+            yield from (unsealed(entry, checksum, self.path) for _, entry, checksum in rows)
+            if rows[-1][0] <= last:
+                raise damaged(self.path, "an audit log out of order")
+            last = rows[-1][0]
+
+    def info(self) -> Info:
+        snapshot = self._snapshot()
+        persons, tracklets = snapshot.distinct()
+        n_bytes = 0
+        for end in ("", "-wal"):
+            with suppress(FileNotFoundError):  # the log goes when the last process closes
+                n_bytes += Path(f"{self.path}{end}").stat().st_size
+        details: dict[str, str | int] = {
+            "bytes in memory": self._cache.n_bytes,
+            "removed, still in memory": len(snapshot) - snapshot.n_alive,
+            "damaged": len(self._cache.damaged),
+            "audited": "yes" if self.audited else "no",
+        }
+        return Info(str(self.path), self.contract, snapshot.n_alive, persons, tracklets, n_bytes, details)
+
+    # Keeping.
+
+    def compact(self) -> None:
+        """Nothing; the bytes of what was deleted are gone from the gallery's files when it returns.
+
+        A deletion alone zeroes them in the file's pages, but copies may stay there and in the log beside it (`-wal`)
+        for long. Rewrites the file, which takes room for it twice; searches go on meanwhile. `GalleryError` while other
+        processes read old pages. Backups and exports, and what the disk itself keeps, are out of its reach.
+        """
+        with self._write_lock() as writer:
+            with self._reading, self._transaction():
+                self._cache.snapshot()
+                writer.execute("DELETE FROM changes")
+                writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+            self._cache.generation += 1  # nothing changed that this process does not know
+            writer.execute("VACUUM")
+            (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._cache.compact()
+        if busy:
+            raise GalleryError(
+                f"{self.path}: expected to be alone for a moment, got other processes that read what was there before; "
+                "nothing is lost, compact again later"
+            )
+
+    def backup(self, path: Path) -> None:
+        """Write a copy of the gallery as it is at one moment, while it goes on being used, to a new file.
+
+        `GalleryError` for a file that is there. To go back to it, put it in the place of the gallery's file while
+        nobody has that open, and leave no `-wal` and `-shm` of the old one beside it.
+        """
+        with explained(f"backup of {self.path} to {path}"):
+            if path.exists():
+                raise GalleryError(f"expected a new file for the backup, got {path}, which is there; name another")
+            self._flush()
+            with self._read():  # it is open
+                own = connect(self.path, read_only=True)  # so that nobody waits
+            with closing(own), new_file(path) as unfinished:
+                own.execute("VACUUM INTO ?", (str(unfinished),))
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            if self._reader is None:
+                return
+            if self._timer is not None:
+                self._timer.cancel()
+            try:
+                self._flush()
+            finally:
+                reader, self._reader = self._reader, None
+                reader.close()
+                self._writer.close()
+                self._cache = Cache(self.path, self.contract, self._read)  # frees the arrays
+
+    # What the protocol asks of a backend.
+
+    def _write(self, batch: Items, replace: bool) -> list[Id]:
+        there = self._seqs_of(batch)
+        keys = batch.keys().tolist()
+        new = [id for id, key in zip(batch.ids, keys, strict=True) if key not in there]
+        if replace:
+            self._delete_seqs(list(there.values()))
+        elif there:
+            batch = batch.rows([i for i, key in enumerate(keys) if key not in there])
+        self._writer.executemany(
+            f"INSERT INTO items ({WHOLE}) VALUES (NULL{', ?' * WHOLE.count(',')})",
+            stored(batch, microseconds(datetime.now(UTC))),
+        )
+        return new
+
+    def _seqs_of(self, batch: Items) -> dict[int, int]:
+        """The sequence numbers of the items that are there, by key."""
+        ids = dict(zip(batch.keys().tolist(), batch.ids, strict=True))
+        found = {}
+        for keys in chunks(list(ids)):
+            marks = ",".join("?" * len(keys))
+            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
+                check_same_id(ids[key], id_of(key, text))
+                found[key] = seq
+        return found
+
+    def _delete_seqs(self, seqs: Sequence[int]) -> None:
+        self._writer.executemany("DELETE FROM items WHERE seq = ?", ((seq,) for seq in seqs))
+        self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in seqs))
+
+    def _remove(self, where: Filter) -> list[Id]:
+        if isinstance(where, IdIn):
+            ids = list(where.ids)
+            found = self._chosen_of(ids)
+        else:
+            snapshot = self._snapshot()
+            rows, _ = snapshot.findable(where)
+            at = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
+            found = dict(zip(snapshot.seqs[at].tolist(), snapshot.ids(at.tolist()), strict=True))
+        self._delete_seqs(list(found))
+        return list(found.values())
+
+    def _chosen_of(self, ids: Sequence[Id]) -> dict[int, Id]:
+        """The ids by sequence number, of those that are there."""
+        wanted = {key_of(id): id for id in ids}
+        found = {}
+        for keys in chunks(list(wanted)):
+            marks = ",".join("?" * len(keys))
+            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
+                if wanted[key] == id_of(key, text):
+                    found[seq] = wanted[key]
+        return found
+
+    def _assign(self, persons: Mapping[Id, str | None]) -> None:
+        found = self._chosen_of(list(persons))
+        for seqs in chunks(list(found)):
+            marks = ",".join("?" * len(seqs))
+            rows = self._writer.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", seqs).fetchall()
+            self._writer.executemany(
+                "UPDATE items SET checksum = ?, person = ? WHERE seq = ?",
+                [with_person(row, persons[found[row[0]]]) for row in rows if is_sound(row)],
+            )
+        self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in found))
+
+    def _find(self, request: Request) -> Found:
+        return self._snapshot().find(request)
+
+    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        return self._snapshot().find_attributes(wanted, k, where)
+
+    def _note(self, note: Mapping[str, Any]) -> None:
+        self._writer.execute("INSERT INTO decisions (note, checksum) VALUES (?, ?)", sealed(note))
+
+    def _notes(self) -> list[tuple[int, dict[str, Any]]]:
+        with self._write_lock() if self._inside else self._read() as connection:
+            rows = connection.execute("SELECT n, note, checksum FROM decisions ORDER BY n").fetchall()
+        return [(n, unsealed(note, checksum, self.path)) for n, note, checksum in rows]
+
+    def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
+        self._writer.execute("UPDATE decisions SET note = ?, checksum = ? WHERE n = ?", (*sealed(note), number))
+
+    def _forget_note(self, number: int) -> None:
+        self._writer.execute("DELETE FROM decisions WHERE n = ?", (number,))
+
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        if self._inside:
+            self._writer.execute("INSERT INTO audit (entry, checksum) VALUES (?, ?)", sealed(entry))
+        elif not self.read_only:
+            with self._reading:
+                self._pending.append(entry)
+                if self._timer is None:
+                    self._timer = threading.Timer(LOG_S, self._flush_later)
+                    self._timer.daemon = True
+                    self._timer.start()
+
+    def _flush_later(self) -> None:
+        with self._reading:
+            self._timer = None
+        with suppress(GalleryError):  # the next write says so; the entries are kept
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the entries of searches that wait."""
+        if self._pending:
+            with self._transaction():
+                pass
+
+    # Transactions.
+
+    @property
+    def _inside(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    @contextmanager
+    def _write_lock(self) -> Iterator[sqlite3.Connection]:
+        with self._writing, explained(self.path):
+            if self._reader is None:
+                raise _closed(self.path)
+            if self.read_only:
+                raise GalleryError(f"{self.path}: expected a gallery that can be written, got one opened to read only")
+            yield self._writer
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._write_lock() as writer:
+            if self._inside:
+                yield
+                return
+            with self._reading:
+                waiting, self._pending = self._pending, []
+            self._owner = threading.get_ident()
+            try:
+                writer.execute("BEGIN IMMEDIATE")
+                for entry in waiting:
+                    self._log(entry)
+                yield
+                writer.execute("COMMIT")
+            except BaseException:
+                with self._reading:
+                    self._pending = waiting + self._pending
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+            finally:
+                self._owner = 0
+
+    def _snapshot(self) -> Snapshot:
+        return self._cache.snapshot()
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, explained(self.path):
+            if self._reader is None:
+                raise _closed(self.path)
+            yield self._reader
+
+
+def _closed(path: Path) -> GalleryError:
+    return GalleryError(f"{path}: expected an open gallery, got one that was closed; open it again")

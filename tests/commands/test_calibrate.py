@@ -1,0 +1,81 @@
+"""`bitreid calibrate`: what it writes into the card of a model, and how it refuses."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitreid.artifact import fingerprint, load_artifact, save_artifact
+from bitreid.commands.main import main
+from bitreid.evaluation.calibration.fit import OpenSet
+
+Capture = pytest.CaptureFixture[str]
+
+
+def model(trained: Path, folder: Path, **training: Any) -> Path:
+    """The trained model in a folder of its own, with a card that tells another story of its training."""
+    shutil.copytree(trained / "artifact", folder)
+    artifact = load_artifact(folder)
+    save_artifact(folder, replace(artifact.card, training=artifact.card.training | training), artifact.weights)
+    (folder / "README.md").write_text("mine", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def half_held_out(trained: Path, tmp_path: Path) -> Path:
+    """A model whose card says that 12 of the 24 people, of 6 pictures each, were held out."""
+    story = {"recipe": {"held_out_identities": 12, "seed": 3}, "identities": 12, "pictures": 72}
+    return model(trained, tmp_path / "model", **story)
+
+
+def refusal(capsys: Capture, artifact: Path, people: Path) -> str:
+    capsys.readouterr()
+    before = (artifact / "card.json").read_bytes()
+    assert main(["calibrate", str(artifact), "--data", str(people)]) == 1
+    assert (artifact / "card.json").read_bytes() == before
+    return capsys.readouterr().err
+
+
+def test_it_writes_the_card_and_nothing_else(half_held_out: Path, people: Path, capsys: Capture) -> None:
+    before, weights = load_artifact(half_held_out).card, (half_held_out / "weights.safetensors").read_bytes()
+    assert main(["calibrate", str(half_held_out), "--data", str(people)]) == 0
+    card = load_artifact(half_held_out).card
+    calibration = card.calibration
+    assert calibration is not None
+    assert (calibration.identities, calibration.pictures) == (12, 72)
+    assert card.attributes is not None
+    assert len(calibration.attribute_weights) == card.attributes.n_code_bits
+    assert replace(card, calibration=None) == before
+    assert fingerprint(card) == fingerprint(before)
+    assert (half_held_out / "weights.safetensors").read_bytes() == weights
+    assert (half_held_out / "README.md").read_text(encoding="utf-8") == "mine"
+    out = capsys.readouterr().out
+    assert "calibrated on 72 pictures of 12 people held out\n" in out
+    threshold = OpenSet.from_json(calibration.open_set).threshold(0.01, 1000)
+    assert f"same person within {f'{threshold} bits' if threshold >= 0 else 'no distance'} in 1,000 rows, " in out
+    assert "in 100,000 rows" in out
+    assert "in 1,000,000 rows" in out
+
+
+def test_info_shows_it(half_held_out: Path, people: Path, trained: Path, capsys: Capture) -> None:
+    assert main(["info", str(trained / "artifact")]) == 0
+    out = capsys.readouterr().out
+    assert "calibrated on" in out
+    assert "same person within" not in out
+    assert main(["calibrate", str(half_held_out), "--data", str(people)]) == 0
+    capsys.readouterr()
+    assert main(["info", str(half_held_out)]) == 0
+    out = capsys.readouterr().out
+    assert "72 pictures of 12 people" in out
+    assert "same person within" in out
+
+
+def test_it_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    few = model(trained, tmp_path / "few")
+    assert "at least 1,000 pairs of two people and 10 of one" in refusal(capsys, few, people)
+    silent = model(trained, tmp_path / "silent", recipe={})
+    assert "a card that says which training identities its run held out" in refusal(capsys, silent, people)
+    other = model(trained, tmp_path / "other", identities=700)
+    assert "expected the data that the model was trained on" in refusal(capsys, other, people)

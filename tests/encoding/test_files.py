@@ -1,0 +1,301 @@
+"""Files, folders and tables to a file of codes and back, and searching with one person."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitreid.artifact import Calibration
+from bitreid.codes import Codes
+from bitreid.data.manifest import UNKNOWN
+from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.encoding.files import (
+    EncodedSet,
+    encode_manifest,
+    load_encoded,
+    manifest_of,
+    save_encoded,
+    search_person,
+    side_of,
+)
+from bitreid.errors import CodesError, DataError, SettingsError
+from bitreid.training.load import load_encoder
+
+
+@pytest.fixture(scope="module")
+def encoder(trained: Path) -> Encoder:
+    return load_encoder(trained / "artifact")
+
+
+@pytest.fixture(scope="module")
+def gallery(encoder: Encoder, people: Path) -> EncodedSet:
+    return encode_manifest(encoder, manifest_of([people]).split("gallery"))
+
+
+def of_row(encoded: EncodedSet, row: int) -> Encoded:
+    """A row as a query."""
+    assert encoded.features is not None
+    assert encoded.attribute_codes is not None
+    rows = slice(row, row + 1)
+    return Encoded(encoded.features[rows], encoded.codes[rows], None, encoded.attribute_codes[rows])
+
+
+# Inputs
+
+
+def test_files_folders_and_tables_come_in_the_order_given(people: Path, tmp_path: Path) -> None:
+    queries = sorted((people / "query").iterdir())
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,pid,camid,split\n{queries[3]},7,2,query\n{queries[2]},8,1,query\n", encoding="utf-8")
+    manifest = manifest_of([queries[5], table, people / "query", queries[0]])
+    assert manifest.paths == (queries[5], queries[3], queries[2], *queries, queries[0])
+    assert manifest.pids[:4].tolist() == [UNKNOWN, 7, 8, UNKNOWN]
+    assert manifest.camids[:4].tolist() == [UNKNOWN, 2, 1, UNKNOWN]
+    assert manifest.splits[:4] == ("gallery", "query", "query", "gallery")
+
+
+def test_a_data_set_comes_with_its_identities(people: Path) -> None:
+    manifest = manifest_of([people])
+    assert set(manifest.identities().tolist()) == set(range(1, 31))
+
+
+def test_an_input_that_is_not_there_is_named(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a picture, a folder or a CSV at .*gone.jpg, got nothing"):
+        manifest_of([people / "query", tmp_path / "gone.jpg"])
+    with pytest.raises(DataError, match="at least one picture, got none"):
+        manifest_of([])
+
+
+def test_tracklets_of_several_inputs_come_along(people: Path, tmp_path: Path) -> None:
+    queries = sorted((people / "query").iterdir())
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,pid,camid,tracklet\n{queries[1]},7,2,31\n{queries[2]},7,2,32\n", encoding="utf-8")
+    tracklets = manifest_of([queries[0], table, queries[3]]).tracklets
+    assert tracklets is not None
+    assert tracklets.tolist() == [UNKNOWN, 31, 32, UNKNOWN]
+    assert manifest_of([queries[0], people / "query"]).tracklets is None
+
+
+def test_progress_is_told(encoder: Encoder, people: Path) -> None:
+    told: list[tuple[int, int]] = []
+    encode_manifest(encoder, manifest_of([people / "query"]), lambda done, total: told.append((done, total)))
+    assert told == [(18, 18)]
+
+
+# The file
+
+
+def test_the_file_is_what_its_description_says(gallery: EncodedSet, encoder: Encoder, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "gallery.npz"
+    save_encoded(path, gallery)
+    with np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, Any] = dict(file)
+    expected = {"paths", "codes", "n_bits", "attribute_codes", "pids", "camids", "model", "format_version"}
+    assert set(arrays) == expected
+    n = len(gallery)
+    assert arrays["paths"].tolist() == [str(each) for each in gallery.paths]
+    assert (arrays["codes"].shape, arrays["codes"].dtype) == ((n, 16), np.uint8)
+    assert int(arrays["n_bits"]) == 128
+    assert (len(arrays["attribute_codes"]), arrays["attribute_codes"].dtype) == (n, np.uint8)
+    assert gallery.features is not None
+    for row in range(0, n, 7):
+        bits = "".join(f"{byte:08b}" for byte in arrays["codes"][row])
+        assert bits == "".join("1" if value > 0 else "0" for value in gallery.features[row]), "first bit highest"
+    assert [each.name for each in path.parent.iterdir()] == ["gallery.npz"], "nothing temporary is left"
+
+
+def test_features_are_written_on_request(gallery: EncodedSet, tmp_path: Path) -> None:
+    save_encoded(tmp_path / "gallery.npz", gallery, features=True)
+    with np.load(tmp_path / "gallery.npz") as file:
+        features = file["features"]
+    assert (features.shape, features.dtype) == ((len(gallery), 128), np.float32)
+
+
+@pytest.mark.parametrize("tracklets", [True, False])
+@pytest.mark.parametrize("features", [True, False])
+@pytest.mark.parametrize("attributes", [True, False])
+def test_what_is_saved_comes_back(
+    attributes: bool, features: bool, tracklets: bool, gallery: EncodedSet, tmp_path: Path
+) -> None:
+    saved = gallery if attributes else replace(gallery, attribute_codes=None)
+    saved = replace(saved, tracklets=np.arange(len(gallery)) // 3 if tracklets else None)
+    save_encoded(tmp_path / "codes", saved, features)
+    loaded = load_encoded(tmp_path / "codes")
+    assert (loaded.paths, loaded.model) == (saved.paths, saved.model)
+    assert np.array_equal(loaded.codes.packed, saved.codes.packed)
+    assert loaded.codes.n_bits == saved.codes.n_bits
+    assert np.array_equal(loaded.pids, saved.pids)
+    assert np.array_equal(loaded.camids, saved.camids)
+    assert (loaded.tracklets is None) == (not tracklets)
+    assert loaded.tracklets is None or loaded.tracklets.tolist() == [row // 3 for row in range(len(gallery))]
+    if attributes:
+        assert loaded.attribute_codes is not None
+        assert saved.attribute_codes is not None
+        assert np.array_equal(loaded.attribute_codes.packed, saved.attribute_codes.packed)
+    else:
+        assert loaded.attribute_codes is None
+    if features:
+        assert loaded.features is not None
+        assert saved.features is not None
+        assert np.array_equal(loaded.features, saved.features)
+    else:
+        assert loaded.features is None
+
+
+def test_a_file_is_replaced_whole(gallery: EncodedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "gallery.npz"
+    save_encoded(path, gallery)
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="no space"):
+        save_encoded(path, gallery)
+    assert path.read_bytes() == before
+
+
+def changed(path: Path, **arrays: Any) -> None:
+    """Write the file again with other arrays; None leaves one out."""
+    with np.load(path) as file:
+        kept = {name: value for name, value in file.items() if name not in arrays}
+    np.savez(path, allow_pickle=True, **kept, **{name: value for name, value in arrays.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"codes": None},
+        {"n_bits": None},
+        {"model": None},
+        {"format_version": None},
+        {"n_bits": np.array(64)},
+        {"n_bits": np.array([128, 128])},
+        {"codes": np.zeros((3, 16), np.uint8)},
+        {"codes": np.zeros((3, 16), np.float32)},
+        {"attribute_codes": np.zeros(3, np.uint8)},
+        {"attribute_codes": np.zeros((2, 1), np.uint8)},
+        {"paths": np.array(["a"])},
+        {"paths": np.array([1])},
+        {"pids": np.array([1])},
+        {"tracklets": np.array([1])},
+        {"features": np.zeros((2, 128), np.float32)},
+        {"paths": np.array([{}], dtype=object)},
+    ],
+    ids=lambda arrays: ",".join(arrays),
+)
+def test_a_file_with_other_arrays_is_refused(arrays: dict[str, Any], gallery: EncodedSet, tmp_path: Path) -> None:
+    path = tmp_path / "gallery.npz"
+    save_encoded(path, gallery)
+    changed(path, **arrays)
+    with pytest.raises(DataError, match=r"file of codes made by `bitreid encode` at .*gallery.npz, got") as error:
+        load_encoded(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_newer_format_is_refused(gallery: EncodedSet, tmp_path: Path) -> None:
+    path = tmp_path / "gallery.npz"
+    save_encoded(path, gallery)
+    changed(path, format_version=np.array(2))
+    with pytest.raises(DataError, match="format 2 is newer than 1, update bitreid"):
+        load_encoded(path)
+
+
+def test_a_damaged_file_is_refused(gallery: EncodedSet, tmp_path: Path) -> None:
+    path = tmp_path / "gallery.npz"
+    save_encoded(path, gallery)
+    whole = path.read_bytes()
+    at = whole.index(gallery.codes.packed.tobytes())
+    for damaged in (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], whole[: at + 9], b"", b"PK\x03\x04 no"):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="expected a file of codes"):
+            load_encoded(path)
+
+
+def test_other_files_are_refused(people: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for path in (tmp_path / "array.npy", tmp_path / "gone.npz", tmp_path, people / "README.md"):
+        with pytest.raises(DataError, match="expected a file of codes"):
+            load_encoded(path)
+
+
+# Searching
+
+
+def test_a_picture_finds_itself_first(encoder: Encoder, gallery: EncodedSet) -> None:
+    ranking = search_person(encoder, of_row(gallery, 5), gallery, k=4)
+    assert ranking.distances[0, 0] == 0
+    assert 5 in ranking.positions[0, ranking.distances[0] == 0]
+    assert np.all(np.diff(ranking.distances[0]) >= 0)
+
+
+def test_a_two_stage_search_ranks_the_short_list(encoder: Encoder, gallery: EncodedSet) -> None:
+    query = of_row(gallery, 3)
+    assert gallery.attribute_codes is not None
+    assert query.attribute_codes is not None
+    short = np.unpackbits(gallery.attribute_codes.packed ^ query.attribute_codes.packed, axis=1).sum(axis=1)
+    long = np.unpackbits(gallery.codes.packed ^ query.codes.packed, axis=1).sum(axis=1)
+    kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]
+    expected = sorted(kept, key=lambda row: (long[row], row))
+    assert search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist() == expected
+
+
+def test_a_calibration_weighs_the_bits_of_the_first_stage(encoder: Encoder, gallery: EncodedSet) -> None:
+    query = of_row(gallery, 3)
+    assert query.attribute_codes is not None
+    assert encoder.card.attributes is not None
+    rng = np.random.default_rng(0)
+    short_codes = rng.integers(0, 256, (len(gallery), query.attribute_codes.packed.shape[1]), dtype=np.uint8)
+    gallery = replace(gallery, attribute_codes=Codes(short_codes, 8 * short_codes.shape[1]))
+    weights = np.arange(encoder.card.attributes.n_code_bits) % 4
+    calibrated = Encoder(
+        replace(encoder.card, calibration=Calibration({}, tuple(weights.tolist()), 1, 1)), encoder.engine
+    )
+    differ = np.unpackbits(short_codes ^ query.attribute_codes.packed, axis=1)
+    short = differ[:, : len(weights)] @ weights
+    kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]
+    assert sorted(search_person(calibrated, query, gallery, k=20, w=9).positions[0].tolist()) == sorted(kept)
+    assert sorted(search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist()) != sorted(kept)
+
+
+def test_all_of_the_gallery_as_short_list_is_an_exact_search(encoder: Encoder, gallery: EncodedSet) -> None:
+    query = of_row(gallery, 3)
+    exact = search_person(encoder, query, gallery, k=7)
+    assert np.array_equal(search_person(encoder, query, gallery, 7, len(gallery)).positions, exact.positions)
+
+
+def test_a_gallery_of_another_model_is_refused(encoder: Encoder, gallery: EncodedSet) -> None:
+    with pytest.raises(CodesError, match=r"codes of the model drawn-tiny \([0-9a-f]{16}\), got codes of 0123"):
+        search_person(encoder, of_row(gallery, 0), replace(gallery, model="0123"), 3)
+
+
+def test_a_two_stage_search_needs_attribute_codes(encoder: Encoder, gallery: EncodedSet) -> None:
+    with pytest.raises(CodesError, match="attribute codes for a two-stage search, got none; search without --w"):
+        search_person(encoder, of_row(gallery, 0), replace(gallery, attribute_codes=None), 3, 5)
+
+
+def test_no_hits_is_no_question(encoder: Encoder, gallery: EncodedSet) -> None:
+    with pytest.raises(SettingsError, match="expected k"):
+        search_person(encoder, of_row(gallery, 0), gallery, 0)
+
+
+def test_a_set_whose_columns_differ_in_length_is_refused(gallery: EncodedSet) -> None:
+    with pytest.raises(CodesError, match=f"pids for each of {len(gallery)} codes, got 2"):
+        replace(gallery, pids=np.array([1, 2]))
+    with pytest.raises(CodesError, match="attribute_codes for each"):
+        replace(gallery, attribute_codes=Codes(np.zeros((1, 1), np.uint8), 8))
+
+
+def test_a_side_of_an_evaluation_is_the_same_data(gallery: EncodedSet) -> None:
+    gallery = replace(gallery, tracklets=np.arange(len(gallery)))
+    side = side_of(gallery)
+    assert side.tracklets is gallery.tracklets
+    assert side.paths is gallery.paths
+    assert side.codes is gallery.codes
+    assert side.features is gallery.features
+    assert side.attribute_codes is gallery.attribute_codes
+    assert side.pids is gallery.pids
+    assert side.camids is gallery.camids

@@ -1,0 +1,52 @@
+"""Places of galleries, and what is opened there."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from bitreid.errors import GalleryError
+from bitreid.gallery import Contract, create_gallery, open_gallery
+
+CONTRACT = Contract(64)
+
+
+def test_a_file_is_a_place(tmp_path: Path) -> None:
+    place = tmp_path / "people.gallery"
+    with create_gallery(place, CONTRACT, audited=False) as made:
+        assert (made.contract, made.audited) == (CONTRACT, False)
+    with open_gallery(str(place), actor="me") as opened:
+        assert (opened.contract, opened.audited, opened.actor) == (CONTRACT, False, "me")
+    with pytest.raises(GalleryError, match="expected a new file"):
+        create_gallery(place, CONTRACT)
+    with open_gallery(place, read_only=True) as opened, pytest.raises(GalleryError, match="read only"):
+        opened.delete([1])
+
+
+def test_memory_is_a_place_for_new_galleries(tmp_path: Path) -> None:
+    with create_gallery("memory:", CONTRACT, actor="me") as made:
+        assert (made.contract, made.audited, made.actor) == (CONTRACT, True, "me")
+    with pytest.raises(GalleryError, match="which is new each time"):
+        open_gallery("memory:")
+
+
+def test_a_server_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+    milvus = ModuleType("milvus")
+    vars(milvus)["create_milvus"] = lambda *args, **named: calls.append((*args, named))
+    vars(milvus)["open_milvus"] = lambda *args, **named: calls.append((*args, named))
+    monkeypatch.setitem(sys.modules, "bitreid.gallery.milvus.gallery", milvus)
+    create_gallery("milvus://localhost:19530/people", CONTRACT, actor="me")
+    open_gallery("milvuss://user:word@host/people")
+    assert calls == [
+        ("http://localhost:19530", "people", CONTRACT, {"audited": True, "actor": "me"}),
+        ("https://user:word@host", "people", {"actor": ""}),
+    ]
+
+
+@pytest.mark.parametrize("place", ["milvus://localhost:19530", "milvus://localhost:19530/", "http://localhost/people"])
+def test_no_place(place: str) -> None:
+    with pytest.raises(GalleryError, match="expected a place such as"):
+        open_gallery(place)
