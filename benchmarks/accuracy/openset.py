@@ -23,7 +23,7 @@ from bitreid.data.parsers import parse
 from bitreid.encoding.files import encode_manifest
 from bitreid.evaluation.calibration.fit import OpenSet, levels_of_queries
 from bitreid.evaluation.calibration.promises import PromiseKept, Reliability, promises_kept, reliability
-from bitreid.evaluation.openset import Identification, Verification, count_pairs, identify, verify
+from bitreid.evaluation.open_set_metrics import Identification, Verification, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol
 from bitreid.training.load import load_encoder
 

@@ -28,9 +28,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bitreid.commands.console import as_markdown, progress_of
-from bitreid.encoding.vectors import load_vectors
 from bitreid.errors import SettingsError
-from bitreid.evaluation.summary import Side
+from bitreid.evaluation.sides import Side
+from bitreid.evaluation.vectors import load_vectors
 from bitreid.hamming import kernel
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

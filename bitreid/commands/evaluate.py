@@ -19,7 +19,8 @@ from bitreid.errors import BitreidError, DataError, DataWarning, SettingsError
 from bitreid.evaluation.confidence import PairedComparison, compare
 from bitreid.evaluation.protocol import PROTOCOLS, ProtocolSettings
 from bitreid.evaluation.ranking import check_settings
-from bitreid.evaluation.summary import Evaluation, Side, evaluate_model, merged, plain, short_list
+from bitreid.evaluation.sides import Side, merged
+from bitreid.evaluation.summary import Evaluation, evaluate_model, plain, short_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,7 +127,7 @@ def subject_of_model(artifact: Path, data: Path, console: Console) -> Subject:
 
 def subject_of_files(query: Path, gallery: Path) -> Subject:
     """Features or codes that any program made, see `load_vectors`."""
-    from bitreid.encoding.vectors import check_sides, load_vectors
+    from bitreid.evaluation.vectors import check_sides, load_vectors
 
     sides = []
     for side in (load_vectors(query), load_vectors(gallery)):
@@ -154,7 +155,7 @@ def warn_of_same_pictures(subject: Subject, console: Console) -> None:
     They are found by what their files hold; where others made the features, by equal features.
     """
     from bitreid.data.pictures import same_pictures
-    from bitreid.encoding.vectors import same_features
+    from bitreid.evaluation.vectors import same_features
 
     query, gallery = subject.query, subject.gallery
     if subject.card is not None:

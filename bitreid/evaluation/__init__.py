@@ -3,12 +3,12 @@
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
 from bitreid.evaluation.calibration.fit import OpenSet, fit_open_set
 from bitreid.evaluation.confidence import Interval, PairedComparison, bootstrap, compare
-from bitreid.evaluation.openset import Identification, PairCounts, Verification, count_pairs, identify, verify
+from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification, count_pairs, identify, verify
 from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
 from bitreid.evaluation.ranking import RankingMetrics, evaluate_distances, evaluate_lengths, evaluate_ranking
 from bitreid.evaluation.rerank import evaluate_reranked, expand_queries, nearest_rows, rerank_k_reciprocal
 from bitreid.evaluation.scores import Scores
-from bitreid.evaluation.sheet import SheetHit, SheetRow, draw_ranked_sheet
+from bitreid.evaluation.sheets import SheetHit, SheetRow, draw_ranked_sheet
 
 __all__ = [
     "PROTOCOLS",

@@ -1,19 +1,65 @@
-"""Ranked sheets of encoded pictures."""
+"""Ranked sheets: queries and what was found for them, as one picture."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.codes import Codes
+from bitreid.data.files import new_file
 from bitreid.data.manifest import UNKNOWN
-from bitreid.errors import DataError
+from bitreid.data.pictures import load_picture
+from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import rerank
 from bitreid.evaluation.protocol import Protocol
-from bitreid.evaluation.sheet import SheetHit, SheetRow, draw_ranked_sheet
-from bitreid.evaluation.summary import Side
+from bitreid.evaluation.sides import Side, labels_of
 from bitreid.hamming import Ranking, search_exact
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
+
+    Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+# All sizes are in pixels.
+_WIDTH, _HEIGHT = 96, 192  # of each picture
+_FRAME = 6
+_GAP = 16
+_QUERY_GAP = 44  # the query stands apart from its hits
+_MARGIN = 28
+_TITLE, _LEGEND = 42, 46  # the lines on top
+_CAPTION = 30  # the line under a picture
+_TITLE_SIZE, _TEXT_SIZE = 24, 16
+_BADGE = 22
+_COLUMN = _WIDTH + 2 * _FRAME
+_ROW = _HEIGHT + 2 * _FRAME + _CAPTION + _GAP
+
+_PAPER, _INK = "#ffffff", "#1b1f24"
+_FRAMES = {True: "#15803d", False: "#c81e1e", None: "#8c959f"}
+_MEANINGS = {True: "same person", False: "another person", None: "identity unknown"}
+_NOTE = "under each: #rank, distance"
+
+
+@dataclass(frozen=True)
+class SheetHit:
+    """A picture that was found: its file, its distance, and whether it is right (None: nobody knows)."""
+
+    path: Path
+    distance: float
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A query picture, the words under it, and its hits, nearest first."""
+
+    query: Path
+    hits: tuple[SheetHit, ...]
+    label: str = "query"
 
 
 def sheet_of_queries(
@@ -26,17 +72,16 @@ def sheet_of_queries(
     """
     if not query.paths or not gallery.paths:
         raise DataError("expected to know the pictures' files for a ranked sheet, got none; write one without a sheet")
-    protocol = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
-    protocol = protocol if cameras else protocol.without_cameras()
+    protocol = labels_of(query, gallery, cameras)
     rows = []
     for i in np.unique(np.linspace(0, len(query) - 1, n_rows).astype(np.int64)):
-        hits = _hits(gallery.paths, *nearest_rows(query, gallery, protocol, i, k))
+        hits = _hits(gallery.paths, *nearest_of_query(query, gallery, protocol, i, k))
         camera = f", camera {query.camids[i]}" if query.camids[i] != UNKNOWN else ""
         rows.append(SheetRow(query.paths[i], hits, f"{query.pids[i]:04d}{camera}"))
     draw_ranked_sheet(rows, out, title)
 
 
-def nearest_rows(
+def nearest_of_query(
     query: Side, gallery: Side, protocol: Protocol, i: int, k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.number], npt.NDArray[np.bool_]]:
     """The `k` gallery rows nearest to query `i` that the protocol does not leave out, their distances (bits; cosine
@@ -73,3 +118,103 @@ def _hits(
         SheetHit(paths[row], float(distance), None if right is None else bool(right[i]))
         for i, (row, distance) in enumerate(zip(positions, distances, strict=True))
     )
+
+
+def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
+    """Write a picture (its kind by the name of `out`: .png, .jpg) with a row a query: the query, then all its hits.
+
+    Right hits have a green frame and a tick, wrong ones a red frame and a cross, so that nothing rests on colour
+    alone; hits of unknown identity have a grey frame and no mark. Under each hit are its rank and its distance.
+    Pictures are stretched to one size, as networks see them. Raises `SettingsError` without rows or when the name of
+    `out` is no picture's, `DataError` when a picture cannot be read or the sheet cannot be written.
+    """
+    if not rows:
+        raise SettingsError("expected at least one query to draw a sheet of, got none")
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError("expected Pillow to draw a sheet, got none; install bitreid[pictures]") from error
+    kind = Image.registered_extensions().get(out.suffix.lower())
+    if kind not in Image.SAVE:
+        raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}")
+    meanings = [right for right in _FRAMES if any(hit.right is right for row in rows for hit in row.hits)]
+    sheet = Image.new("RGB", _size(rows, meanings, title), _PAPER)
+    _draw_head(sheet, title, meanings)
+    for i, row in enumerate(rows):
+        top = _MARGIN + _TITLE + _LEGEND + i * _ROW
+        _draw_picture(sheet, row.query, (_MARGIN, top), _INK, row.label)
+        for rank, hit in enumerate(row.hits, 1):
+            at = (_MARGIN + _COLUMN + _QUERY_GAP + (rank - 1) * (_COLUMN + _GAP), top)
+            _draw_picture(sheet, hit.path, at, _FRAMES[hit.right], f"#{rank}   {hit.distance:.4g}")
+            if hit.right is not None:
+                _draw_badge(sheet, (at[0] + _COLUMN - _BADGE, at[1]), hit.right)
+    try:
+        with new_file(out) as unfinished:
+            sheet.save(unfinished, kind)
+    except OSError as error:
+        raise DataError(f"expected to write the sheet to {out}, got: {error}") from error
+
+
+def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str) -> tuple[int, int]:
+    """The width and height of the sheet."""
+    n_hits = max(len(row.hits) for row in rows)
+    pictures = _COLUMN + (_QUERY_GAP - _GAP if n_hits else 0) + n_hits * (_COLUMN + _GAP)
+    words = _legend_lefts(meanings)[-1] - _MARGIN + _font(_TEXT_SIZE).getlength(_NOTE)
+    width = max(pictures, words, _font(_TITLE_SIZE).getlength(title))
+    return 2 * _MARGIN + int(width), 2 * _MARGIN + _TITLE + _LEGEND + len(rows) * _ROW - _GAP
+
+
+def _draw_head(sheet: Image.Image, title: str, meanings: list[bool | None]) -> None:
+    """The title, and a line that says what the frames and the numbers mean."""
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _MARGIN), title, fill=_INK, font=_font(_TITLE_SIZE))
+    middle = _MARGIN + _TITLE + _BADGE // 2
+    *lefts, left_of_note = _legend_lefts(meanings)
+    for left, right in zip(lefts, meanings, strict=True):
+        _draw_badge(sheet, (left, middle - _BADGE // 2), right)
+        draw.text((left + _BADGE + 8, middle), _MEANINGS[right], fill=_INK, font=_font(_TEXT_SIZE), anchor="lm")
+    draw.text((left_of_note, middle), _NOTE, fill=_INK, font=_font(_TEXT_SIZE), anchor="lm")
+
+
+def _legend_lefts(meanings: list[bool | None]) -> list[int]:
+    """Where each meaning begins in the legend, and, last, where the note does."""
+    lefts = [_MARGIN]
+    for right in meanings:
+        lefts.append(lefts[-1] + _BADGE + 8 + int(_font(_TEXT_SIZE).getlength(_MEANINGS[right])) + 28)
+    return lefts
+
+
+def _draw_picture(sheet: Image.Image, path: Path, at: tuple[int, int], frame: str, caption: str) -> None:
+    """A framed picture whose upper left corner, frame included, is `at`, with words under it."""
+    from PIL import Image, ImageDraw
+
+    left, top = at
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((left, top, left + _COLUMN - 1, top + _HEIGHT + 2 * _FRAME - 1), fill=frame)
+    sheet.paste(Image.fromarray(load_picture(path, _HEIGHT, _WIDTH)), (left + _FRAME, top + _FRAME))
+    middle = (left + _COLUMN // 2, top + _HEIGHT + 2 * _FRAME + _CAPTION // 2)
+    draw.text(middle, caption, fill=_INK, font=_font(_TEXT_SIZE), anchor="mm")
+
+
+def _draw_badge(sheet: Image.Image, at: tuple[int, int], right: bool | None) -> None:
+    """A square in the frame's colour with a tick, a cross or nothing in it; its upper left corner is `at`."""
+    from PIL import ImageDraw
+
+    left, top = at
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((left, top, left + _BADGE - 1, top + _BADGE - 1), fill=_FRAMES[right])
+    strokes: dict[bool | None, list[list[tuple[float, float]]]] = {
+        True: [[(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]],
+        False: [[(0.26, 0.26), (0.74, 0.74)], [(0.74, 0.26), (0.26, 0.74)]],
+        None: [],
+    }
+    for stroke in strokes[right]:
+        draw.line([(left + x * _BADGE, top + y * _BADGE) for x, y in stroke], fill=_PAPER, width=3, joint="curve")
+
+
+def _font(size: int) -> Font:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

@@ -1,19 +1,17 @@
 """All scores of one model on one data set: float features, codes, two-stage search."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.codes import BitStatistics, Codes, bit_statistics, pack
+from bitreid.codes import BitStatistics, Codes, bit_statistics
 from bitreid.errors import SettingsError
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
 from bitreid.evaluation.comparison import order_of_content
-from bitreid.evaluation.merging import Merge, merges
-from bitreid.evaluation.protocol import Protocol, ProtocolSettings
+from bitreid.evaluation.protocol import ProtocolSettings
 from bitreid.evaluation.ranking import MARKET1501, RankingMetrics, evaluate_ranking
 from bitreid.evaluation.rerank import (
     evaluate_reranked,
@@ -22,40 +20,11 @@ from bitreid.evaluation.rerank import (
     rerank_k_reciprocal,
     short_list_distances,
 )
+from bitreid.evaluation.sides import Side, labels_of, merged
 
 Ints = npt.NDArray[np.int64]
-Features = npt.NDArray[np.floating]
 
 _EXPANDED = 5  # rows that a query is expanded by
-
-
-@dataclass(frozen=True)
-class Side:
-    """The queries, or the gallery: what a model made of n pictures and who is on them.
-
-    codes n or None; features (n, d) float or None; attribute_codes n or None; pids, camids (n,) int64; tracklets (n,)
-    int64 or None, -2 for a picture of none; paths n picture files, or none where nobody knows them.
-    """
-
-    codes: Codes | None
-    features: npt.NDArray[np.floating] | None
-    attribute_codes: Codes | None
-    pids: Ints
-    camids: Ints
-    tracklets: Ints | None = None
-    paths: tuple[Path, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.pids)
-
-    @property
-    def main(self) -> Codes | Features:
-        """The codes; the features where there are no codes. `SettingsError` where there is neither."""
-        if self.codes is not None:
-            return self.codes
-        if self.features is not None:
-            return self.features
-        raise SettingsError("expected codes or float features of every picture, got neither")
 
 
 @dataclass(frozen=True)
@@ -157,8 +126,7 @@ def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) ->
     """The scores after each way of re-ranking the `w` nearest rows, by its name."""
     if protocol.single_shots:
         raise SettingsError("expected a protocol of the whole gallery for re-ranking, got single shots")
-    labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
-    labels = labels if protocol.cameras else labels.without_cameras()
+    labels = labels_of(query, gallery, protocol.cameras)
     people = (labels.query_pids, labels.query_camids, labels.gallery_pids, labels.gallery_camids)
     ids = _random_ids(gallery)
     short_list = nearest_rows(query.main, gallery.main, w, ids)
@@ -183,45 +151,6 @@ def _random_ids(gallery: Side) -> Ints:
     ids = np.empty_like(order)
     ids[order] = np.random.default_rng(0).permutation(len(order))
     return ids
-
-
-def merged(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Side, Side]:
-    """Both sides with their pictures merged as the protocol has it, and of codes and features what both sides have.
-
-    An item's path is that of its first picture.
-    """
-    columns = ("codes", "features", "attribute_codes")
-    of_one: dict[str, Any] = {
-        name: None for name in columns if getattr(query, name) is None or getattr(gallery, name) is None
-    }
-    query, gallery = replace(query, **of_one), replace(gallery, **of_one)
-    labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
-    tracklets = None
-    if query.tracklets is not None and gallery.tracklets is not None:
-        tracklets = query.tracklets, gallery.tracklets
-    of_queries, of_gallery, _ = merges(protocol, labels, tracklets)
-    return _merge(query, of_queries), _merge(gallery, of_gallery)
-
-
-def _merge(side: Side, merge: Merge) -> Side:
-    if merge.groups is None:
-        return side
-    return Side(
-        None if side.codes is None else _merge_codes(side.codes, side.features, merge),
-        None if side.features is None else merge.features(side.features),
-        None if side.attribute_codes is None else merge.codes(side.attribute_codes),
-        merge.labels(side.pids),
-        merge.labels(side.camids),
-        None if side.tracklets is None else merge.labels(side.tracklets),
-        tuple(side.paths[row] for row in merge.labels(np.arange(len(side)))) if side.paths else (),
-    )
-
-
-def _merge_codes(codes: Codes, features: Features | None, merge: Merge) -> Codes:
-    """The signs of the mean features if codes are the features' signs, as a hashing model's are; else majorities."""
-    if features is None or features.shape[1] != codes.n_bits or not np.array_equal(pack(features).packed, codes.packed):
-        return merge.codes(codes)
-    return pack(merge.features(features), codes.parts)
 
 
 def short_list(share: float, n_gallery: int) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, AfrMetrics, afr, evaluate_afr, evaluate_ranking, ranking
-from tests.evaluation.test_ranking import (
+from tests.evaluation.cases import (
     N_RANKS,
     NEAR_CODES,
     People,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bitreid.codes import Codes
 from bitreid.evaluation import PROTOCOLS, evaluate_lengths, ranking
 from bitreid.hamming import kernel
-from tests.evaluation.test_ranking import assert_same, random_people
+from tests.evaluation.cases import assert_same, random_people
 
 
 @pytest.mark.parametrize("name", ["market1501", "single_shot"])

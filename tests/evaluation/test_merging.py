@@ -11,9 +11,8 @@ from bitreid.errors import DataError
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
 from bitreid.evaluation.merging import Merge, merges
 from bitreid.evaluation.protocol import Protocol
-from tests.evaluation.test_ranking import N_RANKS, People, any_match, check, codes_of, small_people
+from tests.evaluation.cases import N_RANKS, People, any_match, check, codes_of, hamming_table, small_people
 from tests.reference import ranking as twin
-from tests.reference.search import hamming
 
 Ints = npt.NDArray[np.int64]
 NUMBERS = st.sampled_from([1, 1, 2, -2])
@@ -44,10 +43,6 @@ def merged_people(people: People, queries: list[list[int]], gallery: list[list[i
 def merged_codes(codes: Codes, items: list[list[int]]) -> Codes:
     bits = unpack(codes).tolist()
     return pack_bits(np.array([twin.majority([bits[row] for row in rows]) for rows in items], np.bool_))
-
-
-def hamming_table(queries: Codes, gallery: Codes) -> npt.NDArray[np.float64]:
-    return np.array([[hamming(q, g) for g in unpack(gallery)] for q in unpack(queries)], np.float64)
 
 
 @given(small_people(), st.data())

@@ -7,7 +7,7 @@ from hypothesis import given
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, ProtocolSettings, evaluate_ranking
 from bitreid.evaluation.protocol import Protocol
-from tests.evaluation.test_ranking import People, codes_of, small_people, verdicts
+from tests.evaluation.cases import People, codes_of, small_people, verdicts
 from tests.reference import ranking as twin
 
 

@@ -1,6 +1,5 @@
 """Ranking metrics against every order of every tie, and what must not change them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,105 +10,22 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes, hamming_distances, unpack
 from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.evaluation import (
-    PROTOCOLS,
-    RankingMetrics,
-    Scores,
-    comparison,
-    evaluate_distances,
-    evaluate_lengths,
-    evaluate_ranking,
-    ranking,
+from bitreid.evaluation import PROTOCOLS, comparison, evaluate_distances, evaluate_lengths, evaluate_ranking, ranking
+from tests.evaluation.cases import (
+    N_RANKS,
+    NEAR_CODES,
+    People,
+    any_match,
+    assert_same,
+    check,
+    codes_of,
+    hamming_table,
+    random_people,
+    small_people,
 )
 from tests.reference import ranking as twin
-from tests.reference.search import hamming
 
 Ints = npt.NDArray[np.int64]
-N_RANKS = 8
-
-
-@dataclass(frozen=True)
-class People:
-    """Who is on the pictures of both sides, in the order of the arguments of `evaluate_ranking`."""
-
-    query_pids: Ints
-    query_camids: Ints
-    gallery_pids: Ints
-    gallery_camids: Ints
-
-    def arguments(self) -> tuple[Ints, Ints, Ints, Ints]:
-        return self.query_pids, self.query_camids, self.gallery_pids, self.gallery_camids
-
-
-@st.composite
-def small_people(draw: st.DrawFn, most: int = 6) -> People:
-    """Up to 4 queries and `most` gallery rows: two people, distractors, junk, unknown people and cameras."""
-
-    def column(values: list[int], n: int) -> Ints:
-        return np.array(draw(st.lists(st.sampled_from(values), min_size=n, max_size=n)), np.int64)
-
-    n_queries, n_gallery = draw(st.integers(1, 4)), draw(st.integers(1, most))
-    return People(
-        column([1, 2, 0, -2], n_queries),
-        column([1, 2, -2], n_queries),
-        column([1, 1, 2, 0, -1, -2], n_gallery),
-        column([1, 2, -2], n_gallery),
-    )
-
-
-def random_people(rng: np.random.Generator, n_queries: int, n_gallery: int) -> People:
-    return People(
-        rng.integers(1, 9, n_queries),
-        rng.integers(1, 4, n_queries),
-        rng.integers(-1, 9, n_gallery),
-        rng.integers(1, 4, n_gallery),
-    )
-
-
-def codes_of(values: list[int]) -> Codes:
-    return Codes(np.array(values, np.uint8).reshape(-1, 1), 8)
-
-
-def check(metrics: RankingMetrics, distances: npt.NDArray[np.float64], people: People) -> None:
-    """Hold metrics to the twin's, from the distances `(n_queries, n_gallery)`."""
-    found = [
-        twin.one_query(line.tolist(), verdict, N_RANKS)
-        for line, verdict in zip(distances, verdicts(people), strict=True)
-    ]
-    scored = [results for results in found if results is not None]
-    assert (metrics.n_queries, metrics.n_without_match) == (len(found), len(found) - len(scored))
-    for which, scores in enumerate((metrics.expected, metrics.best, metrics.worst)):
-        check_scores(scores, twin.mean([results[which] for results in scored]))
-    expected = [twin.Result((np.nan,), np.nan, np.nan) if results is None else results[0] for results in found]
-    for of_queries, wanted in (
-        (metrics.average_precision, [each.ap for each in expected]),
-        (metrics.first_right, [each.cmc[0] for each in expected]),
-        (metrics.inverse_penalty, [each.inp for each in expected]),
-    ):
-        np.testing.assert_allclose(of_queries, wanted, rtol=0, atol=1e-12)
-
-
-def check_scores(scores: Scores, wanted: twin.Result) -> None:
-    np.testing.assert_allclose(scores.cmc, wanted.cmc, rtol=0, atol=1e-12)
-    assert scores.rank1 == pytest.approx(wanted.cmc[0], abs=1e-12)
-    assert scores.mAP == pytest.approx(wanted.ap, abs=1e-12)
-    assert scores.mINP == pytest.approx(wanted.inp, abs=1e-12)
-
-
-def verdicts(people: People) -> list[list[str]]:
-    gallery = people.gallery_pids.tolist(), people.gallery_camids.tolist()
-    return [
-        twin.verdicts(pid, camid, *gallery)
-        for pid, camid in zip(people.query_pids.tolist(), people.query_camids.tolist(), strict=True)
-    ]
-
-
-def any_match(people: People) -> bool:
-    return any(twin.RIGHT in verdict for verdict in verdicts(people))
-
-
-# Of these codes many are at one distance from each other.
-NEAR_CODES = st.sampled_from([0, 1, 2, 3, 7, 255])
 
 
 @given(small_people(), st.data())
@@ -121,8 +37,8 @@ def test_codes_score_as_every_tie_order_does(people: People, data: st.DataObject
         with pytest.raises(DataError, match="at least one query with a match"):
             evaluate_ranking(queries, gallery, *people.arguments())
         return
-    distances = np.array([[hamming(q, g) for g in unpack(gallery)] for q in unpack(queries)], np.float64)
-    check(evaluate_ranking(queries, gallery, *people.arguments(), n_ranks=N_RANKS), distances, people)
+    found = evaluate_ranking(queries, gallery, *people.arguments(), n_ranks=N_RANKS)
+    check(found, hamming_table(queries, gallery), people)
 
 
 @given(small_people().filter(any_match), st.data(), st.sampled_from([np.float16, np.float32, np.float64]))
@@ -142,16 +58,6 @@ def random_side(rng: np.random.Generator, kind: str, n: int) -> Codes | npt.NDAr
         return Codes(rng.integers(0, 256, (n, 2), dtype=np.uint8), 16)
     # Some features repeat, so that ties exist and would break at the last bit of a product.
     return np.random.default_rng(0).standard_normal((50, 40), dtype=np.float32)[rng.integers(0, 50, n)]
-
-
-def assert_same(a: RankingMetrics, b: RankingMetrics, atol: float = 0) -> None:
-    for which in ("expected", "best", "worst"):
-        before, after = getattr(a, which), getattr(b, which)
-        np.testing.assert_allclose(before.cmc, after.cmc, rtol=0, atol=atol)
-        assert (before.mAP, before.mINP) == pytest.approx((after.mAP, after.mINP), rel=0, abs=atol)
-    for name in ("average_precision", "first_right", "inverse_penalty"):
-        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=0, atol=atol)
-    assert (a.n_queries, a.n_without_match) == (b.n_queries, b.n_without_match)
 
 
 @pytest.mark.parametrize("kind", ["codes", "features"])
@@ -210,8 +116,7 @@ def test_lengths_score_as_every_tie_order_of_each_prefix_does(people: People, da
     found = evaluate_lengths(queries, gallery, *people.arguments(), [16, 8], n_ranks=N_RANKS)
     assert list(found) == [8, 16]
     for n_bits, metrics in found.items():
-        distances = [[hamming(q[:n_bits], g[:n_bits]) for g in unpack(gallery)] for q in unpack(queries)]
-        check(metrics, np.array(distances, np.float64), people)
+        check(metrics, hamming_table(queries.prefix(n_bits), gallery.prefix(n_bits)), people)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

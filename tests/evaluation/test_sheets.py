@@ -1,5 +1,6 @@
-"""Which hits a ranked sheet shows, and what it says of them."""
+"""Ranked sheets: which hits they show, what they say of them, and how they are drawn."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,142 @@ from PIL import Image
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.encoding.files import EncodedSet, side_of
-from bitreid.errors import DataError
-from bitreid.evaluation.sheet import SheetRow, draw_ranked_sheet
-from bitreid.evaluation.sheets import sheet_of_queries, sheet_of_search
+from bitreid.errors import DataError, SettingsError
+from bitreid.evaluation.sheets import SheetHit, SheetRow, draw_ranked_sheet, sheet_of_queries, sheet_of_search
 from bitreid.hamming import search_exact
+
+Pixels = npt.NDArray[np.uint8]
+GREEN, RED, GREY = (21, 128, 61), (200, 30, 30), (140, 149, 159)
+BLUE, YELLOW = (0, 0, 250), (250, 250, 0)
+
+
+def picture(path: Path, colour: tuple[int, int, int]) -> Path:
+    Image.new("RGB", (32, 64), colour).save(path)
+    return path
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Path:
+    return picture(tmp_path / "query.png", BLUE)
+
+
+@pytest.fixture
+def hit(tmp_path: Path) -> Path:
+    return picture(tmp_path / "hit.png", YELLOW)
+
+
+def sheet_of(rows: list[SheetRow], out: Path, title: str = "Nearest") -> Pixels:
+    draw_ranked_sheet(rows, out, title)
+    with Image.open(out) as sheet:
+        return np.array(sheet.convert("RGB"))
+
+
+def count(sheet: Pixels, colour: tuple[int, int, int]) -> int:
+    return int((sheet == colour).all(axis=2).sum())
+
+
+def columns(sheet: Pixels, colour: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    """The columns of the sheet where a colour is seen."""
+    return np.flatnonzero((sheet == colour).all(axis=2).any(axis=0))
+
+
+def test_the_query_is_left_of_its_hits_in_their_order(tmp_path: Path, query: Path) -> None:
+    first, second = picture(tmp_path / "1.png", (250, 0, 250)), picture(tmp_path / "2.png", (0, 250, 250))
+    sheet = sheet_of([SheetRow(query, (SheetHit(first, 1), SheetHit(second, 2)))], tmp_path / "sheet.png")
+    lefts = [columns(sheet, colour) for colour in (BLUE, (250, 0, 250), (0, 250, 250))]
+    assert lefts[0].max() < lefts[1].min() <= lefts[1].max() < lefts[2].min()
+    assert count(sheet, BLUE) == count(sheet, (0, 250, 250)) == 96 * 192
+
+
+@pytest.mark.parametrize(
+    ("right", "colour"), [(True, GREEN), (False, RED), (None, GREY)], ids=["right", "wrong", "unknown"]
+)
+def test_each_hit_has_the_frame_of_what_it_is(
+    tmp_path: Path, query: Path, hit: Path, right: bool | None, colour: tuple[int, int, int]
+) -> None:
+    sheet = sheet_of([SheetRow(query, (SheetHit(hit, 1, right),))], tmp_path / "sheet.png")
+    for each in (GREEN, RED, GREY):
+        assert (count(sheet, each) > 1500) == (each == colour)
+    # A mark that does not rest on colour covers a corner of a hit whose identity is known, and of no other.
+    assert (count(sheet, YELLOW) < 96 * 192) == (right is not None)
+
+
+def test_ticks_and_crosses_differ_in_shape(tmp_path: Path, query: Path, hit: Path) -> None:
+    marks = []
+    for right, colour in ((True, GREEN), (False, RED)):
+        sheet = sheet_of([SheetRow(query, (SheetHit(hit, 1, right),))], tmp_path / "sheet.png")
+        below_legend = sheet[116:]
+        corner = columns(below_legend, colour).max() + 1
+        marks.append((below_legend[:22, corner - 22 : corner] == 255).all(axis=2))
+    tick, cross = marks
+    assert 20 < tick.sum() < 200
+    assert 20 < cross.sum() < 200
+    assert (tick != cross).sum() > 20
+
+
+def test_rows_and_hits_make_the_sheet_larger(tmp_path: Path, query: Path, hit: Path) -> None:
+    out = tmp_path / "sheet.png"
+    small = sheet_of([SheetRow(query, (SheetHit(hit, 1),) * 5)], out)
+    tall = sheet_of([SheetRow(query, (SheetHit(hit, 1),) * 5), SheetRow(query, ())], out)
+    wide = sheet_of([SheetRow(query, (SheetHit(hit, 1),) * 10)], out)
+    assert tall.shape[0] > small.shape[0] + 192
+    assert wide.shape[1] > small.shape[1] + 5 * 96
+    assert count(tall, BLUE) == 2 * 96 * 192
+
+
+def test_a_long_title_widens_the_sheet(tmp_path: Path, query: Path) -> None:
+    short = sheet_of([SheetRow(query, ())], tmp_path / "sheet.png")
+    long = sheet_of([SheetRow(query, ())], tmp_path / "sheet.png", "Nearest " * 20)
+    assert long.shape[1] > short.shape[1]
+    assert (long[:, -28:] == 255).all()
+
+
+def test_ranks_and_distances_are_written(tmp_path: Path, query: Path, hit: Path) -> None:
+    near, far = (
+        sheet_of([SheetRow(query, (SheetHit(hit, distance),))], tmp_path / "sheet.png") for distance in (1, 2048)
+    )
+    assert near.shape == far.shape
+    changed = np.flatnonzero((near != far).any(axis=(1, 2)))
+    assert changed.size
+    assert changed.min() > 116 + 192
+
+
+def test_a_sheet_appears_as_a_whole_in_a_new_folder(
+    tmp_path: Path, query: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "new" / "sheet.JPG"
+    draw_ranked_sheet([SheetRow(query, ())], out, "Nearest")
+    with Image.open(out) as picture:
+        assert picture.format == "JPEG"
+    before = out.read_bytes()
+
+    def stop(_: Image.Image, file: Path, kind: str) -> None:
+        file.write_bytes(kind.encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        draw_ranked_sheet([SheetRow(query, ())], out, "Nearest")
+    assert out.read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path, query: Path, hit: Path) -> None:
+    rows = [SheetRow(query, (SheetHit(hit, 1),))]
+    with pytest.raises(SettingsError, match="at least one query"):
+        draw_ranked_sheet([], tmp_path / "sheet.png", "Nearest")
+    with pytest.raises(SettingsError, match=r"end in .png or .jpg, got 'sheet.txt'"):
+        draw_ranked_sheet(rows, tmp_path / "sheet.txt", "Nearest")
+    with pytest.raises(DataError, match="expected to write the sheet"):
+        draw_ranked_sheet(rows, query / "sheet.png", "Nearest")
+    with pytest.raises(DataError, match=r"gone\.png"):
+        draw_ranked_sheet([SheetRow(tmp_path / "gone.png", ())], tmp_path / "sheet.png", "Nearest")
+
+
+def test_a_missing_pillow_is_named(tmp_path: Path, query: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match=r"install bitreid\[pictures\]"):
+        draw_ranked_sheet([SheetRow(query, ())], tmp_path / "sheet.png", "Nearest")
 
 
 def encoded(folder: Path, people: list[tuple[int, int, int]]) -> EncodedSet:

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, ProtocolSettings, RankingMetrics, evaluate_afr, evaluate_ranking
-from tests.evaluation.test_merging import hamming_table
-from tests.evaluation.test_ranking import (
+from tests.evaluation.cases import (
     N_RANKS,
     NEAR_CODES,
     People,
     any_match,
     check_scores,
     codes_of,
+    hamming_table,
     small_people,
     verdicts,
 )

@@ -16,7 +16,7 @@ from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import ArtifactError, DataError, SettingsError
 from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
-from bitreid.evaluation.openset import PairCounts, count_pairs
+from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import query_chunks
 from bitreid.hamming import distance_blocks

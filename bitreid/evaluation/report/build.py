@@ -19,7 +19,7 @@ from bitreid.data.labels import read_attributes_as
 from bitreid.errors import DataError, DataWarning
 from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.evaluation.confidence import Interval, bootstrap_columns
-from bitreid.evaluation.openset import PairCounts, count_pairs, identify, verify
+from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
 from bitreid.evaluation.ranking import MARKET1501, evaluate_lengths
 from bitreid.evaluation.report import (
@@ -34,8 +34,9 @@ from bitreid.evaluation.report import (
     Record,
     Report,
 )
-from bitreid.evaluation.sheets import nearest_rows
-from bitreid.evaluation.summary import Evaluation, Side
+from bitreid.evaluation.sheets import nearest_of_query
+from bitreid.evaluation.sides import Side, labels_of
+from bitreid.evaluation.summary import Evaluation
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,8 +68,7 @@ def report_of(
     attributes of the people, as bits of the card's schema. Ranked queries need the files of the pictures and a
     protocol of the whole gallery.
     """
-    people = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
-    people = people if protocol.cameras else people.without_cameras()
+    people = labels_of(query, gallery, protocol.cameras)
     pairs = _pairs(query, gallery, people)
     ranked = bool(query.paths and gallery.paths and not protocol.single_shots)
     order = _by_precision(evaluation.main.average_precision) if ranked else np.zeros(0, np.int64)
@@ -213,7 +213,7 @@ def _ranked(
 ) -> tuple[RankedQuery, ...]:
     found = []
     for i in which.tolist():
-        rows, distances, right = nearest_rows(query, gallery, people, i, _K)
+        rows, distances, right = nearest_of_query(query, gallery, people, i, _K)
         hits = [
             RankedHit(gallery.paths[row], float(distance), bool(is_right), of_parts)
             for row, distance, is_right, of_parts in zip(

@@ -10,7 +10,7 @@ from bitreid.codes import BitStatistics
 from bitreid.errors import DataError
 from bitreid.evaluation.afr import AfrMetrics
 from bitreid.evaluation.confidence import Interval
-from bitreid.evaluation.openset import Identification, PairCounts, Verification
+from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification
 from bitreid.evaluation.summary import Evaluation
 
 INTERVALS = ("rank1", "mAP", "mINP")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bitreid.evaluation.openset import Identification, PairCounts, Verification
+from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification
 from bitreid.evaluation.report.charts import (
     Axis,
     Chart,

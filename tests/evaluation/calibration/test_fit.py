@@ -17,9 +17,9 @@ from bitreid.errors import ArtifactError, DataError, SettingsError
 from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
 from bitreid.evaluation.calibration.fit import MARGIN, TAIL, OpenSet, calibrate, fit_open_set, levels_of_queries
 from bitreid.evaluation.calibration.promises import reliability
-from bitreid.evaluation.openset import PairCounts
+from bitreid.evaluation.open_set_metrics import PairCounts
 from bitreid.evaluation.protocol import Protocol
-from tests.evaluation.test_openset import LEVELS, searches_of, small_case
+from tests.evaluation.cases import LEVELS, searches_of, small_case
 from tests.reference import calibration as twin
 
 Ints = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from bitreid.codes import Codes, Part, pack
 from bitreid.data.attributes import AttributeSchema
 from bitreid.evaluation.calibration.fit import fit_open_set
 from bitreid.evaluation.confidence import bootstrap
-from bitreid.evaluation.openset import count_pairs, identify, verify
+from bitreid.evaluation.open_set_metrics import count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.report import (
     AfrCurve,
@@ -27,7 +27,8 @@ from bitreid.evaluation.report import (
     Record,
     Report,
 )
-from bitreid.evaluation.summary import Evaluation, Side, evaluate_model
+from bitreid.evaluation.sides import Side
+from bitreid.evaluation.summary import Evaluation, evaluate_model
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
 SPACE = "\u00a0"

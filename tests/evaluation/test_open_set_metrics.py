@@ -6,45 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitreid.codes import Codes, unpack
+from bitreid.codes import Codes
 from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.evaluation import openset
-from bitreid.evaluation.openset import PairCounts, count_pairs, identify, verify
+from bitreid.evaluation import open_set_metrics
+from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol
-from tests.reference import openset as twin
-from tests.reference.search import hamming
+from tests.evaluation.cases import LEVELS, searches_of, small_case
+from tests.reference import open_set_metrics as twin
 
-N_BITS = 8
 Features = npt.NDArray[np.float32]
-LEVELS = list(range(N_BITS + 1))
-
-
-@st.composite
-def small_case(draw: st.DrawFn) -> tuple[Codes, Codes, Protocol]:
-    """A few queries and gallery rows of 8 bits: people, distractors, junk, unknown people and cameras."""
-
-    def column(values: list[int], n: int) -> npt.NDArray[np.int64]:
-        return np.array(draw(st.lists(st.sampled_from(values), min_size=n, max_size=n)), np.int64)
-
-    n_queries, n_gallery = draw(st.integers(1, 5)), draw(st.integers(2, 9))
-    codes = [
-        Codes(np.array(draw(st.lists(st.integers(0, 255), min_size=n, max_size=n)), np.uint8)[:, None], N_BITS)
-        for n in (n_queries, n_gallery)
-    ]
-    protocol = Protocol(
-        column([1, 2, 0, -1, -2], n_queries),
-        column([1, 2, -2], n_queries),
-        column([1, 1, 2, 0, -1, -2], n_gallery),
-        column([1, 2, -2], n_gallery),
-    )
-    return codes[0], codes[1], protocol
-
-
-def searches_of(queries: Codes, gallery: Codes, protocol: Protocol) -> list[tuple[list[float], list[float]]]:
-    bits = [unpack(codes).tolist() for codes in (queries, gallery)]
-    distances = [[hamming(a, b) for b in bits[1]] for a in bits[0]]
-    columns = (protocol.query_pids, protocol.query_camids, protocol.gallery_pids, protocol.gallery_camids)
-    return twin.split_pairs(distances, *(column.tolist() for column in columns))
 
 
 @given(small_case(), st.sampled_from([0.01, 0.2, 0.34, 0.5, 0.9]))
@@ -111,7 +81,7 @@ def test_blocks_of_queries_and_gallery_add_up(monkeypatch: pytest.MonkeyPatch) -
     pids = rng.integers(1, 9, 70)
     protocol = Protocol(pids[:20], np.full(20, -2), pids[20:], np.full(50, -2))
     whole = count_pairs(features[:20], features[20:], protocol)
-    monkeypatch.setattr(openset, "_GALLERY_BLOCK", 7)
+    monkeypatch.setattr(open_set_metrics, "_GALLERY_BLOCK", 7)
     parts = count_pairs(features[:20], features[20:], protocol)
     for name in ("genuine", "impostor", "nearest_genuine", "nearest_impostor", "first_is_right"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name

@@ -1,4 +1,4 @@
-"""Twin of `bitreid.evaluation.openset`: lists of distances, and every threshold tried one after another."""
+"""Twin of `bitreid.evaluation.open_set_metrics`: lists of distances, and every threshold tried one after another."""
 
 import math
 from collections.abc import Sequence

@@ -10,9 +10,9 @@ import pytest
 
 from bitreid.codes import unpack
 from bitreid.data.manifest import UNKNOWN
-from bitreid.encoding.vectors import check_sides, load_vectors, same_features
 from bitreid.errors import DataError
-from bitreid.evaluation.summary import Side
+from bitreid.evaluation.sides import Side
+from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 from tests.reference import codes as twin
 
 PIDS = np.array([3, 0, -1, -2])

@@ -1,0 +1,89 @@
+"""What is compared: the queries and the gallery of a test set, as a model encoded them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.codes import Codes, pack
+from bitreid.errors import SettingsError
+from bitreid.evaluation.merging import Merge, merges
+from bitreid.evaluation.protocol import Protocol, ProtocolSettings
+
+Ints = npt.NDArray[np.int64]
+Features = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The queries, or the gallery: what a model made of n pictures and who is on them.
+
+    codes n or None; features (n, d) float or None; attribute_codes n or None; pids, camids (n,) int64; tracklets (n,)
+    int64 or None, -2 for a picture of none; paths n picture files, or none where nobody knows them.
+    """
+
+    codes: Codes | None
+    features: npt.NDArray[np.floating] | None
+    attribute_codes: Codes | None
+    pids: Ints
+    camids: Ints
+    tracklets: Ints | None = None
+    paths: tuple[Path, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pids)
+
+    @property
+    def main(self) -> Codes | Features:
+        """The codes; the features where there are no codes. `SettingsError` where there is neither."""
+        if self.codes is not None:
+            return self.codes
+        if self.features is not None:
+            return self.features
+        raise SettingsError("expected codes or float features of every picture, got neither")
+
+
+def labels_of(query: Side, gallery: Side, cameras: bool = True) -> Protocol:
+    """The identities and cameras of both sides; the cameras are unknown where `cameras` do not count."""
+    labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
+    return labels if cameras else labels.without_cameras()
+
+
+def merged(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Side, Side]:
+    """Both sides with their pictures merged as the protocol has it, and of codes and features what both sides have.
+
+    An item's path is that of its first picture.
+    """
+    columns = ("codes", "features", "attribute_codes")
+    of_one: dict[str, Any] = {
+        name: None for name in columns if getattr(query, name) is None or getattr(gallery, name) is None
+    }
+    query, gallery = replace(query, **of_one), replace(gallery, **of_one)
+    tracklets = None
+    if query.tracklets is not None and gallery.tracklets is not None:
+        tracklets = query.tracklets, gallery.tracklets
+    of_queries, of_gallery, _ = merges(protocol, labels_of(query, gallery), tracklets)
+    return _merge(query, of_queries), _merge(gallery, of_gallery)
+
+
+def _merge(side: Side, merge: Merge) -> Side:
+    if merge.groups is None:
+        return side
+    return Side(
+        None if side.codes is None else _merge_codes(side.codes, side.features, merge),
+        None if side.features is None else merge.features(side.features),
+        None if side.attribute_codes is None else merge.codes(side.attribute_codes),
+        merge.labels(side.pids),
+        merge.labels(side.camids),
+        None if side.tracklets is None else merge.labels(side.tracklets),
+        tuple(side.paths[row] for row in merge.labels(np.arange(len(side)))) if side.paths else (),
+    )
+
+
+def _merge_codes(codes: Codes, features: Features | None, merge: Merge) -> Codes:
+    """The signs of the mean features if codes are the features' signs, as a hashing model's are; else majorities."""
+    if features is None or features.shape[1] != codes.n_bits or not np.array_equal(pack(features).packed, codes.packed):
+        return merge.codes(codes)
+    return pack(merge.features(features), codes.parts)
