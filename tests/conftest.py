@@ -1,10 +1,16 @@
-"""Settings of the whole suite: quick property tests, and no test that is quietly left out; a data set and a model that
-many tests share."""
+"""Settings of the whole suite: quick property tests, a thread a process, no test that is quietly left out; and a data
+set and a model that many tests share."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# PyTorch's threads wait for each other in busy loops: on cores that other processes use too, several threads are many
+# times slower than one. This has to be set before PyTorch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A change is judged by the same examples each time; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("quick", deadline=None, max_examples=40, derandomize=True)
@@ -12,32 +18,56 @@ settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("quick")
 
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")
+_DESELECTED = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and all tests of galleries, which share a Milvus server.
+
+    Processes are those of pytest-xdist (`-n 2 --dist loadgroup`); without it the marks mean nothing.
+    """
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith("tests/gallery/") else file))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        stash = items[0].config.stash
+        stash[_DESELECTED] = stash.get(_DESELECTED, 0) + len(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over from a process of pytest-xdist how many tests it deselected; all of them deselect the same."""
+    node.config.stash[_DESELECTED] = getattr(node, "workeroutput", {}).get("deselected", 0)
 
 
 def _counts(config: pytest.Config) -> dict[str, int]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     stats = reporter.stats if reporter else {}
-    return {outcome: len(stats.get(outcome, ())) for outcome in (*_LEFT_OUT, "deselected")}
+    return {outcome: len(stats.get(outcome, ())) for outcome in _LEFT_OUT}
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A test that was skipped or is expected to fail proves nothing, so it fails the run."""
-    counts = _counts(session.config)
-    if exitstatus == pytest.ExitCode.OK and any(counts[outcome] for outcome in _LEFT_OUT):
+    """Fail the run if a test was skipped or is expected to fail: such a test proves nothing."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = session.config.stash.get(_DESELECTED, 0)
+    elif exitstatus == pytest.ExitCode.OK and any(_counts(session.config).values()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    counts = _counts(config)
-    terminalreporter.write_line(f"deselected tests (they need what this machine may lack): {counts['deselected']}")
-    found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _LEFT_OUT if counts[outcome])
+    deselected = config.stash.get(_DESELECTED, 0)
+    terminalreporter.write_line(f"deselected tests (they need what this machine may lack): {deselected}")
+    found = ", ".join(f"{count} {outcome}" for outcome, count in _counts(config).items() if count)
     if found:
         terminalreporter.write_line(f"FAILED: expected every selected test to run and pass, got {found}", red=True)
 
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small data set of drawn people: 24 identities to train on, 6 to find, 3 cameras. Not to be changed."""
+    """A small data set of drawn people: 24 identities to train on, 6 to find, 3 cameras. Do not change it."""
     from bitreid.drawn.data_set import DrawnSettings, draw_people
 
     data = tmp_path_factory.mktemp("drawn") / "people"
@@ -47,7 +77,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that `bitreid train` made of them in a pass: it works and knows little. Not to be changed."""
+    """The folder of a run of `bitreid train` on `people`, of one pass: its model knows little. Do not change it."""
     from bitreid.commands.main import main
 
     run = tmp_path_factory.mktemp("trained") / "run"

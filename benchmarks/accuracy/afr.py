@@ -34,7 +34,7 @@ from bitreid.errors import DataError
 from bitreid.evaluation.afr import bytes_read
 from bitreid.evaluation.calibration.attribute_weights import difference_rates, fit_attribute_weights
 from bitreid.evaluation.sides import Side
-from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
+from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
 from bitreid.hamming import kernel, search_exact, search_two_stage
 from bitreid.training.load import load_encoder
 
@@ -97,7 +97,7 @@ def main() -> None:
         known, query, gallery = (side_of(encode_manifest(encoder, split, progress)) for split in splits)
     names = names_of(card)
     weights = (card.calibration.attribute_weights if card.calibration else ()) or fitted(known, len(names))
-    ws = [short_list(share, len(gallery)) for share in SHARES]
+    ws = [rows_of_share(share, len(gallery)) for share in SHARES]
     evaluation = evaluate_model(query, gallery, ws, attribute_weights=weights)
     exact = evaluation.main.expected.mAP
     n_people = len(held_out.identities())
@@ -176,7 +176,7 @@ def cross_validated(manifest: Manifest, side: Side, n_bits: int, repeats: int) -
             rest = np.flatnonzero(~np.isin(side.pids, people))
             split = split_validation(manifest, people)
             query, gallery = taken(side, split.query), taken(side, split.gallery)
-            ws = [short_list(share, len(gallery)) for share in SHARES]
+            ws = [rows_of_share(share, len(gallery)) for share in SHARES]
             weights = fitted(taken(side, rest), n_bits)
             found.append(rows_of(evaluate_model(query, gallery, ws, attribute_weights=weights)))
     return [{name: float(np.mean([row[name] for row in rows])) for name in KEPT} for rows in zip(*found, strict=True)]

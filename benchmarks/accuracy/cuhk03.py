@@ -25,7 +25,7 @@ from bitreid.data.pictures import load_pictures
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import encode_manifest, side_of
-from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
+from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
 from bitreid.training.load import load_encoder
 
 PUBLIC_RANK1, PUBLIC_MAP = 0.383, 0.373
@@ -40,7 +40,7 @@ def main() -> None:
     query, gallery = splits_of(manifest, arguments.quick)
     with progress_of(console, "encoding") as progress:
         sides = [side_of(encode_manifest(encoder, split, progress)) for split in (query, gallery)]
-    ws = [short_list(share, len(gallery)) for share in (0.01, 0.02, 0.05, 0.1, 0.2)]
+    ws = [rows_of_share(share, len(gallery)) for share in (0.01, 0.02, 0.05, 0.1, 0.2)]
     evaluation = evaluate_model(sides[0], sides[1], ws)
     attributes = attribute_scores(encoder, manifest, arguments.data / "attributes_train.csv")
     for table in (evaluation_table(encoder.card.name, evaluation), attribute_table(attributes)):

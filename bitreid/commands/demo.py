@@ -15,7 +15,7 @@ from bitreid.errors import SettingsError
 from bitreid.evaluation.report import write_report
 from bitreid.evaluation.report.build import labels_beside, report_of
 from bitreid.evaluation.sheets import sheet_of_queries
-from bitreid.evaluation.summary import Evaluation, evaluate_model, short_list
+from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
 from bitreid.training.load import load_encoder
 from bitreid.training.recipe import Recipe, load_recipe
 from bitreid.training.run import train
@@ -89,7 +89,7 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
     with progress_of(console, "encoding") as progress:
         encoded = [encode_manifest(encoder, manifest.split(split), progress) for split in ("query", "gallery")]
     query, gallery = (side_of(each) for each in encoded)
-    ws = [short_list(share, len(gallery)) for share in (0.05, 0.1, 0.2)]
+    ws = [rows_of_share(share, len(gallery)) for share in (0.05, 0.1, 0.2)]
     calibration = encoder.card.calibration
     evaluation = evaluate_model(
         query, gallery, ws, attribute_weights=calibration.attribute_weights if calibration else ()
@@ -97,7 +97,7 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
     if relaxation == "ssr":
         sheet_of_queries(query, gallery, out / "sheet.png", "Drawn people: queries and their ten nearest, SSR codes")
         person = encoder.merge(encoder.encode_files(query.paths[:1]))
-        hits = search_person(encoder, person, encoded[1], 5, short_list(0.1, len(gallery)))
+        hits = search_person(encoder, person, encoded[1], 5, rows_of_share(0.1, len(gallery)))
         found = ", ".join(
             f"{gallery.paths[row].name} ({distance})"
             for row, distance in zip(hits.positions[0], hits.distances[0], strict=True)

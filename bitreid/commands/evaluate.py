@@ -20,7 +20,7 @@ from bitreid.evaluation.confidence import PairedComparison, compare
 from bitreid.evaluation.protocol import PROTOCOLS, ProtocolSettings
 from bitreid.evaluation.ranking import check_settings
 from bitreid.evaluation.sides import Side, merged
-from bitreid.evaluation.summary import Evaluation, evaluate_model, plain, short_list
+from bitreid.evaluation.summary import Evaluation, evaluate_model, json_values, rows_of_share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -210,7 +210,7 @@ def parse_rows(text: str, n_gallery: int) -> int:
         raise SettingsError(
             f"expected a number of rows such as 100, or a share of the gallery such as 1%, above 0, got {text!r}"
         )
-    return short_list(value, n_gallery) if share else int(value)
+    return rows_of_share(value, n_gallery) if share else int(value)
 
 
 def parse_share(text: str) -> float:
@@ -296,7 +296,7 @@ def write_scores(path: Path, subject: Subject, evaluation: Evaluation, protocol:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, as a whole or not at all; NaN becomes null."""
     with new_file(path) as unfinished:
-        unfinished.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(json_values(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)

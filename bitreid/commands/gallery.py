@@ -20,7 +20,7 @@ from bitreid.commands.evaluate import parse_rows, parse_share
 from bitreid.commands.gallery_inputs import description, ids_of, like, moment, queries_of, sources_of
 from bitreid.data.files import check_outputs, new_file
 from bitreid.errors import GalleryError, SettingsError
-from bitreid.evaluation.summary import plain
+from bitreid.evaluation.summary import json_values
 from bitreid.gallery import (
     Contract,
     Filter,
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     for each in answer.shown:
         console.print(each, soft_wrap=isinstance(each, str))
     documents = answer.value if answer.lines else [answer.value]
-    text = "".join(json.dumps(plain(each), indent=None if answer.lines else 1) + "\n" for each in documents)
+    text = "".join(json.dumps(json_values(each), indent=None if answer.lines else 1) + "\n" for each in documents)
     if arguments.json == STDOUT:
         sys.stdout.write(text)
     elif out is not None:

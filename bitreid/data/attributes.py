@@ -9,20 +9,20 @@ import numpy.typing as npt
 from bitreid.errors import DataError
 
 UNKNOWN_LABEL = -1
-"""Value of a label that nobody could see; masked out of losses and metrics."""
+"""A label that nobody could see in the pictures; losses and metrics leave it out."""
 MIN_POSITIVES = 10
-"""A bit that fewer training identities than this have is trained, but left out of the attribute code."""
+"""A bit that fewer training identities than this have is trained but left out of the attribute code."""
 
 
 @dataclass(frozen=True)
 class AttributeSchema:
     """Named binary attributes and the fields that they come from.
 
-    `names[i]` names bit i. `groups[i]` names the field of bit i: a yes/no field has one bit of its own
-    name; a multi-valued field has a bit a value, named `field=value`. `in_code[i]` says whether bit i is part of the
-    attribute code (bits with fewer than `MIN_POSITIVES` positive training identities are trained but left out).
-    `left_out` names values, as `field=value`, that have no bit on purpose ("plain" among patterns): they are
-    recognised, and leave all bits of their field 0.
+    `names[i]` is the name of bit i, `groups[i]` that of its field: a yes/no field has one bit, of the same name; a
+    field of several values has a bit for each, named `field=value`. `in_code[i]` says whether bit i is part of the
+    attribute code (bits that fewer than `MIN_POSITIVES` training identities have are trained but left out). `left_out`
+    holds values, as `field=value`, that have no bit on purpose ("plain" among patterns): labels may name them, and all
+    bits of the field are then 0.
     """
 
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class AttributeSchema:
 
     @property
     def n_code_bits(self) -> int:
-        """Bits that the attribute code holds, before zero-padding to whole bytes."""
+        """The number of bits in the attribute code, before zeros pad it to whole bytes."""
         return sum(self.in_code)
 
 

@@ -1,4 +1,4 @@
-"""Files and folders: the pictures that a folder holds, and writing what appears only when it is complete."""
+"""Files and folders: finding the pictures in a folder, and writing so that only complete files and folders appear."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 def pictures_in(folder: Path, recursive: bool) -> list[Path]:
     """The picture files of a folder, sorted by path.
 
-    Hidden files and folders are passed over: macOS leaves `._0001.jpg` beside `0001.jpg`, others keep thumbnails.
+    Hidden files and folders are skipped: macOS leaves `._0001.jpg` beside `0001.jpg`, other systems keep thumbnails.
     """
     return sorted(
         path
@@ -28,23 +28,23 @@ def pictures_in(folder: Path, recursive: bool) -> list[Path]:
 
 
 def what_is_at(path: Path) -> str:
-    """What stands where something else was expected, for an error message."""
+    """Words for an error message that say what is at a path: a folder, a file or nothing."""
     if path.is_dir():
         return f"a folder with {sum(1 for _ in path.iterdir())} other entries"
     return "a file" if path.exists() else "nothing"
 
 
 def warn_of_pictures(pictures: Sequence[Path], what: str) -> None:
-    """Nothing; one `DataWarning` counts the pictures, if there are any, and names the first."""
+    """Warn of these pictures, if there are any: one `DataWarning` counts them and names the first."""
     if pictures:
         warnings.warn(f"{len(pictures)} pictures {what}; first: {pictures[0]}", DataWarning, stacklevel=4)
 
 
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None] = ()) -> None:
-    """Nothing, if files can be written to the `outputs` without loss; for use before long work that they are to hold.
+    """Check that files can be written to the `outputs` without losing anything; call it before the long work.
 
-    `DataError` for a folder, for one of the `inputs` (which would be lost) or a file that two outputs share, and for a
-    place where nothing can be written. None among them is passed over.
+    `DataError` if an output is a folder, is one of the `inputs` (which would be lost), is named twice, or lies where
+    files cannot be written. None stands for an input or output that was not asked for.
     """
     taken = {each.resolve() for each in inputs if each is not None}
     for out in (each for each in outputs if each is not None):
@@ -62,7 +62,7 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None] 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `out` when the block ends; a block that fails leaves nothing behind.
+    """Give a folder to fill, which becomes `out` when the block ends; a block that fails leaves nothing behind.
 
     `DataError` if `out` exists and is not an empty folder.
     """
@@ -82,7 +82,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
-    """A file to write, which is synced and becomes `out` when the block ends; a block that fails leaves `out` alone."""
+    """Give a path to write to; its file is synced and becomes `out` when the block ends. If it fails, `out` stays."""
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:
@@ -97,7 +97,7 @@ def new_file(out: Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes renames in `folder` durable, where the system can (Windows cannot open a folder)."""
+    """Make renames in `folder` durable, where the system can (Windows cannot open a folder)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -11,7 +11,7 @@ from bitreid.errors import DataError
 
 SPLITS = ("train", "query", "gallery")
 UNKNOWN = -2
-"""pid or camid of a picture whose identity or camera nobody told us."""
+"""pid or camid of a picture whose identity or camera is not known."""
 JUNK = -1
 """pid of a junk picture (Market-1501: neither right nor wrong, left out of every ranking)."""
 DISTRACTOR = 0

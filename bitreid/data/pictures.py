@@ -1,4 +1,4 @@
-"""Decoding pictures: files to `uint8` arrays, kept in memory when they fit."""
+"""Decoding picture files to `uint8` arrays, which are kept in memory if they fit."""
 
 import hashlib
 import os
@@ -46,12 +46,12 @@ def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Prog
 def same_pictures(
     query_paths: Sequence[Path], gallery_paths: Sequence[Path], progress: Progress | None = None
 ) -> npt.NDArray[np.int64]:
-    """The rows `(m, 2)`, sorted, of each query and gallery picture that have the same content.
+    """The pairs `(m, 2)` of a query row and a gallery row whose pictures have the same content, sorted.
 
-    The same content is the same size and the same pixels in RGB, whatever the files' names, formats and metadata. A
-    picture that was shrunk or compressed again is another one. All pictures are decoded, each path once, by one thread
-    a core, which takes about 0.6 ms for a small JPEG; a 128-bit fingerprint of each is kept. A `DataError` counts files
-    that are missing or damaged.
+    Pictures have the same content if they have one size and the same RGB pixels, whatever their files' names, formats
+    and metadata; a picture that was resized or compressed again does not count. Every path is decoded once, by one
+    thread a core (about 0.6 ms for a small JPEG), and only a 128-bit fingerprint of it is kept. One `DataError` counts
+    the files that are missing or damaged.
     """
     paths = list(dict.fromkeys([*query_paths, *gallery_paths]))
     contents = [b""] * len(paths)
@@ -70,9 +70,9 @@ def same_pictures(
 
 
 def check_pictures(paths: Sequence[Path], progress: Progress | None = None) -> None:
-    """Nothing, after decoding every picture; one `DataError` counts all bad files and names the first few.
+    """Check that every picture can be decoded; one `DataError` counts all bad files and names the first few.
 
-    For use before long work that decodes on demand, so that it does not stop in the middle.
+    Call it before long work that decodes pictures on demand, so that the work does not stop in the middle.
     """
 
     def check(i: int) -> None:
@@ -84,8 +84,8 @@ def check_pictures(paths: Sequence[Path], progress: Progress | None = None) -> N
 class PictureStore:
     """Pictures by row: `store[indices]` is `(len(indices), height, width, 3) uint8`, RGB.
 
-    Decoded once and kept (`in_memory`) where all of them fit into `memory_bytes`, else decoded on demand, after a
-    check of all files.
+    They are decoded once and kept (`in_memory`) if all of them fit into `memory_bytes`; else all files are checked,
+    and pictures are decoded on demand.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _for_all(n: int, work: Callable[[int], None], progress: Progress | None) -> None:
-    """Runs `work(0)` to `work(n - 1)` on threads (Pillow releases the GIL); gathers their `DataError`s into one."""
+    """Run `work(0)` to `work(n - 1)` on threads (Pillow releases the GIL); join their `DataError`s into one."""
 
     def attempt(i: int) -> DataError | None:
         try:

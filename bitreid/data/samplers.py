@@ -1,4 +1,4 @@
-"""Which rows go into a batch, and which identities are held out: all a function of the seed alone."""
+"""Which rows go into a batch, and which identities are held out for validation; the seed decides both."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ Rows = npt.NDArray[np.int64]
 
 
 def pk_batches(pids: npt.NDArray[np.int64], n_identities: int, n_pictures: int, seed: int, epoch: int) -> list[Rows]:
-    """The batches of one epoch: each `(n_identities * n_pictures,)` row numbers, `n_pictures` an identity in a run.
+    """The batches of one epoch, each `(n_identities * n_pictures,)` row numbers, the rows of an identity side by side.
 
     `pids` (n,) is the identity of each row; rows with pid <= 0 (junk, distractors, unknown) are never drawn. The
-    batches depend on the arguments only, so a resumed run draws what the interrupted one would have drawn.
+    batches depend on the arguments only, so that a resumed run draws what the interrupted one would have drawn.
 
     Each identity's pictures are shuffled and cut into chunks of `n_pictures`, the last one filled up with its first
     pictures (repeated if the identity has fewer than `n_pictures`). Every chunk is used once, in as few batches of
@@ -76,9 +76,9 @@ def _choose_identities(left: Rows, n: int, batches_left: int, rng: np.random.Gen
 
 
 def check_training_identities(manifest: Manifest) -> None:
-    """Nothing, if there are two identities or more to learn from (`DataError` otherwise).
+    """Check that there are two identities or more to learn from; else raise `DataError`.
 
-    A counted `DataWarning` for identities with one picture, which repeat it and teach little.
+    A `DataWarning` counts the identities with a single picture: batches repeat it, and it teaches little.
     """
     real = manifest.pids > 0
     identities, counts = np.unique(manifest.pids[real], return_counts=True)
@@ -103,10 +103,10 @@ def hold_out_identities(pids: npt.NDArray[np.int64], n: int, seed: int) -> npt.N
 
 
 def held_out_pictures(manifest: Manifest, training: Mapping[str, Any]) -> Manifest:
-    """The pictures of the training identities that a model's run held out, by the record of its card.
+    """The pictures of the identities that a model's training held out, according to its card.
 
-    `manifest` is the data that the model was trained on, `training` the card's `training`. `DataError` if the record
-    does not say who was held out, if nobody was, or if the data has not the people and pictures that it tells of.
+    `manifest` is the data that the model was trained on, `training` the card's `training`. `DataError` if the card does
+    not say who was held out, if nobody was, or if the data does not have as many people and pictures as the card says.
     """
     recipe = training.get("recipe")
     record = recipe if isinstance(recipe, Mapping) else {}
@@ -139,11 +139,11 @@ class ValidationSplit(NamedTuple):
 
 
 def split_validation(manifest: Manifest, held_out: npt.NDArray[np.int64]) -> ValidationSplit:
-    """The rows that train, and the queries and gallery made of the held-out identities.
+    """The rows to train on, and the queries and gallery made of the held-out identities.
 
-    Of each held-out identity, the first picture (by path) of every camera that has two or more of its pictures is a
-    query; where no camera has two, its first picture of all is. Everything else is gallery, also all pictures of an
-    identity that one camera only has seen: no other camera could find it. `DataError` if that leaves no query.
+    A query is the first picture (by path) of a held-out identity from each camera that has two or more pictures of it,
+    or its very first picture where no camera has two. All other pictures are gallery, as are all pictures of an
+    identity that only one camera has seen, which no other camera could find. `DataError` if that leaves no query.
     """
     held = np.isin(manifest.pids, held_out) & (manifest.pids > 0)
     queries = [row for pid in np.unique(manifest.pids[held]) for row in _queries(manifest, pid)]

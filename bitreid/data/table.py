@@ -1,4 +1,4 @@
-"""Reading tables from CSV and Parquet files as words; errors name the line or row."""
+"""Reading tables from CSV and Parquet files as text; errors name the line or row."""
 
 import csv
 import re
@@ -12,14 +12,14 @@ import numpy.typing as npt
 from bitreid.errors import DataError
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
-"""Integers that fit 64 bits without a further look."""
+"""Integers of at most 18 digits, which fit into 64 bits."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a file, as stripped words: `columns[name][row]`, which stood in the file's `unit` `lines[row]`.
+    """The cells of a file as stripped text: `columns[name][row]`, from the line (`unit`: or row) `lines[row]`.
 
-    names    all columns that the file has, those that were not read among them
+    names    all columns of the file, also those that were not read
     """
 
     path: Path
@@ -32,11 +32,11 @@ class Table:
         return len(self.lines)
 
     def place(self, row: int) -> str:
-        """Where a row stands, for an error message."""
+        """The file and line (or row) of a row of the table, for an error message."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def integers(self, column: str, empty: int | None = None) -> npt.NDArray[np.int64]:
-        """The column as integers; `empty` stands for empty cells, which are errors without it."""
+        """The column as integers. Empty cells become `empty`; without it they are a `DataError`, as other text is."""
         numbers = np.empty(len(self), dtype=np.int64)
         for row, cell in enumerate(self.columns[column]):
             if not cell and empty is not None:
@@ -99,7 +99,7 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
 
 
 def _word(value: object) -> str:
-    """A value as the word that would stand for it in a CSV file."""
+    """A value as the text that it has in a CSV file."""
     if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -52,7 +52,7 @@ class Capsule:
 
 
 def body_capsules(person: Person, pose: Pose) -> list[Capsule]:
-    """The whole person in body axes."""
+    """The capsules of the whole person, in body axes."""
     hip_y, shoulder_y = 0.53 * person.body.legs, 0.815
     parts = _head(person) + _trunk(person, hip_y, shoulder_y) + _bags(person, hip_y)
     # A long skirt keeps its wearer's steps small.

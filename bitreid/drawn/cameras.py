@@ -1,4 +1,4 @@
-"""Six cameras that see the same drawn people in unlike ways, and the places where they hang."""
+"""Six cameras that show the same drawn people differently, and the places behind the people."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from bitreid.drawn.people import RGB
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera's place and character. Angles in degrees; shares and probabilities from 0 to 1."""
+    """Where a camera hangs and what its pictures are like. Angles are in degrees, shares and probabilities 0 to 1."""
 
     elevation: float
     """How far it looks down."""
     yaw: float
-    """From where it usually sees people: 0 in front, 180 behind."""
+    """The side from which it usually sees people: 0 is the front, 180 the back."""
     yaw_spread: float
     """Standard deviation around `yaw`."""
     distance: float
@@ -27,19 +27,19 @@ class Camera:
     cast: RGB
     """Factor on red, green and blue."""
     saturation: float
-    """1: as it is; 0: grey."""
+    """1 leaves colours as they are, 0 makes them grey."""
     noise: float
     """Standard deviation of the sensor's noise; 1 is white."""
     blur: float
     """Standard deviation in 128ths of the picture's height."""
     lines: int
-    """Lines of the sensor that a person covers; fewer than the picture has make it coarse."""
+    """Rows of the sensor that a picture covers; with fewer rows than the picture has, it is coarse."""
     wall: RGB
     floor: RGB
     occluder: str
     """What stands in the way: `pole`, `bench` or `bush`."""
     occluded: float
-    """Probability that it does."""
+    """Probability that the occluder is there."""
 
 
 CAMERAS = (
@@ -162,7 +162,7 @@ CAMERAS = (
 
 @dataclass(frozen=True)
 class Site:
-    """A camera at work: its character, what stands behind the people, and the size of its pictures.
+    """A camera in its place: what is behind the people, and the size of its pictures.
 
     `scene` is a wide picture of the place, several times the size of a crop; `size` is (height, width).
     """
@@ -173,12 +173,12 @@ class Site:
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Height and width that people are drawn at, before the camera makes its picture of them."""
+        """The height and width at which people are drawn, before the camera makes its picture."""
         height = _canvas_height(self.size)
         return height, height // 2
 
     def look(self, rng: np.random.Generator) -> View:
-        """A view of somebody who walks by."""
+        """A random view of a person who walks by."""
         camera = self.camera
         yaw = np.deg2rad(camera.yaw + camera.yaw_spread * rng.standard_normal())
         elevation = np.deg2rad(camera.elevation + rng.normal(0, 3))
@@ -186,12 +186,12 @@ class Site:
 
 
 def make_site(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> Site:
-    """A camera with a newly built place behind it."""
+    """A camera in a new random place."""
     return Site(camera, _scene(camera, _canvas_height(size), rng), size)
 
 
 def _canvas_height(size: tuple[int, int]) -> int:
-    """Half as many lines again as the picture, so that edges come out smooth."""
+    """Half as many rows again as the picture has, so that edges come out smooth."""
     return max(size[0] * 3 // 2, 96)
 
 

@@ -20,7 +20,7 @@ from bitreid.drawn.picture import Picture, Shot, fragment_framing, photograph, s
 from bitreid.errors import DataError, SettingsError
 
 DRAWING_VERSION = 1
-"""Grows whenever the same settings begin to give other pictures."""
+"""Raised whenever the same settings begin to give other pictures."""
 
 _MAX_PID = 9999
 _MAX_FRAME = 999_999
@@ -31,7 +31,7 @@ _TRAIN, _TEST, _EXTRA, _SITE, _VISIT, _FRAMES = range(6)
 
 @dataclass(frozen=True)
 class DrawnSettings:
-    """What to draw; all of the data set follows from it."""
+    """What to draw; the same settings give the same data set."""
 
     n_train: int = 200
     """Identities to train on."""
@@ -42,19 +42,19 @@ class DrawnSettings:
     n_pictures: int = 2
     """Pictures of an identity in a camera, at least 2: of a test identity one is a query."""
     n_distractors: int = 300
-    """Gallery pictures of nobody searched for (pid 0): strangers, near copies of test identities, empty places."""
+    """Gallery pictures without a searched person (pid 0): strangers, near copies of test identities, empty places."""
     n_junk: int = 60
     """Gallery pictures of fragments of test identities (pid -1)."""
     height: int = 128
-    """Of a picture, in pixels."""
+    """Height of a picture, in pixels."""
     width: int = 64
-    """Of a picture, in pixels."""
+    """Width of a picture, in pixels."""
     seed: int = 0
     """Another seed draws other people in other places."""
     lookalikes: float = 0.4
     """Share of identities that are near copies of another one: other shoes, bag or print, nearly the same build."""
     absent: float = 0.0
-    """Share of cameras that an identity does not pass; each passes one at least."""
+    """Share of the cameras that do not see an identity; at least one does."""
 
     def __post_init__(self) -> None:
         low = {"n_train": 1, "n_test": 1, "n_cameras": 2, "n_pictures": 2, "n_distractors": 0, "n_junk": 0}
@@ -94,14 +94,14 @@ class Cast:
 
 
 def draw_cast(settings: DrawnSettings) -> Cast:
-    """The people whom these settings draw."""
+    """The people in the data set of these settings."""
     train = random_cast([settings.seed, _TRAIN], settings.n_train, settings.lookalikes)
     test = random_cast([settings.seed, _TEST], settings.n_test, settings.lookalikes)
     return Cast(tuple(train), tuple(test))
 
 
 def draw_people(out: Path, settings: DrawnSettings, progress: Callable[[int, int], None] | None = None) -> None:
-    """Write a data set of drawn people to the folder `out`; `progress` is told pictures done and pictures in all.
+    """Write a data set of drawn people to the folder `out`; `progress` gets the pictures done and the pictures in all.
 
     The folder gets Market-1501's layout (`bounding_box_train`, `bounding_box_test`, `query`), `attributes_train.csv`,
     `attributes_test.csv` and a `README.md`. It appears when it is complete: an interrupted run leaves nothing behind.
@@ -114,7 +114,7 @@ def draw_people(out: Path, settings: DrawnSettings, progress: Callable[[int, int
 
 @dataclass(frozen=True)
 class _Visit:
-    """Somebody (or nobody) passes a camera and is seen in as many frames as there are `folders`."""
+    """A person (or nobody) passes a camera, in as many frames as there are `folders`."""
 
     pid: int
     person: Person | None
@@ -140,7 +140,7 @@ def _write_all(out: Path, settings: DrawnSettings, progress: Callable[[int, int]
 
 
 def _visits(cast: Cast, settings: DrawnSettings) -> list[_Visit]:
-    """Who is seen where, in an order that is always the same."""
+    """All visits, in an order that is always the same."""
     visits = []
     for split in ("train", "test"):
         for pid, person in zip(cast.pids(split), getattr(cast, split), strict=True):
@@ -162,7 +162,7 @@ def _cameras_passed(pid: int, settings: DrawnSettings) -> list[int]:
 
 
 def _extra(i: int, junk: bool, cast: Cast, settings: DrawnSettings) -> _Visit:
-    """The i-th picture that is no identity's: junk, or a distractor (half of them taken for somebody, a few empty)."""
+    """The i-th visit of no identity: junk, or a distractor (half of them near copies, a tenth empty places)."""
     rng = np.random.default_rng([settings.seed, _EXTRA, 0, i])
     camera = int(rng.integers(settings.n_cameras))
     model = cast.test[rng.integers(len(cast.test))]

@@ -1,6 +1,6 @@
 """One person as a picture: the body's capsules seen by a camera, hidden surfaces removed, shaded and painted.
 
-Lengths are in body heights; body axes are those of `drawn_body`; camera axes: x right, y up, z towards the camera.
+Lengths are in body heights; body axes are those of `body`; camera axes: x right, y up, z towards the camera.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def project(person: Person, pose: Pose, view: View) -> Projection:
 
 
 def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Doubles) -> tuple[Floats, Mask]:
-    """Colours `(height, width, 3)` from 0 to 1, and where the person is `(height, width)`.
+    """Paint the person: colours `(height, width, 3)` from 0 to 1, and a mask `(height, width)` of the person.
 
     `light` (3,) points from the person to the light, in camera axes; what faces away from it is darker.
     """
@@ -91,7 +91,7 @@ def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Doubl
 
 
 def _rotation(view: View) -> Doubles:
-    """Turns body axes into camera axes."""
+    """The matrix that turns body axes into camera axes."""
     cy, sy, ce, se = np.cos(view.yaw), np.sin(view.yaw), np.cos(view.elevation), np.sin(view.elevation)
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     tilt = np.array([[1, 0, 0], [0, ce, -se], [0, se, ce]])

@@ -1,4 +1,4 @@
-"""Who is drawn: clothing with ground truth, and the small things that tell two people in like clothes apart."""
+"""The people who are drawn: their clothes, which are the ground truth, and the details that tell them apart."""
 
 import colorsys
 from dataclasses import dataclass, fields, replace
@@ -17,7 +17,7 @@ PRINTS = ("box", "disc", "ring", "cross", "bars", "wedge")
 STRIPES = ("across", "along", "plaid")
 CARRIED = ("shopping bag", "folder", "bottle")
 
-# Hue in degrees, saturation and value of each name, and how far a tint of 1 moves them.
+# For each name the hue in degrees, saturation and value, and how far a tint of 1 moves them.
 _COLOURS: dict[str, tuple[RGB, RGB]] = {
     "black": ((220, 0.12, 0.10), (150, 0.10, 0.05)),
     "gray": ((220, 0.05, 0.46), (150, 0.04, 0.11)),
@@ -70,7 +70,7 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Body:
-    """Proportions, relative to the usual ones (1 is average); `lean` is a slope."""
+    """Proportions of the body, relative to the average (1); `lean` is a slope."""
 
     shoulders: float
     hips: float
@@ -84,7 +84,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Details:
-    """What no attribute names: exact colours, prints and sides. Values of things not worn just wait."""
+    """What no attribute names: exact colours, prints and sides. It has values for things that are not worn, too."""
 
     skin: RGB
     hair: RGB
@@ -110,7 +110,7 @@ class Details:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that a drawing needs to know of an identity."""
+    """Everything that is needed to draw an identity."""
 
     clothes: Clothes
     body: Body
@@ -128,7 +128,7 @@ def attribute_values(clothes: Clothes) -> list[str]:
 
 
 def named_colour(name: str, tint: Tint) -> RGB:
-    """The colour that bears this name, moved within it by the tint."""
+    """A colour of this name; the tint chooses which one."""
     (hue, saturation, value), (hue_step, saturation_step, value_step) = _COLOURS[name]
     return colorsys.hsv_to_rgb(
         (hue + hue_step * tint[0]) % 360 / 360,
@@ -138,13 +138,13 @@ def named_colour(name: str, tint: Tint) -> RGB:
 
 
 def random_person(rng: np.random.Generator) -> Person:
-    """A new person."""
+    """A new random person."""
     clothes = _random_clothes(rng)
     return Person(clothes, _random_body(rng, spread=1.0), _random_details(rng, clothes))
 
 
 def near_copy(person: Person, rng: np.random.Generator) -> Person:
-    """Another person who is easily taken for this one.
+    """Another person who looks much like this one.
 
     Proportions and exact colours move a little; one or two small things (shoes, a bag, the print, the hair) change.
     """
@@ -156,7 +156,7 @@ def near_copy(person: Person, rng: np.random.Generator) -> Person:
 
 
 def random_cast(seed: list[int], n: int, lookalikes: float) -> list[Person]:
-    """`n` people of which about the share `lookalikes` are near copies of an earlier one."""
+    """`n` random people; about the share `lookalikes` of them are near copies of an earlier one."""
     people: list[Person] = []
     for i in range(n):
         rng = np.random.default_rng([*seed, i])
@@ -267,7 +267,7 @@ def _hair_colour(rng: np.random.Generator) -> RGB:
 
 
 def _contrasting_colour(rng: np.random.Generator, against: RGB) -> RGB:
-    """A named colour that can be told from `against`, so that the thing that bears it is visible."""
+    """A random colour that stands out against the colour `against`."""
     names = [name for name in UPPER_COLOURS if np.abs(np.subtract(named_colour(name, (0, 0, 0)), against)).sum() > 0.6]
     return named_colour(names[int(rng.integers(len(names)))], _tint(rng))
 

@@ -1,4 +1,4 @@
-"""A picture of a drawn person: the place, the person, who else walks by, what stands in the way, and the sensor."""
+"""Pictures of drawn people: the place, the person, a passer-by, what stands in the way, and the sensor."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Framing:
-    """How a detector cut a picture out: centre shifted by shares of the person's height, height relative to it."""
+    """How a detector cut the picture out: shifts of the centre and the height, as shares of the person's height."""
 
     shift_x: float
     shift_y: float
@@ -36,7 +36,7 @@ def fragment_framing(rng: np.random.Generator) -> Framing:
 
 @dataclass(frozen=True)
 class Shot:
-    """What a picture is to show. Without a `person` it is the empty place; the `passer` walks by, partly in view."""
+    """What a picture shows. Without a `person` the place is empty; a `passer` walks by, partly in view."""
 
     person: Person | None
     passer: Person | None
@@ -78,13 +78,13 @@ def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Picture:
 
 
 def random_pose(person: Person, rng: np.random.Generator) -> Pose:
-    """A moment of this person's walk; one in five stands."""
+    """A random moment of this person's walk; one in five stands still."""
     stride = 0.06 if rng.random() < 0.2 else 0.42 * person.body.stride
     return Pose(float(rng.uniform(0, 2 * np.pi)), stride, bool(rng.random() < 0.15))
 
 
 def _walking_by(site: Site, person: Person, before: bool, rng: np.random.Generator) -> _Cutout:
-    """Somebody at the side of the picture: near and cut off if `before` the person, else farther away."""
+    """A passer-by at the side of the picture: near and cut off if `before` the person, else farther away."""
     seen = project(person, random_pose(person, rng), site.look(rng))
     left, bottom, right, top = seen.box()
     height = (top - bottom) * rng.uniform(0.9, 1.1) if before else (top - bottom) * rng.uniform(1.2, 1.7)
@@ -103,7 +103,7 @@ def _background(site: Site, rng: np.random.Generator) -> Floats:
 
 
 def _shadow(canvas: Floats, window: Window, ground: float, elevation: float) -> None:
-    """Darkens the floor around the feet."""
+    """Darken the floor around the feet."""
     height, width = canvas.shape[:2]
     scale = height / window.height
     centre_x, centre_y = width / 2 - window.x * scale, height / 2 + (window.y - ground - 0.03) * scale
@@ -114,7 +114,7 @@ def _shadow(canvas: Floats, window: Window, ground: float, elevation: float) -> 
 
 
 def _occlude(canvas: Floats, camera: Camera, rng: np.random.Generator) -> None:
-    """Puts what stands in this camera's way before the person."""
+    """Draw what stands in this camera's way in front of the person."""
     import cv2
 
     height, width = canvas.shape[:2]
@@ -137,7 +137,7 @@ def _occlude(canvas: Floats, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _develop(canvas: Floats, site: Site, rng: np.random.Generator) -> Picture:
-    """What the camera makes of the light: sharpness, colour, noise, 8 bits."""
+    """Turn the light on the canvas into the camera's picture: sharpness, colours, noise, 8 bits."""
     import cv2
 
     camera, (height, width) = site.camera, site.size

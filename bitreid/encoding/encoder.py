@@ -1,4 +1,4 @@
-"""Pictures to codes."""
+"""Encoding pictures: from pixels to codes and attributes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from bitreid.encoding.engine import Engine, EngineOutput, Floats
 from bitreid.errors import ArtifactError, CodesError
 
 CHUNK = 256
-"""Pictures decoded and encoded together: bounds memory, shows progress."""
+"""Pictures that are decoded and encoded together; a limit on memory, and a step of progress."""
 
 
 @dataclass(frozen=True)
 class Encoded:
     """What an encoder returns for n pictures.
 
-    features         (n, n_bits) float32, the student before its sign
+    features         (n, n_bits) float32, the student's output, whose signs are the code
     codes            identity codes, n of them
     attributes       (n, A) float32, probabilities in the schema's order; None for a model without attributes
-    attribute_codes  the attribute code of each, the schema's `in_code` bits zero-padded to whole bytes; None for a
-                     schema without such bits too
+    attribute_codes  the attribute code of each, the schema's `in_code` bits, padded with zeros to whole bytes; None
+                     without attributes or without such bits
     """
 
     features: Floats
@@ -70,7 +70,7 @@ class Encoder:
         return self._encoded([self.engine(pictures)])
 
     def merge(self, encoded: Encoded) -> Encoded:
-        """One item for several pictures of one person: the codes of their mean features and probabilities."""
+        """One item for several pictures of one person: codes are made from their mean features and probabilities."""
         if not len(encoded):
             raise CodesError("expected at least one picture of a person, got none")
         attributes = None if encoded.attributes is None else encoded.attributes.mean(axis=0, keepdims=True)

@@ -1,4 +1,4 @@
-"""What runs a network: the one protocol that torch and other runtimes implement."""
+"""The protocol of engines: torch and other runtimes implement it to run a network."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class EngineOutput(NamedTuple):
-    """What a network says of n pictures, all float32.
+    """What a network returns for n pictures, all float32.
 
     features          (n, n_bits): a bit of the identity code is 1 where it is above 0
     attribute_logits  (n, A), or None for a network without attributes

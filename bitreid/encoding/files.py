@@ -1,4 +1,4 @@
-"""Inputs of all kinds to a file of codes, and back."""
+"""Files of codes: encoding pictures, folders and tables of pictures, and saving, loading and searching the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class EncodedSet:
-    """Encoded pictures with what is known of them; what `bitreid encode` writes.
+    """Encoded pictures with what is known about them, as `bitreid encode` writes them.
 
     paths            (n,) picture files
     codes            n identity codes
     attribute_codes  n attribute codes, or None
     features         (n, n_bits) float32, or None when not kept
-    pids, camids     (n,) int64, `UNKNOWN` where nobody told us
+    pids, camids     (n,) int64, `UNKNOWN` where the identity or camera is not known
     model            fingerprint of the model that made the codes
     tracklets        (n,) int64, or None
     """
@@ -66,7 +66,7 @@ class EncodedSet:
 
 
 def manifest_of(inputs: Sequence[Path]) -> Manifest:
-    """The pictures that files, folders and manifests (CSV, Parquet) name, in their order; folders sorted by name."""
+    """The pictures in files, folders and manifests (CSV, Parquet), in the given order; those of a folder by name."""
     found = [_manifest_of_one(path) for path in inputs]
     if not sum(len(manifest) for manifest in found):
         raise DataError("expected at least one picture, got none; name files, folders or a CSV")
@@ -81,7 +81,7 @@ def manifest_of(inputs: Sequence[Path]) -> Manifest:
 
 
 def _together(columns: Sequence[Ints | None], manifests: Sequence[Manifest]) -> Ints | None:
-    """A column of all manifests, unknown where one has none; None if nobody has any."""
+    """A column of all manifests joined, `UNKNOWN` where a manifest lacks it; None if all of them do."""
     if all(column is None for column in columns):
         return None
     sizes = [len(manifest) for manifest in manifests]
@@ -99,7 +99,7 @@ def _manifest_of_one(path: Path) -> Manifest:
 
 
 def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | None = None) -> EncodedSet:
-    """The encoded pictures of a manifest, row by row."""
+    """Encode the pictures of a manifest, in its order."""
     encoded = encoder.encode_files(manifest.paths, progress)
     return EncodedSet(
         manifest.paths,
@@ -136,7 +136,7 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
 
 
 def load_encoded(path: Path) -> EncodedSet:
-    """What `save_encoded` wrote; `DataError` for any other file, a damaged one and one of a newer format."""
+    """Load what `save_encoded` wrote; `DataError` for another or a damaged file, and for a newer format."""
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:

@@ -1,9 +1,9 @@
 """Tie-aware evaluation of AFR, the two-stage search: short codes keep `w` rows, long codes rank them.
 
 A query's score is its exact expectation over random order in both stages. Stage 1 keeps every row nearer than some
-distance, the *certain* rows, and a random subset of the rows at it, the *boundary*; of `n_boundary` rows it draws
-`n_drawn`. Whatever is asked of the ranking depends on how many boundary rows of a few kinds were drawn, and those
-counts have a multivariate hypergeometric distribution, over which the tie formulas of `ties` are summed.
+distance, the *certain* rows, and a random subset of the rows at that distance, the *boundary*: it draws `n_drawn` of
+`n_boundary` rows. Each score depends on how many boundary rows of a few kinds were drawn. These counts have a
+multivariate hypergeometric distribution, over which the formulas of `ties` are summed.
 """
 
 import math

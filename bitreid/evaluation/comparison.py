@@ -1,4 +1,4 @@
-"""How two sides are compared: codes by Hamming distance, features by cosine distance, or distances as they are."""
+"""Comparing two sides: codes by Hamming distance, features by cosine distance, or by distances that are given."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def by_content(self) -> Ints:
-        """The gallery rows, sorted by what they hold."""
+        """The numbers of the gallery rows, sorted by the bytes in the rows."""
 
     @abstractmethod
     def distances(self, queries: slice) -> Distances:
@@ -43,10 +43,10 @@ class Comparison(ABC):
 
     @abstractmethod
     def bytes_of_distances(self) -> int:
-        """What `distances` needs for one query."""
+        """The bytes that `distances` needs for one query."""
 
     def bytes_of_groups(self, n_relatives: int) -> int:
-        """What `groups` needs for one query, at most."""
+        """The bytes that `groups` needs for one query, at most."""
         return self.bytes_of_distances() + 64 * n_relatives
 
     def groups(self, queries: slice, relatives: Relatives) -> list[MatchGroups]:
@@ -65,7 +65,7 @@ class Comparison(ABC):
 
 @dataclass(frozen=True)
 class HammingComparison(Comparison):
-    """Codes by the Hamming distance of their prefixes of some `lengths`, ascending, in bits."""
+    """Compare codes by the Hamming distance of their prefixes, whose `lengths` in bits ascend."""
 
     queries: Codes
     gallery: Codes
@@ -117,7 +117,7 @@ class HammingComparison(Comparison):
 
 @dataclass(frozen=True)
 class CosineComparison(Comparison):
-    """Features by cosine distance, rounded to float32: `(n, d)` of both sides, their lengths, and the gallery's rows.
+    """Compare features `(n, d)` by cosine distance, rounded to float32. `rows` are those that the gallery consists of.
 
     A feature of zeros is at distance 1 from everything. Only a block of the gallery at a time becomes float64.
     """
@@ -130,7 +130,7 @@ class CosineComparison(Comparison):
 
     @classmethod
     def of(cls, queries: Features, gallery: Features) -> Self:
-        """The comparison of features that `check_features` found right."""
+        """The comparison of features that `check_features` has checked."""
         return cls(queries, _lengths(queries), gallery, _lengths(gallery), np.arange(len(gallery)))
 
     def of_gallery(self, rows: Ints) -> Self:
@@ -165,7 +165,7 @@ class CosineComparison(Comparison):
 
 @dataclass(frozen=True)
 class GivenDistances(Comparison):
-    """Distances `(n_queries, n_gallery)` as they are, and the gallery's rows, None for all."""
+    """Take distances `(n_queries, n_gallery)` as they are. `rows` are those of the gallery, None for all."""
 
     given: Distances
     rows: Ints | None = None
@@ -185,7 +185,7 @@ class GivenDistances(Comparison):
 
 
 def check_features(queries: Features, gallery: Features) -> None:
-    """Nothing, if these are finite features `(n, d)` of one width; else `CodesError`."""
+    """Check that both sides are finite features `(n, d)` of one width; else raise `CodesError`."""
     for side, features in (("query", queries), ("gallery", gallery)):
         if features.ndim != 2 or not features.shape[1] or not np.issubdtype(features.dtype, np.floating):
             raise CodesError(f"expected {side} features of shape (n, d) float, got {features.shape} {features.dtype}")
@@ -213,7 +213,7 @@ def nearer_and_at(distances: Distances, thresholds: npt.NDArray[Any]) -> tuple[I
 def _in_order(
     of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
 ) -> tuple[npt.NDArray[Any], Mask, Mask]:
-    """The distances of the relatives, ascending, padded at the end with one beyond all; which match, which leave."""
+    """The distances of the relatives, ascending, then `beyond` as padding; which match, and which are left out."""
     shown = relatives.match | relatives.left_out
     distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))
     order = np.argsort(distances, axis=1)

@@ -1,7 +1,7 @@
 """How sure a score is: bootstrap intervals over identities, and the paired comparison of two models.
 
-Queries of one person resemble each other, so a hundred pictures of ten people say about as much as ten people do.
-Identities are therefore what is drawn and what is flipped, each with all of its queries.
+Queries of one person resemble each other, so that a hundred pictures of ten people say about as much as ten people do.
+Therefore the bootstrap draws identities, and the test exchanges them, each with all of its queries.
 """
 
 from collections.abc import Iterator

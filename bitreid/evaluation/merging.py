@@ -1,4 +1,4 @@
-"""Several pictures as one item: the queries of one person and camera, or the pictures of a tracklet."""
+"""Merging pictures to one item: the queries of one person and camera, or the pictures of a tracklet."""
 
 from dataclasses import dataclass, replace
 
@@ -19,9 +19,9 @@ Tracklets = tuple[Ints, Ints]
 
 @dataclass(frozen=True)
 class Merge:
-    """Which rows of a side become one item: a tuple of rows an item, in the order of their first rows.
+    """Which rows of a side become one item: an array of rows for each item, in the order of their first rows.
 
-    None leaves the side as it is. Labels are those of the first row; merging is by identity and camera at least.
+    Without `groups` the side stays as it is. The rows of an item have one identity and camera.
     """
 
     groups: tuple[Ints, ...] | None = None
@@ -43,7 +43,7 @@ class Merge:
     def codes(self, codes: Codes) -> Codes:
         """The majority of each bit of the item's codes; a tie is 0.
 
-        The sign of the mean feature says more: take it where there are features.
+        Where there are features, the signs of their mean say more.
         """
         if self.groups is None:
             return codes
@@ -56,11 +56,11 @@ class Merge:
 def merges(
     settings: ProtocolSettings, protocol: Protocol, tracklets: Tracklets | None
 ) -> tuple[Merge, Merge, Protocol]:
-    """How the settings merge the queries, how the gallery, and the labels of the items.
+    """How the settings merge the queries and the gallery, and the labels of the merged items.
 
-    A tracklet is the pictures of one identity, camera and tracklet number; a picture of an unknown tracklet (-2) is an
-    item by itself. Queries become one by identity and camera if both are known: distractors, junk and queries of an
-    unknown camera stay by themselves. `DataError` if tracklets are needed and missing, or do not fit.
+    A tracklet is the pictures with one identity, camera and tracklet number; a picture in no tracklet (-2) stays by
+    itself. Queries of one identity and camera become one if both are known; distractors, junk and queries of an unknown
+    camera stay by themselves. `DataError` if tracklets are needed and missing, or do not fit.
     """
     sides = (
         ("query", protocol.query_pids, protocol.query_camids),
@@ -92,7 +92,7 @@ def merges(
 
 
 def _groups(pids: Ints, camids: Ints, numbers: Ints, alone: Mask) -> tuple[Ints, ...]:
-    """The rows of each item, in the order of their first rows: rows of equal labels, those `alone` by themselves."""
+    """The rows of each item, in the order of their first rows: rows of equal labels, or a row that stays `alone`."""
     own = np.where(alone, np.arange(len(pids)), -1)
     labels = np.stack([pids, camids, numbers, own], axis=1)
     _, first, item = np.unique(labels, axis=0, return_index=True, return_inverse=True)

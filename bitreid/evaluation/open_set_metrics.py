@@ -1,8 +1,8 @@
-"""Open-set recognition: when is the nearest picture near enough to be the same person?
+"""Metrics of open-set recognition: is the nearest picture near enough to show the same person?
 
-Everything rests on counts of pairs by distance: *genuine* pairs show one person, *impostor* pairs two. `verify` judges
-single pairs, `identify` whole searches of a gallery of a stated size, and `fit_open_set` makes from held-out training
-identities what an artifact stores: a threshold for a gallery of any size, and a probability.
+All of them come from counts of pairs by distance: *genuine* pairs show one person, *impostor* pairs two. `verify`
+scores thresholds on single pairs, `identify` on searches of a whole gallery. (`calibration` chooses the threshold that
+an artifact stores, from training identities that were held out.)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +36,9 @@ class PairCounts:
                        out (junk, unknown identities, the query's own camera) are in neither; a distractor is an
                        impostor
     nearest_genuine    (n_searches,) int64, the level of the nearest match of each search; n_levels without one
-    nearest_impostor   (n_searches,) int64, the same of the nearest impostor
+    nearest_impostor   (n_searches,) int64, the same for the nearest impostor
     first_is_right     (n_searches,) float64, the chance that the first row of a search is a match: 1 if a match is
-                       nearest, where matches and impostors tie the share of matches
+                       nearest, and the share of matches where matches and impostors tie
     n_gallery          rows of the gallery
     unit               distance of a level: 1 bit for codes; 1/4096 for features, whose cosine distances are rounded up
     """
@@ -53,9 +53,10 @@ class PairCounts:
 
 
 def count_pairs(queries: Codes | Features, gallery: Codes | Features, protocol: Protocol) -> PairCounts:
-    """The pairs of queries and gallery rows by distance, and each query's nearest.
+    """Count the pairs of queries and gallery rows at each distance, and find each query's nearest rows.
 
-    Queries of unknown identity or junk take no part; a distractor as a query is somebody who is not in the gallery.
+    Queries that are junk or of unknown identity are left out; a distractor as a query is a person who is not in the
+    gallery.
     Codes by Hamming distance, features `(n, d)` by cosine distance. `DataError` if a side has another number of rows
     than the protocol, or there is no genuine or no impostor pair; `CodesError` if the sides do not fit together.
     """
@@ -114,14 +115,14 @@ def _keep_nearest(found: Ints, nearest: Ints, ties: Ints) -> None:
 
 @dataclass(frozen=True)
 class Verification:
-    """How well a threshold on single pairs tells one person from two.
+    """How well thresholds on single pairs tell pairs of one person from pairs of two.
 
-    rates       false positive rates that were asked for
-    tpr         at each, the share of genuine pairs within the largest distance at which the false positive rate is at
-                most that; 0 if already the nearest impostors are too many
+    rates       the requested false positive rates
+    tpr         for each, the share of genuine pairs within the largest distance at which the false positive rate is at
+                most that; 0 if even the nearest impostors are too many
     thresholds  those distances; negative where there is none
-    d_prime     distance of the two means in deviations, (mean impostor - mean genuine) / sqrt(mean of both variances);
-                infinite if nothing varies
+    d_prime     difference of the two mean distances, in deviations: (mean impostor - mean genuine) / sqrt(mean of both
+                variances); infinite if nothing varies
     fpr_curve, tpr_curve  (n_levels,) the ROC: both rates at the thresholds 0, 1, ... times the unit
     """
 
@@ -134,7 +135,7 @@ class Verification:
 
 
 def verify(pairs: PairCounts, rates: Sequence[float] = (1e-2, 1e-3, 1e-4)) -> Verification:
-    """ROC, true positive rate at given false positive rates, and d'. `SettingsError` for a rate outside 0..1."""
+    """The ROC, the true positive rate at some false positive rates, and d'. `SettingsError` for a rate outside 0..1."""
     _check_rates(rates)
     fpr, tpr = (np.cumsum(counts) / counts.sum() for counts in (pairs.impostor, pairs.genuine))
     last = [int(np.searchsorted(fpr, rate, side="right")) - 1 for rate in rates]
@@ -165,16 +166,16 @@ def _check_rates(rates: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class Identification:
-    """How well a threshold tells, in a search of `n_gallery` rows, who is there and that somebody is not.
+    """How well thresholds work in searches of `n_gallery` rows, for people who are in the gallery and who are not.
 
     Each query is searched twice: with its matches, and with its matches taken out of the gallery.
 
-    fpir        false positive identification rates that were asked for: the share of searches for somebody who is not
-                there that give an answer
-    dir         detection and identification rate at each: the share of searches for somebody who is there whose first
-                row is right and within the threshold (ties: expected)
-    thresholds  the largest distances at which the FPIR is at most what was asked; negative where there is none
-    n_absent, n_present  searches that the two rates are shares of: n_present of them have a match
+    fpir        the requested false positive identification rates: the share of searches for a person who is not in the
+                gallery that give an answer
+    dir         for each, the detection and identification rate: the share of searches for a person who is in the
+                gallery whose first row is right and within the threshold (in ties, the expected share)
+    thresholds  the largest distances at which the FPIR is at most the requested one; negative where there is none
+    n_absent, n_present  the numbers of searches behind the two rates; n_present queries have a match
     fpir_curve, dir_curve  (n_levels,) both rates at the thresholds 0, 1, ... times the unit
     """
 
@@ -189,9 +190,9 @@ class Identification:
 
 
 def identify(pairs: PairCounts, rates: Sequence[float] = (0.1, 0.01)) -> Identification:
-    """DIR at given FPIR, for the gallery that the pairs come from. `SettingsError` for a rate outside 0..1.
+    """The DIR at some FPIRs, for the gallery that the pairs come from. `SettingsError` for a rate outside 0..1.
 
-    The finest FPIR that can be told is one search of those made.
+    An FPIR can be measured in steps of one search.
     """
     _check_rates(rates)
     n_levels = len(pairs.genuine)

@@ -1,4 +1,4 @@
-"""Who counts: which gallery pictures are right for a query, which leave its ranking, and what makes one item."""
+"""Protocols: which gallery pictures are right for a query, which leave its ranking, and which make one item."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,8 +22,8 @@ class ProtocolSettings:
     """
 
     cameras: bool = True
-    """Whether pictures of the query's person by the query's own camera are left out. Without, cameras are ignored, and
-    only junk and unknown people leave: a gallery that holds the query picture itself should be given without it."""
+    """Whether pictures of the query's person by the query's own camera are left out. If not, cameras are ignored, and
+    only junk and unknown people are left out: remove the query picture itself from such a gallery."""
 
     merge_queries: bool = False
     """Whether the queries of one identity and camera are one query."""
@@ -35,7 +35,7 @@ class ProtocolSettings:
     """How many galleries of one random picture an identity are drawn and averaged over; 0 for the whole gallery."""
 
     seed: int = 0
-    """Of the random pictures."""
+    """The seed of the random pictures."""
 
     def __post_init__(self) -> None:
         if self.single_shots < 0 or self.seed < 0:
@@ -87,9 +87,10 @@ class Protocol:
     - *left out* of the ranking if it is junk (pid -1), if its identity is unknown (pid -2: neither right nor
       wrong), or if it shows the query's identity from the query's camera;
     - a *match* if it shows the query's identity otherwise. Only real people (pid above 0) have matches;
-    - a wrong answer else; distractors (pid 0) always are.
+    - wrong otherwise; distractors (pid 0) always are.
 
-    An unknown camera (-2) is no camera's equal, so that nothing is left out by camera. All arrays are `(n,) int64`.
+    An unknown camera (-2) equals no camera, not even itself, so that nothing is left out because of it. All
+    arrays are `(n,) int64`.
     """
 
     query_pids: Ints
@@ -106,7 +107,7 @@ class Protocol:
                 )
 
     def check_rows(self, n_queries: int, n_gallery: int) -> None:
-        """Nothing, if this labels `n_queries` queries and `n_gallery` gallery rows; else `DataError`."""
+        """Check that this labels `n_queries` queries and `n_gallery` gallery rows; else raise `DataError`."""
         if (len(self.query_pids), len(self.gallery_pids)) != (n_queries, n_gallery):
             raise DataError(
                 f"expected a pid for each of {n_queries} queries and {n_gallery} gallery rows, "
@@ -114,7 +115,7 @@ class Protocol:
             )
 
     def without_cameras(self) -> Self:
-        """The same people, their cameras unknown."""
+        """The same people with unknown cameras."""
         return replace(
             self,
             query_camids=np.full_like(self.query_camids, UNKNOWN),

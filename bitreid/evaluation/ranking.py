@@ -1,4 +1,4 @@
-"""Tie-aware evaluation of a full ranking: codes by Hamming distance, features by cosine distance."""
+"""Tie-aware evaluation of full rankings: of codes by Hamming distance, of features by cosine distance."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -89,10 +89,11 @@ def evaluate_ranking(
     """Tie-aware CMC (the first `n_ranks` ranks), mAP and mINP of a gallery ranked for each query.
 
     Codes are compared by Hamming distance; features `(n, d)` by cosine distance, rounded to float32, ties by exact
-    equality (a feature of zeros is at distance 1 from everything). Who is right and who is left out: `Protocol`; other
-    rules: `protocol`, one of `PROTOCOLS` or your own. Merged pictures have the mean of their features, or the majority
-    of their codes (`Merge`); to merge by tracklet, `tracklets` are the numbers of both sides. Neither the order of the
-    gallery nor the number of threads (by default one a processor) changes anything.
+    equality (a feature of zeros is at distance 1 from everything). `Protocol` says which rows are right and which are
+    left out; `protocol`, one of `PROTOCOLS` or your own, changes the rules. Merged pictures have the mean of their
+    features, or the majority of their codes (`Merge`); to merge by tracklet, pass the numbers of both sides as
+    `tracklets`. Neither the order of the gallery nor the number of threads (by default one a processor) changes the
+    result.
 
     Beyond its arguments, the merged sides and the codes of a gallery without its junk, this needs at most `memory_mb`
     MiB, unless a single query needs more (about 4 bytes a gallery row with features or single shots), the scores do (48
@@ -186,7 +187,7 @@ def query_chunks(n_queries: int, cost: int, budget: float = _PAIRS_AT_ONCE, n_th
 
 
 def check_settings(n_ranks: int, memory_mb: float) -> None:
-    """Nothing, if a ranking can be evaluated with these; else `SettingsError`."""
+    """Check that a ranking can be evaluated with these settings; else raise `SettingsError`."""
     if n_ranks < 1:
         raise SettingsError(f"expected n_ranks of at least 1, got {n_ranks}")
     if not _LEAST_MB <= memory_mb < np.inf:

@@ -1,18 +1,19 @@
-"""Re-ranking of the short list: k-reciprocal encoding, query expansion, and the metrics of what they give.
+"""Re-ranking short lists by k-reciprocal encoding or query expansion, and scoring the result.
 
 The *short list* of a query is its `w` nearest gallery rows, `(n_queries, w)`, as `nearest_rows` (or a search) gives
-them. Only they are looked at again, so memory grows with queries x short list, and with w^2 for one query at a time.
+them. Only these rows are re-ranked, so that memory grows with queries x short list, and with w^2 for one query at a
+time.
 
     short_list = nearest_rows(queries, gallery, w)
     distances = rerank_k_reciprocal(queries, gallery, short_list)
     metrics = evaluate_reranked(queries, gallery, short_list, distances, *people)
 
 All distances here are cosine distances in float32, 0 to 2. A code is a vector of signs; the cosine distance of two is
-2 x (Hamming distance) / n_bits: 0 for equal codes, 1 for codes that have nothing to do with each other. So codes and
-features `(n, n_bits)` also compare with each other.
+2 x (Hamming distance) / n_bits: 0 for equal codes, about 1 for unrelated ones. So codes can also be compared with
+features `(n, n_bits)`.
 
-Equal distances are put in order by id, by default the row. In a data set the order of the files is the order of
-identities, which must not decide: to score short codes, pass random `ids`.
+Rows at equal distance are ordered by id, by default the row number. In a data set the files are usually in the order of
+identities, which must not decide: pass random `ids` to score short codes.
 """
 
 import numpy as np

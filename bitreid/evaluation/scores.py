@@ -1,4 +1,4 @@
-"""Scores of queries and their means, and the scores of one ranking from its tie groups."""
+"""The scores of queries, their means, and how they are computed from the tie groups of a ranking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +81,8 @@ class MatchGroups:
     """The tie group of each match, per query in order of distance, padded at the end to `(n_queries, m)`.
 
     `valid` marks true entries. Of the group that a match is in, int64: `before` rows are nearer, `size` rows are in
-    it, `matches_before` matches are nearer, `matches` are in it. Padding has size 1 and match 1, so that it divides.
+    it, `matches_before` matches are nearer, `matches` are in it. In the padding size and matches are 1, not 0, because
+    they are divided by.
     """
 
     valid: Mask
@@ -94,10 +95,10 @@ class MatchGroups:
     def of(
         cls, distances: npt.NDArray[np.number], match: Mask, left_out: Mask, nearer: Ints, at: Ints
     ) -> "MatchGroups":
-        """The groups of the rows that `match`, of which the rows that are `left_out` are taken off.
+        """The tie groups of the rows that `match`; rows that are `left_out` do not count in them.
 
-        From each query's relatives in order of their `distances (n_queries, w)` (padding is neither), and how many
-        gallery rows are `nearer` than them and `at` them.
+        The relatives of each query are in order of their `distances (n_queries, w)`, and padding neither matches nor is
+        left out; `nearer` and `at` are how many gallery rows are nearer than each of them, and as near.
         """
         column = np.arange(distances.shape[1])
         differs = distances[:, 1:] != distances[:, :-1]
@@ -125,7 +126,7 @@ class MatchGroups:
 
 @dataclass(frozen=True)
 class TieScores:
-    """Scores of queries over all tie orders (`expected`), and with matches first or last in every tie."""
+    """Scores of queries: the mean over all tie orders (`expected`), and with matches first or last in every tie."""
 
     expected: QueryScores
     best: QueryScores

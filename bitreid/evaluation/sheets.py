@@ -1,4 +1,4 @@
-"""Ranked sheets: queries and what was found for them, as one picture."""
+"""Ranked sheets: pictures that show queries and what was found for them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _NOTE = "under each: #rank, distance"
 
 @dataclass(frozen=True)
 class SheetHit:
-    """A picture that was found: its file, its distance, and whether it is right (None: nobody knows)."""
+    """A picture that was found: its file, its distance, and whether it is right (None: not known)."""
 
     path: Path
     distance: float
@@ -65,10 +65,10 @@ class SheetRow:
 def sheet_of_queries(
     query: Side, gallery: Side, out: Path, title: str, n_rows: int = 8, k: int = 10, *, cameras: bool = True
 ) -> None:
-    """Write a sheet of `n_rows` queries, evenly spread over all, each with its `k` nearest.
+    """Write a sheet of `n_rows` queries, evenly spread over all of them, each with its `k` nearest gallery pictures.
 
-    What is left out, and what is right or wrong, is as in the evaluation (see `Protocol`), whose settings say whether
-    `cameras` count. `DataError` where the files of the pictures are not known.
+    Pictures are left out and judged as in the evaluation (see `Protocol`); `cameras` says whether its settings look at
+    cameras. `DataError` if the pictures' files are not known.
     """
     if not query.paths or not gallery.paths:
         raise DataError("expected to know the pictures' files for a ranked sheet, got none; write one without a sheet")
@@ -101,8 +101,8 @@ def nearest_of_query(
 
 
 def sheet_of_search(pictures: Sequence[Path], gallery: Sequence[Path], ranking: Ranking, out: Path) -> None:
-    """Write a sheet of one search: its first picture and the hits among the gallery's pictures, whose identity nobody
-    judges."""
+    """Write a sheet of one search: its first picture, and its hits among the gallery's pictures, none judged right or
+    wrong."""
     label = "query" if len(pictures) == 1 else f"query, {len(pictures)} pictures"
     hits = _hits(gallery, ranking.positions[0], ranking.distances[0], None)
     draw_ranked_sheet([SheetRow(pictures[0], hits, label)], out, "Nearest in the gallery, distance in bits")
@@ -121,12 +121,12 @@ def _hits(
 
 
 def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
-    """Write a picture (its kind by the name of `out`: .png, .jpg) with a row a query: the query, then all its hits.
+    """Write a picture with a row for each query: the query, then all its hits. The suffix of `out` chooses the format.
 
     Right hits have a green frame and a tick, wrong ones a red frame and a cross, so that nothing rests on colour
     alone; hits of unknown identity have a grey frame and no mark. Under each hit are its rank and its distance.
-    Pictures are stretched to one size, as networks see them. Raises `SettingsError` without rows or when the name of
-    `out` is no picture's, `DataError` when a picture cannot be read or the sheet cannot be written.
+    Pictures are stretched to one size, as networks see them. Raises `SettingsError` without rows or for a suffix that
+    is not a picture's (.png, .jpg), `DataError` if a picture cannot be read or the sheet cannot be written.
     """
     if not rows:
         raise SettingsError("expected at least one query to draw a sheet of, got none")

@@ -18,10 +18,10 @@ Features = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Side:
-    """The queries, or the gallery: what a model made of n pictures and who is on them.
+    """The queries or the gallery of a test set: what a model made of n pictures, and whom they show.
 
     codes n or None; features (n, d) float or None; attribute_codes n or None; pids, camids (n,) int64; tracklets (n,)
-    int64 or None, -2 for a picture of none; paths n picture files, or none where nobody knows them.
+    int64 or None, -2 for a picture in no tracklet; paths n picture files, empty if they are not known.
     """
 
     codes: Codes | None
@@ -37,7 +37,7 @@ class Side:
 
     @property
     def main(self) -> Codes | Features:
-        """The codes; the features where there are no codes. `SettingsError` where there is neither."""
+        """The codes, or the features if there are no codes; `SettingsError` if there are neither."""
         if self.codes is not None:
             return self.codes
         if self.features is not None:
@@ -52,9 +52,9 @@ def labels_of(query: Side, gallery: Side, cameras: bool = True) -> Protocol:
 
 
 def merged(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Side, Side]:
-    """Both sides with their pictures merged as the protocol has it, and of codes and features what both sides have.
+    """Both sides with their pictures merged as the protocol says; codes and features that one side lacks are left out.
 
-    An item's path is that of its first picture.
+    The path of a merged item is that of its first picture.
     """
     columns = ("codes", "features", "attribute_codes")
     of_one: dict[str, Any] = {
@@ -83,7 +83,7 @@ def _merge(side: Side, merge: Merge) -> Side:
 
 
 def _merge_codes(codes: Codes, features: Features | None, merge: Merge) -> Codes:
-    """The signs of the mean features if codes are the features' signs, as a hashing model's are; else majorities."""
+    """The signs of the mean features if the codes are the features' signs, as in our models; else the majorities."""
     if features is None or features.shape[1] != codes.n_bits or not np.array_equal(pack(features).packed, codes.packed):
         return merge.codes(codes)
     return pack(merge.features(features), codes.parts)

@@ -1,4 +1,4 @@
-"""Single-shot galleries: one random picture of each identity, drawn again and again."""
+"""Single-shot galleries, which hold one random picture of each identity and are drawn many times."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,12 +17,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SingleShots:
-    """Galleries of one random picture of each person, and of all distractors, who are nobody's other picture.
+    """Galleries of one random picture of each person, and of all distractors.
 
-    `people (n_people,)` are the pids in the gallery, ascending; `rows (n_draws, n_people)` the gallery rows drawn;
-    `luck (n_draws, n_people)`, uniform from 0 to 1, chose them; `distractors` are the rows that are in every gallery.
-    For a query, the picture of its own person is drawn with the same luck among its matches alone: what the query's
-    camera leaves out is no answer.
+    people       (n_people,) the pids in the gallery, ascending
+    rows         (n_draws, n_people) the gallery rows that were drawn
+    luck         (n_draws, n_people) the random numbers, uniform from 0 to 1, that chose them
+    distractors  the rows that are in every gallery
+
+    A query's own person is drawn for it anew, by the same random number but among its matches alone: a picture that
+    the protocol leaves out cannot be the answer.
     """
 
     people: Ints
@@ -32,10 +35,10 @@ class SingleShots:
 
     @classmethod
     def draw(cls, protocol: Protocol, by_content: Ints, n_draws: int, seed: int) -> Self:
-        """The galleries of a protocol without junk or unknown people.
+        """Draw galleries for a protocol without junk or unknown people.
 
-        `by_content` are its gallery rows sorted by what the pictures became. Draws go by that order, so that the order
-        of the gallery changes nothing.
+        `by_content` are its gallery rows sorted by their codes or features. Pictures are drawn in that order, so that
+        the order of the gallery changes nothing.
         """
         camids, pids = protocol.gallery_camids[by_content], protocol.gallery_pids[by_content]
         by_person = by_content[np.lexsort((camids, pids))]

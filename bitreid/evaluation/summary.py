@@ -1,4 +1,4 @@
-"""All scores of one model on one data set: float features, codes, two-stage search."""
+"""All scores of one model on one data set: of float features, of codes, of two-stage search, and after re-ranking."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,10 +29,15 @@ _EXPANDED = 5  # rows that a query is expanded by
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a model: of its float features and of its codes (None without; one of them is there), and of AFR for
-    each `w` (empty without attributes), `weighted_afr` with weighted bits (empty without weights). `reranked` holds the
-    scores after re-ranking, by its name. `n_bits` and `n_features` are lengths, 0 of what is not there; `bits` says how
-    the gallery's codes use their bits."""
+    """Scores of a model.
+
+    floats, codes  those of its float features and of its codes; one of them may be None
+    afr            those of two-stage search for each `w`, empty without attributes
+    weighted_afr   the same with weighted attribute bits, empty without weights
+    reranked       those after re-ranking, by the name of the method
+    n_bits, n_features  length of codes and of features, 0 without them
+    bits           how the gallery's codes use their bits
+    """
 
     floats: RankingMetrics | None
     codes: RankingMetrics | None
@@ -50,19 +55,19 @@ class Evaluation:
 
     @property
     def main(self) -> RankingMetrics:
-        """The scores of the codes; of the float features where there are no codes."""
+        """The scores of the codes, or of the float features if there are no codes."""
         found = self.floats if self.codes is None else self.codes
         assert found is not None, "checked when made"
         return found
 
     @property
     def beside(self) -> RankingMetrics | None:
-        """The scores of the float features, where `main` are the codes'."""
+        """The scores of the float features, if `main` are those of the codes."""
         return None if self.codes is None else self.floats
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON values; None where a value does not exist (the average precision without a match)."""
-        record: dict[str, Any] = plain(asdict(self))
+        """Everything as JSON values; None where a value does not exist (the average precision without a match)."""
+        record: dict[str, Any] = json_values(asdict(self))
         return record
 
 
@@ -77,12 +82,13 @@ def evaluate_model(
     rerank_w: int | None = None,
     attribute_weights: Sequence[int] = (),
 ) -> Evaluation:
-    """The scores under a protocol; AFR for each `w` (rows kept) where there are attributes; with `attribute_weights`
-    (see `fit_attribute_weights`) also AFR with their bits weighed.
+    """Score a model under a protocol.
 
-    `memory_mb` and `n_threads` are as in `evaluate_ranking`. With `rerank_w` also those of the codes (of the features
-    where there are no codes) with that many rows re-ranked, by k-reciprocal encoding and by query expansion.
-    `SettingsError` for `ws` or `rerank_w` with a protocol of single shots, and without codes and features.
+    With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept), and again with weighted
+    bits if there are `attribute_weights` (see `fit_attribute_weights`). With `rerank_w`, the codes (or else the
+    features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion.
+    `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws` or `rerank_w` with a protocol of
+    single shots, and for sides without codes and features.
     """
     query, gallery = merged(query, gallery, protocol)
     protocol = protocol.after_merging()
@@ -142,9 +148,9 @@ def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) ->
 
 
 def _random_ids(gallery: Side) -> Ints:
-    """A random id for each gallery row, to break ties: files are in the order of identities, which must not.
+    """A random id for each gallery row, to break ties: files are in the order of identities, which must not decide.
 
-    Drawn by what is on the rows, so that the order of the gallery changes nothing.
+    Ids depend on what the rows hold, so that the order of the gallery changes nothing.
     """
     order = order_of_content(gallery.main.packed if isinstance(gallery.main, Codes) else gallery.main)
     order = order[np.lexsort((gallery.camids[order], gallery.pids[order]))]
@@ -153,20 +159,20 @@ def _random_ids(gallery: Side) -> Ints:
     return ids
 
 
-def short_list(share: float, n_gallery: int) -> int:
-    """The rows that a share of the gallery means: rounded up, at least 1."""
+def rows_of_share(share: float, n_gallery: int) -> int:
+    """The number of rows in a share of the gallery, rounded up and at least 1."""
     return max(1, int(np.ceil(share * n_gallery - 1e-9)))
 
 
-def plain(value: Any) -> Any:
-    """A value of mappings, sequences, arrays and numbers as JSON knows them, NaN as None."""
+def json_values(value: Any) -> Any:
+    """Mappings, sequences, arrays and numbers as the types that JSON knows; NaN becomes None."""
     if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
+        return {name: json_values(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [json_values(each) for each in value]
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return json_values(value.tolist())
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return json_values(value.item())
     # JSON has no NaN.
     return None if isinstance(value, float) and np.isnan(value) else value

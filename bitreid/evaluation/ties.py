@@ -1,7 +1,7 @@
 """Exact expectations over the random order of rows at equal distance.
 
 A tie group is the rows at one distance. All functions take arrays of groups, of one shape: `before` rows are nearer
-than the group, which has `size` rows, `matches` of them right; every order of the group is equally likely.
+than the group, which has `size` rows, `matches` of them matches; every order of the group is equally likely.
 """
 
 import math
@@ -17,7 +17,7 @@ _PLACES_AT_ONCE = 2**15  # of all groups together: the second-level cache holds 
 
 
 def expected_precision(before: Ints, size: Ints, matches_before: Ints | Floats, matches: Ints | Floats) -> Floats:
-    """The expected precision at the rank of one match of each group; `matches_before` are right rows nearer.
+    """The expected precision at the rank of one match of each group; `matches_before` matches are nearer.
 
     With a = before, b = matches_before, g = size, r = matches: the match is at place k of the group with probability
     1/g, and each of the other r - 1 is ahead of it with probability (k - 1) / (g - 1). So the expectation is
@@ -67,7 +67,7 @@ def expected_inverse_last(before: Ints, size: Ints, matches: Ints) -> Floats:
         ratio[0] *= probability
         chances = np.cumprod(ratio, axis=0)
         terms = chances / np.maximum(before + place, 1)
-        # Place after place, so that it is no matter how many are taken at once.
+        # Summed place by place, so that the result does not depend on how many are taken at once.
         terms[0] += total
         total, probability = np.cumsum(terms, axis=0)[-1], chances[-1]
     return np.asarray(total)

@@ -1,4 +1,4 @@
-"""Files of features or codes that any program may have made, as a side of an evaluation."""
+"""Reading features or codes that any program made, as a side of an evaluation."""
 
 import hashlib
 from pathlib import Path
@@ -25,14 +25,14 @@ def load_vectors(path: Path) -> Side:
     """The pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
 
         features         (n, d) float, and/or
-        codes            (n, bytes) uint8, a bit a bit; bits are counted from each byte's highest
-        pids             (n,) whole numbers, who is on it: above 0 a person, 0 a distractor, -1 junk, -2 unknown
-        camids           (n,) whole numbers, -2 unknown; without it no camera is known
+        codes            (n, bytes) uint8, packed bits, the highest bit of a byte first
+        pids             (n,) whole numbers, who is shown: above 0 a person, 0 a distractor, -1 junk, -2 unknown
+        camids           (n,) whole numbers, -2 unknown; optional: without it all cameras are unknown
         tracklets        (n,) whole numbers, optional
         paths            (n,) text, optional: the pictures, for sheets and reports
         attribute_codes  (n, bytes) uint8, optional: short codes for two-stage search
 
-    Other arrays are passed over. `DataError` for another file, shape or type, and for features that are not finite.
+    Other arrays are ignored. `DataError` for another file, shape or type, and for features that are not finite.
     """
     arrays = _arrays(path)
     try:
@@ -42,7 +42,7 @@ def load_vectors(path: Path) -> Side:
 
 
 def check_sides(query: Side, gallery: Side) -> None:
-    """Nothing, if two files can be compared: codes of one length on both sides, or features; else `DataError`."""
+    """Check that two files can be compared: both have codes, or both features, of one width; else raise `DataError`."""
     for name in ("codes", "features", "attribute_codes"):
         widths = [
             None if column is None else _width(column) for column in (getattr(query, name), getattr(gallery, name))
@@ -131,10 +131,10 @@ def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
 
 
 def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]) -> Ints:
-    """The pairs `(m, 2)` of each query row and the first gallery row of equal features: as a rule one picture twice.
+    """The pairs `(m, 2)` of a query row and the first gallery row with equal features: usually the same picture.
 
-    Sorted, one pair a query at most; compared as float32. Features of zeros, which some networks give for any picture
-    that says nothing, are nobody's.
+    They are sorted, with at most one pair a query. Features are compared as float32; features of zeros, which some
+    networks give for any empty picture, are left out.
     """
     rows: dict[bytes, int] = {}
     for j, feature in enumerate(gallery):

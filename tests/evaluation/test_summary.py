@@ -18,7 +18,7 @@ from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, RankingMetrics, evaluate_afr, evaluate_distances, evaluate_ranking
 from bitreid.evaluation.rerank import expand_queries, nearest_rows, rerank_k_reciprocal, short_list_distances
 from bitreid.evaluation.sides import Side, merged
-from bitreid.evaluation.summary import Evaluation, evaluate_model, plain, short_list
+from bitreid.evaluation.summary import Evaluation, evaluate_model, json_values, rows_of_share
 
 
 def side(n: int, n_people: int, camera: int, seed: int) -> Side:
@@ -100,7 +100,7 @@ def test_what_one_side_lacks_is_nobodys(query: Side, gallery: Side) -> None:
 
 
 def scores_of(metrics: Mapping[str, RankingMetrics]) -> dict[str, list[float | None]]:
-    return {name: plain(each.average_precision) for name, each in metrics.items()}
+    return {name: json_values(each.average_precision) for name, each in metrics.items()}
 
 
 @pytest.mark.parametrize("protocol", ["market1501", "no_cameras"])
@@ -263,4 +263,4 @@ def test_single_shots_are_scored_without_two_stages(query: Side, gallery: Side) 
     [(0.01, 1000, 10), (0.01, 1001, 11), (0.01, 5, 1), (0.1, 30, 3), (1.0, 7, 7), (0.29, 100, 29)],
 )
 def test_a_share_of_the_gallery_is_rounded_up(share: float, n: int, rows: int) -> None:
-    assert short_list(share, n) == rows
+    assert rows_of_share(share, n) == rows

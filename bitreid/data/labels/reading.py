@@ -1,4 +1,4 @@
-"""Attribute labels: what stands in their files becomes an `AttributeTable`."""
+"""Reading files of attribute labels as an `AttributeTable`."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from bitreid.data.labels.sheets import NOT_SEEN, PERSON_TRAITS, Sheet, read_shee
 from bitreid.errors import DataError, DataWarning
 
 NOTHING_SPECIAL = ("pattern=plain",)
-"""Values that get no bit: a person with none of the field's other values."""
+"""Values that get no bit, because they mean that the person has none of the field's other values."""
 
 
 def read_attributes(
@@ -26,16 +26,16 @@ def read_attributes(
 ) -> AttributeTable:
     """The labels in a `.csv` file, or in the `.mat` file of Market-1501 or DukeMTMC-reID, with a schema made from them.
 
-    CSV: a column `pid`, then one a field. A field holds `0`, `1` or `?` (one bit, named as the column) or words and
-    `?` (a bit a word, named `column=word`, words in alphabetical order; words in `leave_out` get none). `?` makes all
-    bits of its field `UNKNOWN_LABEL`.
+    CSV: a column `pid`, then a column for each field. A field holds `0`, `1` or `?` (one bit, named as the column), or
+    words and `?` (a bit for each word, named `column=word`, in alphabetical order; values in `leave_out` get none). `?`
+    makes all bits of its field `UNKNOWN_LABEL`.
 
     `.mat`: train and test identities in one table. Fields are found by name, since the two parts list them in different
     orders. Colours become the fields `upper_colour` and `lower_colour`, unknown for identities with no colour or
     several. Gender (`female`) and Market-1501's age are read only where `include_person_traits` asks for them.
 
-    `known` are the identities that the data set has pictures of; labels of others are dropped with a counted
-    `DataWarning`. A bit is `in_code` if at least `min_positives` of `train_pids` have it (without `train_pids`: of the
+    `known` are the identities that the data set has pictures of; labels of others are dropped, and a `DataWarning`
+    counts them. A bit is `in_code` if at least `min_positives` of `train_pids` have it (without `train_pids`: of the
     file's training part, or of all identities in a CSV). The bits themselves depend on the file alone.
 
     `DataError` for a missing file, an identity that comes twice or a value that makes no sense (with its line).
@@ -48,10 +48,10 @@ def read_attributes(
 def read_attributes_as(
     path: Path, schema: AttributeSchema, known: npt.NDArray[np.int64] | None = None
 ) -> AttributeTable:
-    """The labels in a file as bits of an existing schema: test labels, say, for a schema made from training labels.
+    """The labels in a file as bits of an existing schema, such as test labels for a schema made from training labels.
 
-    The file must have the schema's fields, in any order, and no other. A word that the schema does not know says
-    "none of the known ones": all bits of its field are 0, and a `DataWarning` counts it.
+    The file must have the schema's fields, in any order, and no others. A word that the schema does not know means none
+    of the words that it knows: all bits of its field are 0, and a `DataWarning` counts such words.
     """
     sheet = _drop_unknown(read_sheet(path, include_person_traits=bool(PERSON_TRAITS & set(schema.groups))), known)
     missing = sorted(set(schema.groups) - set(sheet.words))

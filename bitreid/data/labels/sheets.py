@@ -1,4 +1,4 @@
-"""Attribute files: what stands in a CSV, or in the `.mat` file of Market-1501 or DukeMTMC-reID, as words."""
+"""Reading a CSV, or the `.mat` file of Market-1501 or DukeMTMC-reID, as words: one for each field and identity."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from bitreid.errors import DataError
 
 NOT_SEEN = "?"
 PERSON_TRAITS = frozenset({"female", "age"})
-"""Fields about the person instead of clothes, read only where somebody asks for them."""
+"""Fields about the person instead of the clothes; they are read only if the caller asks for them."""
 
 _Fields = Mapping[str, tuple[str, tuple[str, ...]]]
 
@@ -48,19 +48,19 @@ _TRAITS: dict[str, _Fields] = {
     "market_attribute": {"gender": ("female", _NO_YES), "age": ("age", ("young", "teenager", "adult", "old"))},
     "duke_attribute": {"gender": ("female", _NO_YES)},
 }
-"""The same for what is about the person; codes count from 1."""
+"""The same for fields about the person; codes count from 1."""
 _MAT_COLOURS = {"up": "upper_colour", "down": "lower_colour"}
 """Beginning of the fields that are yes (2) or no (1) for each colour (`upred`) to our name for all of them."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A label file as words, one a field and identity.
+    """A label file as words, one for each field and identity.
 
     pids      (m,) int64, ascending
     words     field -> m words: "0", "1" or a value of the field, `NOT_SEEN` for unknown
     values    field -> the words that get a bit each, in order; empty for a yes/no field
-    training  (m,) whether the file itself says to train on the identity
+    training  (m,) whether the file lists the identity among those to train on
     """
 
     path: Path
@@ -199,7 +199,7 @@ class _Part:
         return [int(code) for code in given]
 
     def colours(self, prefix: str, n: int) -> tuple[tuple[str, ...], list[str]]:
-        """All colours, and that of each row: unknown where the labels give none or several."""
+        """All colours, and the colour of each row; it is unknown where the labels give none or several."""
         colours = sorted(field.removeprefix(prefix) for field in self.fields if re.fullmatch(prefix + "[a-z]+", field))
         has = [self.codes(prefix + colour, n, 2) for colour in colours]
         of_rows = [[colour for colour, column in zip(colours, has, strict=True) if column[i] == 2] for i in range(n)]

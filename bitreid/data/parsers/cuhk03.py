@@ -1,4 +1,4 @@
-"""CUHK03 as its authors give it, one file for MATLAB, to crops in Market-1501's layout."""
+"""Converting CUHK03's MATLAB file to crops in Market-1501's layout."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _NAME = re.compile(r"(?P<pair>[1-9])_(?P<person>[0-9]{1,6})_[12]_(?P<shot>[0-9]{
 
 
 class _Cell(NamedTuple):
-    """Where a picture is in the file, all from 1."""
+    """Where a picture is in the file; all numbers count from 1."""
 
     pair: int
     person: int
@@ -36,7 +36,7 @@ class _Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class _Crop:
-    """A picture of the file, and what becomes of it."""
+    """A picture of the file, and the folder, identity and camera that its crop gets."""
 
     cell: _Cell
     folder: str
@@ -61,12 +61,12 @@ def convert_cuhk03(
     suffix: str = "jpg",
     progress: Progress | None = None,
 ) -> Manifest:
-    """The manifest of the new folder `out`, which gets CUHK03's crops in Market-1501's layout.
+    """Write CUHK03's crops to the new folder `out` in Market-1501's layout, and return its manifest.
 
     `mat` is `cuhk-03.mat` (MATLAB 7.3, which is HDF5): 14,097 crops that a detector made (`kind` "detected") or 14,096
     made by hand ("labeled"), of 1,467 identities, each seen by both cameras of one of five pairs (Li et al., DeepReID,
     CVPR 2014). Crops are resized to `height` x `width` with Pillow's bilinear filter and written as PNG, or as JPEG of
-    quality 95. Cameras are 1 and 2 in every pair, which is enough: no identity passes two pairs.
+    quality 95. Cameras are 1 and 2 in every pair: no identity is seen by two pairs.
 
     `split` is the list of the new protocol, CUHK03-NP, `cuhk03_new_protocol_config_detected.mat` or `..._labeled.mat`:
     767 identities train; of 700 others each camera gives one query, and the rest is the gallery (Zhong et al.,
@@ -77,9 +77,9 @@ def convert_cuhk03(
     drawn at random; all others train. Identities are numbered through all pairs, from 1.
 
     Tested on imitations. `out` appears when it is complete. `progress` is told crops done and crops in all.
-    `SettingsError` for a kind, suffix or size that cannot be; `DataError` if `out` exists and is not an empty folder,
-    h5py, Pillow or SciPy is not installed, a file is not what it should be, or `split` names a picture that is not
-    there, as the list of the other kind does.
+    `SettingsError` for an impossible kind, suffix or size; `DataError` if `out` exists and is not an empty folder, if
+    h5py, Pillow or SciPy is not installed, if a file is not what it should be, or if `split` names a picture that is
+    not there, as the list of the other kind does.
     """
     if kind not in KINDS or suffix not in SUFFIXES or height < 1 or width < 1:
         raise SettingsError(
@@ -187,7 +187,7 @@ class _Source:
         return np.ascontiguousarray(pixels)
 
     def _array(self, cell: _Cell) -> Any:
-        """What the cell refers to, not read yet."""
+        """The array that the cell refers to; it is not read yet."""
         return self.file[self.pairs[cell.pair - 1][cell.person - 1, cell.shot - 1]]
 
 

@@ -1,4 +1,6 @@
-"""Parsers: each turns pictures on disk into a `Manifest`, without opening one (`pictures.check_pictures` does that)."""
+"""Recognising the layout of a data set on disk, and folders of pictures in no known layout.
+
+No parser opens a picture; `pictures.check_pictures` does."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from bitreid.errors import DataError, SettingsError
 
 
 def parse(data: Path, pattern: str | None = None, split: str = "gallery") -> Manifest:
-    """The manifest of what `--data` names: a table of pictures, a known data set, else a folder of pictures.
+    """The manifest of a table of pictures, of a known data set, or of any other folder of pictures.
 
     - a `.csv` or `.parquet` file: `listing.parse_table`
     - a folder with `bounding_box_train` or `bounding_box_test`: `market.parse_market1501`, or, where the names of the
@@ -25,8 +27,8 @@ def parse(data: Path, pattern: str | None = None, split: str = "gallery") -> Man
     - a folder with MSMT17's lists: `msmt17.parse_msmt17`
     - any other folder: `parse_folder`
 
-    With a `pattern`, a folder is one of pictures whatever its layout: see `parse_folder`, which gets `split` too.
-    CUHK03 has to be unpacked first: `cuhk03.convert_cuhk03`.
+    With a `pattern`, the layout of a folder does not matter: `parse_folder` reads it, and gets `split` too. CUHK03 has
+    to be converted first: `cuhk03.convert_cuhk03`.
     """
     if data.is_dir():
         if pattern is not None:
@@ -43,13 +45,13 @@ def parse_folder(root: Path, pattern: str | None = None, split: str = "gallery")
     """All pictures in a folder and the folders within it, sorted by path, as one split.
 
     `pattern` is a regular expression, searched for in each path relative to `root` (with forward slashes), with the
-    named groups `pid`, `camid` or both. Where all values of a group are integers they are taken as they are; otherwise
-    they are words, numbered from 1 in sorted order. Without a group, identity or camera is `UNKNOWN`.
+    named groups `pid`, `camid` or both. If all values of a group are integers they are taken as they are; otherwise the
+    values are sorted and numbered from 1. Without its group, the identity or the camera is `UNKNOWN`.
 
     Example: `(?P<pid>[^/]+)/(?P<camid>[^/_]+)_` for `anna/entrance_17.jpg`.
 
-    `DataError` for a folder without pictures or a pattern that fits none of them; a counted `DataWarning` for pictures
-    that it does not fit, which are kept with identity and camera `UNKNOWN`.
+    `DataError` for a folder without pictures or a pattern that fits none of them; one `DataWarning` counts the pictures
+    that it does not fit, which are kept with an `UNKNOWN` identity and camera.
     """
     if not root.is_dir():
         raise DataError(f"expected a folder of pictures at {root}, got {what_is_at(root)}")

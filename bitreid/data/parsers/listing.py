@@ -21,8 +21,8 @@ def parse_table(path: Path) -> Manifest:
 
     Columns `path` (relative to the file's folder, or absolute) and optionally `pid`, `camid`, `split`, `time`,
     `tracklet`. Without the column or with an empty cell (Parquet: null), pid and camid are `UNKNOWN` and split is
-    `gallery`. Other columns are passed over with a `DataWarning`. `DataError` with the number of the line (Parquet:
-    row) for a cell that makes no sense. As by all parsers, no picture is opened or looked for.
+    `gallery`. Other columns are ignored with a `DataWarning`. `DataError` with the number of the line (Parquet: row)
+    for a cell that makes no sense. Like all parsers, this opens no picture and does not check that the files exist.
     """
     table = read_parquet(path, COLUMNS) if path.suffix.lower() == ".parquet" else read_csv(path)
     if "path" not in table.names:
@@ -50,10 +50,10 @@ def parse_table(path: Path) -> Manifest:
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest as a `.csv` or `.parquet` file that `parse_table` reads back; to a temporary name first.
+    """Write the manifest as a `.csv` or `.parquet` file that `parse_table` reads; under a temporary name first.
 
-    Pictures in the file's folder, or in folders within it, are written relative to it, so that all of it can be moved;
-    others as absolute paths. Unknown identities and cameras are empty cells (Parquet: nulls). `DataError` for another
+    Paths of pictures in the file's folder, or in folders within it, are relative to it, so that the whole folder can be
+    moved; others are absolute. Unknown identities and cameras are empty cells (Parquet: nulls). `DataError` for another
     ending, for a manifest without rows, and for a path that a table cannot hold (no UTF-8, or space at its ends).
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
@@ -77,7 +77,7 @@ def save_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def _written(picture: Path, folder: Path) -> str:
-    """The path of a picture as it stands in a file in `folder`, which is absolute."""
+    """A picture's path as text for a file in `folder`, an absolute path."""
     absolute = picture.absolute()
     text = (absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute).as_posix()
     if text.strip().encode("utf-8", "ignore").decode("utf-8") != text:

@@ -10,7 +10,7 @@ from bitreid.data.manifest import Manifest
 from bitreid.errors import DataError
 
 TEST_PIDS_FROM = 10_000
-"""pid of the first test identity. Folders of identities have names of four digits, so train's are below."""
+"""pid of the first test identity; those to train on are below, since their folders' names have four digits."""
 
 _LISTS = {
     "list_train.txt": "train",
@@ -31,16 +31,16 @@ def parse_msmt17(root: Path) -> Manifest:
     Lists `list_train.txt`, `list_val.txt`, `list_query.txt`, `list_gallery.txt` (at least one of them), with lines such
     as `0000/0000_000_01_0303morning_0015_0.jpg 0`: the picture, whose third number is the camera, and its identity. The
     pictures are in `train` and `test`, in the second version `mask_train_v2` and `mask_test_v2`. Train and validation
-    show the same identities and both train; whoever compares with scores of models that left validation out of training
-    drops its rows. Both halves count their identities from 0, which would mean distractors and mix them up: here
-    identity i is pid i + 1 in train and 10,000 + i in test.
+    show the same identities, and both become the split `train`; to compare with models trained without validation, drop
+    its rows. Both halves number their identities from 0; so that no number means two people or a distractor, identity i
+    is pid i + 1 in train and 10,000 + i in test.
 
     32,621 pictures of 1,041 identities to train on (2,373 of them validation), 11,659 queries and 82,161 gallery
     pictures of 3,060 others, 15 cameras (Wei et al., Person Transfer GAN to Bridge Domain Gap, CVPR 2018). Tested on
     imitations.
 
-    `DataError` where there is no list, a list's folder is missing, a line makes no sense (with its number) or none of a
-    list's pictures is there; a counted `DataWarning` for listed pictures that are absent, which are left out.
+    `DataError` if there is no list, a list's folder is missing, a line makes no sense (with its number) or none of a
+    list's pictures is there; one `DataWarning` counts the listed pictures that are absent, which are left out.
     """
     lists = [root / name for name in _LISTS if (root / name).is_file()]
     if not lists:
@@ -85,7 +85,7 @@ def _folder_of(path: Path, split: str) -> Path:
 
 
 def _lines(path: Path) -> list[re.Match[str]]:
-    """What each line of a list says; empty lines are skipped."""
+    """The match of each line of a list; empty lines are skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""The report: one HTML page, complete in itself, that says how good a model is and shows why."""
+"""Reports: one self-contained HTML page that says how good a model is, and shows why."""
 
 from bitreid.evaluation.report.data import (
     AfrCurve,

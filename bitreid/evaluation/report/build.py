@@ -1,4 +1,4 @@
-"""Reports of encoded pictures: everything that `bitreid evaluate` knows, as a report tells it."""
+"""Making a report from an evaluation: everything that `bitreid evaluate` found."""
 
 import importlib.metadata
 import platform
@@ -63,10 +63,10 @@ def report_of(
 ) -> Report:
     """The report of an `evaluation`, under a `protocol`, of the `query` and `gallery` pictures of the set named `data`.
 
-    The sides are those that were evaluated: merged, where the protocol merges pictures. `card` is the model's, None of
-    features that others made; its calibration gives the threshold that is promised to keep `fpir`. `labels` are the
-    attributes of the people, as bits of the card's schema. Ranked queries need the files of the pictures and a
-    protocol of the whole gallery.
+    The sides are those that were evaluated: merged, if the protocol merges pictures. `card` is the model's, or None for
+    features that another program made; its calibration gives the threshold for the rate `fpir`. `labels` are the
+    attributes of the people, as bits of the card's schema. Ranked queries are shown if the pictures' files are known
+    and the protocol is one of the whole gallery.
     """
     people = labels_of(query, gallery, protocol.cameras)
     pairs = _pairs(query, gallery, people)
@@ -96,10 +96,10 @@ def report_of(
 
 
 def labels_beside(data: Path, schema: AttributeSchema | None) -> AttributeTable | None:
-    """The attributes of the test people that lie in a data set's folder (or beside its table) as bits of the schema.
+    """Read the attributes of the test people from a data set's folder (or beside its table), as bits of the schema.
 
-    None without a schema or such a file; also, with a `DataWarning`, if the file's fields are not the schema's, as when
-    a model is scored on another data set than it was trained on.
+    None without a schema or such a file; also, with a `DataWarning`, if the file has other fields than the schema, as
+    when a model is scored on another data set than it was trained on.
     """
     folder = data if data.is_dir() else data.parent
     path = next((folder / name for name in _LABELS if (folder / name).is_file()), None)
@@ -113,7 +113,7 @@ def labels_beside(data: Path, schema: AttributeSchema | None) -> AttributeTable 
 
 
 def protocol_words(protocol: ProtocolSettings) -> str:
-    """What a protocol counts, in a few sentences."""
+    """A sentence that says what a protocol counts."""
     words = ["A gallery picture is right if it shows the query\u2019s person"]
     if protocol.cameras:
         words = [
@@ -133,7 +133,7 @@ def protocol_words(protocol: ProtocolSettings) -> str:
 def attribute_rows(
     query: Side, gallery: Side, labels: AttributeTable, schema: AttributeSchema | None
 ) -> tuple[AttributeRow, ...]:
-    """How well each bit of the attribute code is told, over the pictures on both sides whose label is known.
+    """How well each bit of the attribute code is recognised, in the pictures of both sides whose label is known.
 
     Attributes that no picture has a label for are left out; there are none without attribute codes.
     """
@@ -173,7 +173,7 @@ def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
 
 
 def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float) -> tuple[Length, ...]:
-    """Scores of shorter codes with the same share of every part's bits, each twice as long as the last."""
+    """Scores of shorter codes, each twice as long as the one before, with the same share of the bits of every part."""
     if query.codes is None or gallery.codes is None or query.codes.n_bits <= _SHORTEST:
         return ()
     lengths = [query.codes.n_bits]
@@ -252,7 +252,7 @@ def _bits(card: Card | None, gallery: Side, evaluation: Evaluation) -> tuple[Bit
 
 
 def _versions() -> dict[str, str]:
-    """The versions of what computes the scores, as far as it is installed."""
+    """The versions of the packages that compute the scores, as far as they are installed."""
     versions = {"bitreid": bitreid.__version__, "python": platform.python_version()}
     for name in ("numpy", "pillow", "torch"):
         try:

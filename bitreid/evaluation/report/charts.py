@@ -1,4 +1,4 @@
-"""Charts: what to draw, in the units of the data; `layout` says where it goes on the paper."""
+"""Charts in the units of their data; `layout` places them on the page."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ MOST_BINS = 64
 
 @dataclass(frozen=True)
 class Axis:
-    """A scale from `low` to `high` (log: both above 0), its ticks with their labels, and what it measures in what unit.
+    """A scale from `low` to `high` (above 0 if `log`), its ticks, and a label with what it measures and the unit.
 
     A line break in a tick's label makes two lines.
     """
@@ -31,7 +31,7 @@ class Axis:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """Where a value lies along the axis: 0 at `low`, 1 at `high`, and the nearer end for what lies beyond.
+        """The position of a value along the axis, 0 at `low` and 1 at `high`; values beyond are at the nearer end.
 
         >>> Axis("bits", 1, 100, (), log=True).share(10)
         0.5
@@ -64,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line at a value of x, with words on top."""
+    """A vertical line at a value of x, with a label on top."""
 
     x: float
     label: str
@@ -74,8 +74,8 @@ class Mark:
 class Table:
     """Rows of cells under a header. The first column holds names; the others numbers, unless `numeric` is false.
 
-    `bars` are values between 0 and 1, one a row, that a last column draws, or None for no bar; without any there is no
-    such column. `bars_header` is its head.
+    `bars` are values between 0 and 1, one a row, that a last column draws as bars; None is no bar. Without `bars` there
+    is no such column. `bars_header` is its header.
     """
 
     caption: str
@@ -88,7 +88,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of numbers: a title that says the finding, words for who does not see it, and the numbers."""
+    """A chart: a title that states the finding, a description for readers who cannot see it, curves and numbers."""
 
     id: str
     title: str
@@ -119,7 +119,7 @@ def round_axis(label: str, low: float, high: float) -> Axis:
     >>> [label for _, label in round_axis("bits", 90, 1210).ticks]
     ['200', '400', '600', '800', '1,000', '1,200']
     """
-    if high - low <= 1e-9 * max(abs(low), 1e-9):  # one value, to who reads it
+    if high - low <= 1e-9 * max(abs(low), 1e-9):  # one value, as far as a reader can see
         low, high = low - 1, high + 1
     rough = (high - low) / 8
     power = 10.0 ** math.floor(math.log10(rough))
@@ -129,7 +129,7 @@ def round_axis(label: str, low: float, high: float) -> Axis:
 
 
 def log_axis(label: str, low: float, high: float, ticks: Sequence[tuple[float, str]]) -> Axis:
-    """A logarithmic axis from `low` to `high`, both above 0, with those of the ticks that lie on it."""
+    """A logarithmic axis from `low` to `high`, both above 0, with the ticks that lie within it."""
     if high <= low:
         low, high = low / 2, high * 2
     inside = [(value, text) for value, text in ticks if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]

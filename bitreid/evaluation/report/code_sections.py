@@ -1,4 +1,4 @@
-"""What the page says of single queries, of attributes and of bits. None where there is nothing to say."""
+"""Sections on single queries, attributes and bits. None where there is nothing to show."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def queries(report: Report) -> Section | None:
 
 
 def attributes(report: Report) -> Section | None:
-    """How well each attribute is told, the best first."""
+    """How well each attribute is recognised, the best first."""
     if not report.attributes:
         return None
     told = sorted(report.attributes, key=lambda row: (-(row.balanced or 0), row.name))

@@ -1,4 +1,4 @@
-"""What a report tells. Every part but the title is optional: what is not there, the page leaves out."""
+"""The contents of a report. All parts but the title are optional; the page leaves out what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Veri
 from bitreid.evaluation.summary import Evaluation
 
 INTERVALS = ("rank1", "mAP", "mINP")
-"""Names that an interval may have: those of the scores of the codes that the summary shows."""
+"""Names that intervals may have: those of the scores at the top of the page."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Length:
 
 @dataclass(frozen=True)
 class Promise:
-    """A threshold chosen beforehand, in bits (-1: no distance is near enough), and what was promised for it: at most
-    the share `fpir` of searches, in a gallery of `n_gallery` rows, for somebody who is not there gives an answer."""
+    """A threshold in bits that was chosen beforehand (-1: no distance is near enough), and its promise: of searches for
+    a person who is not in a gallery of `n_gallery` rows, at most the share `fpir` give an answer."""
 
     threshold: int
     fpir: float
@@ -53,7 +53,7 @@ class AfrCurve:
 
 @dataclass(frozen=True)
 class PartDistance:
-    """Of the `n_bits` bits of a named part of the picture, `distance` differ."""
+    """The distance of a named part of the picture: `distance` of its `n_bits` bits differ."""
 
     name: str
     distance: int
@@ -62,8 +62,8 @@ class PartDistance:
 
 @dataclass(frozen=True)
 class RankedHit:
-    """A picture that was found: its file, its distance (bits), whether it is right (None: nobody knows), and the
-    distance of each part in the layout's order, from the top of the picture to its bottom; `global` is all of it."""
+    """A picture that was found: its file, its distance, whether it is right (None: not known), and the distance of each
+    part, from the top of the picture to its bottom; the part `global` is the whole picture."""
 
     path: Path
     distance: float
@@ -73,8 +73,7 @@ class RankedHit:
 
 @dataclass(frozen=True)
 class RankedQuery:
-    """A query: its file, words that tell it from others without naming the file, its average precision, and its hits,
-    nearest first."""
+    """A query: its file, a label that does not name the file, its average precision, and its hits, nearest first."""
 
     path: Path
     label: str
@@ -84,10 +83,10 @@ class RankedQuery:
 
 @dataclass(frozen=True)
 class AttributeRow:
-    """How well an attribute is told, on `labelled` pictures whose label is known, `positives` of them with it.
+    """How well an attribute is recognised in the `labelled` pictures whose label is known; `positives` of them have it.
 
-    `accuracy` is the share of them told right; `balanced` the mean of that share among the pictures with the attribute
-    and among those without, None if one kind is missing.
+    `accuracy` is the share of right answers; `balanced` is the mean of the shares among pictures with the attribute and
+    among pictures without, None if there are no pictures of one kind.
     """
 
     name: str
@@ -108,9 +107,9 @@ class BitUse:
 
 @dataclass(frozen=True)
 class Record:
-    """How the report came about: when, by which command, with which versions of what.
+    """How the report was made: when, by which command, with which versions of which packages.
 
-    Words of the command that are a `Path` are names of files, which a report without pictures leaves out.
+    Words of the command that are a `Path` are names of files; a report without pictures leaves them out.
     """
 
     made: datetime
@@ -120,18 +119,18 @@ class Record:
 
 @dataclass(frozen=True)
 class Report:
-    """What a report tells.
+    """The contents of a report.
 
     title         of the page
     card          the model's contract
     data          name of the data set
     protocol      one sentence: which gallery pictures count
-    evaluation    its scores; `evaluation.afr` is told by `afr`
+    evaluation    the scores; those of two-stage search are shown from `afr`
     intervals     by name, one of `INTERVALS`, of the codes' scores
     lengths       several lengths of one code, ascending
-    pairs         with `verification` and `identification` made of it
-    promise       the threshold that is used on these pairs, if one was chosen beforehand
-    afr           two-stage search, a curve a kind of short code
+    pairs         pairs by distance; `verification` and `identification` are made from them
+    promise       the threshold for these pairs, if one was chosen beforehand
+    afr           two-stage search, a curve for each kind of short code
     worst, best   queries by average precision, the most extreme first
     pictures      False leaves out every picture and every name of a file
     """

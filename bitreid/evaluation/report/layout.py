@@ -1,6 +1,6 @@
-"""Where everything in a chart goes on the paper: shapes and words with their coordinates, for the template to write.
+"""Placing a chart on the page: shapes and words with coordinates, which the template writes as SVG.
 
-A chart is laid out twice, for wide paper and for narrow, because a drawing that is scaled down is too small to read.
+A chart is laid out twice, for wide and for narrow pages, because a drawing that is scaled down is too small to read.
 Coordinates are pixels from the upper left corner.
 """
 
@@ -21,7 +21,7 @@ _NEAR = 0.7  # points nearer than this to the one before are not drawn
 
 @dataclass(frozen=True)
 class Canvas:
-    """A size of paper, and how many characters a label beside the drawing may have in a line."""
+    """The size of a drawing, and the most characters in a line of a label beside it."""
 
     name: str
     width: int
@@ -54,8 +54,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart on a canvas: the frame of the drawing, where the grid's horizontal lines and the ticks are, and what is
-    drawn, the last on top."""
+    """A chart on a canvas: the frame of the drawing, the y of the grid's lines, the x of the ticks, and what is drawn,
+    the last on top."""
 
     canvas: Canvas
     left: float
@@ -68,7 +68,7 @@ class Plot:
     words: tuple[Words, ...]
 
     def at(self, chart: Chart, point: Point) -> Point:
-        """Where a point of the chart's data is on the paper."""
+        """The place on the canvas of a point of the chart's data."""
         return (
             self.left + chart.x.share(point[0]) * (self.right - self.left),
             self.bottom - chart.y.share(point[1]) * (self.bottom - self.top),
@@ -133,7 +133,7 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """The points without those that nobody could tell from the one before; the last one stays."""
+    """The points without those too near to the one before to be seen; the last one stays."""
     kept = points[:1]
     for x, y in points[1:-1]:
         if abs(x - kept[-1][0]) > _NEAR or abs(y - kept[-1][1]) > _NEAR:
@@ -173,8 +173,8 @@ def _end_labels(ends: list[tuple[Series, list[Point]]], frame: Plot) -> tuple[li
 
 
 def _apart(wanted: list[float], heights: list[float], low: float, high: float) -> list[float]:
-    """Tops of boxes, in order, near those wanted, that do not overlap; from `low` on and, where there is room, up to
-    `high`."""
+    """Tops of boxes that do not overlap, in order and near the `wanted` ones, from `low` to `high` (beyond `high` if
+    there is no room)."""
     tops: list[float] = []
     floor = low
     for top, height in zip(wanted, heights, strict=True):
@@ -188,7 +188,7 @@ def _apart(wanted: list[float], heights: list[float], low: float, high: float) -
 
 
 def _peak_labels(peaks: list[tuple[Series, list[Point]]], frame: Plot) -> list[Words]:
-    """Labels of areas: the leftmost peak's ends there, the others' begin there, all above whatever is under them."""
+    """Labels of areas, above what is drawn: the leftmost one ends at its peak, the others begin at theirs."""
     words: list[Words] = []
     sides = [side for _, points in peaks for side in pairwise(points)]
     at_peaks = sorted(
@@ -234,7 +234,7 @@ def _axis_words(chart: Chart, frame: Plot) -> list[Words]:
 
 
 def _readable(axis: Axis, width: float) -> list[tuple[float, str]]:
-    """The ticks whose labels have room beside those already chosen, from the first on."""
+    """The ticks, from the first on, whose labels have room beside those already chosen."""
     chosen: list[tuple[float, str]] = []
     end = -width
     for value, text in axis.ticks:

@@ -1,4 +1,4 @@
-"""The page: sections into HTML."""
+"""Rendering a report as an HTML page."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SECTIONS = (ranks, lengths, short_lists, distances, searches, queries, attribut
 
 
 def render_report(report: Report) -> str:
-    """The page, HTML that needs nothing else: no script, no other file, no network.
+    """The page as HTML that needs no script, no other file and no network.
 
-    All words that the report brings are escaped. `DataError` without Jinja2, and for a picture that cannot be read
-    (with `report.pictures`, the only time that files are opened).
+    All text from the report is escaped. `DataError` without Jinja2, and for a picture that cannot be read (files are
+    opened only with `report.pictures`).
     """
     template = _environment().get_template("report.html.j2")
     sections = [section for make in _SECTIONS if (section := make(report)) is not None]
@@ -52,7 +52,7 @@ def render_report(report: Report) -> str:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page to `path`: under a temporary name first, so that a page is there as a whole or not at all."""
+    """Write the page to `path`, under a temporary name first: a page is there as a whole or not at all."""
     page = render_report(report)
     with new_file(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8", newline="\n")
@@ -78,8 +78,10 @@ def _environment() -> jinja2.Environment:
 
 @dataclass(frozen=True)
 class Figure:
-    """A score that the page begins with, in per cent: of the codes, with the ends of its interval, and of the float
-    feature (empty: not known)."""
+    """A score at the top of the page, in per cent: that of the codes, with its interval, and that of the float feature.
+
+    Text is empty where a number is not known.
+    """
 
     name: str
     meaning: str
@@ -91,7 +93,7 @@ class Figure:
 
 
 def figures_of(report: Report) -> tuple[Figure, ...]:
-    """The scores that the page begins with; none without an evaluation."""
+    """The scores at the top of the page; none without an evaluation."""
     if report.evaluation is None:
         return ()
     main, floats = report.evaluation.main.expected, report.evaluation.beside
@@ -196,7 +198,7 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _command(report: Report) -> str:
-    """The command as a shell takes it, names of files hidden where pictures are."""
+    """The command for a shell; a report without pictures has FILE in place of file names."""
     if report.record is None:
         return ""
     words = ["FILE" if isinstance(word, Path) and not report.pictures else str(word) for word in report.record.command]

@@ -1,4 +1,4 @@
-"""What the page says of pairs and their distances: histograms, thresholds, "nobody". None where there is nothing."""
+"""Sections on pairs and their distances: histograms, thresholds, "nobody". None where there is nothing to show."""
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def _threshold_marks(promise: Promise | None, unit: str) -> tuple[Mark, ...]:
 
 
 def searches(report: Report) -> Section | None:
-    """What a threshold finds, and what it lets through: single pairs, and searches for somebody who is not there."""
+    """What thresholds find and what they let through: single pairs, and searches for people who are not there."""
     charts = []
     text = []
     if report.identification is not None:

@@ -1,4 +1,4 @@
-"""What the page says of rankings: ranks, lengths of the code, short lists. None where there is nothing to say."""
+"""Sections on rankings: ranks, lengths of the code, short lists. None where there is nothing to show."""
 
 from collections.abc import Callable
 
@@ -73,7 +73,7 @@ def _cmc_points(scores: Scores) -> tuple[Point, ...]:
 
 
 def _tie_band(codes: RankingMetrics) -> tuple[Series, ...]:
-    """The area between the worst and the best order of ties; nothing if nobody could see it."""
+    """The area between the worst and the best order of ties; none if it is too small to be seen."""
     if codes.best.rank1 - codes.worst.rank1 < _SMALL:
         return ()
     return (Series((), (*_cmc_points(codes.worst), *reversed(_cmc_points(codes.best))), 1, "band"),)
@@ -91,7 +91,7 @@ def _tie_words(codes: RankingMetrics) -> str:
 
 
 def lengths(report: Report) -> Section | None:
-    """What bits buy: scores against the length of the code, and the float feature beside them."""
+    """Scores against the length of the code, beside those of the float feature."""
     codes, floats = _lengths_of(report)
     everything = codes + floats
     if len(everything) < 2:
@@ -151,7 +151,7 @@ def _lengths_of(report: Report) -> tuple[list[Length], list[Length]]:
 def _length_series(
     name: str, value: Callable[[Length], float], tone: int, codes: list[Length], floats: list[Length]
 ) -> list[Series]:
-    """A line through the codes' values, and a lonely marker for the float feature's."""
+    """A line through the codes' values, and a single marker for the float feature's."""
     line = tuple((float(each.n_bits), value(each)) for each in codes)
     alone = tuple((float(each.n_bits), value(each)) for each in floats)
     series = [Series((name, f"{percent(line[-1][1])} at {codes[-1].n_bits:,} bits"), line, tone, "marked")]
@@ -159,7 +159,7 @@ def _length_series(
 
 
 def short_lists(report: Report) -> Section | None:
-    """What two-stage search keeps, against the rows that its first stage lets through."""
+    """What two-stage search keeps, against the length of the short list."""
     if not report.afr:
         return None
     best = max(report.afr, key=lambda curve: curve.metrics[0].kept)

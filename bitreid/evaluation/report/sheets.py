@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on the page: its data (empty: none is shown) and what it says to who does not see it."""
+    """A picture on the page: its data (empty: it is not shown), and words for readers who do not see it."""
 
     data: str
     words: str
@@ -59,7 +59,7 @@ class Sheet:
 
 
 def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
-    """The query as the page shows it; without `pictures` nothing of the files is in it.
+    """The query as the page shows it; without `pictures`, neither pictures nor names of files are in it.
 
     `DataError` if a picture cannot be read.
     """
@@ -78,7 +78,7 @@ def _picture(path: Path, words: str, pictures: bool) -> Picture:
 
 
 def picture_data(path: Path) -> str:
-    """The picture as a small JPEG in a `data:` address, stretched to one size, as networks see them."""
+    """The picture as a small JPEG in a `data:` address, stretched to one size, as networks see it."""
     pixels = load_picture(path, _HEIGHT, _WIDTH)
     from PIL import Image
 

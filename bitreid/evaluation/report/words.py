@@ -1,4 +1,4 @@
-"""Numbers as a reader likes them."""
+"""Numbers as words that are easy to read."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ NO_BREAK = "\u00a0"
 
 
 def number(value: float) -> str:
-    """A number with separated thousands, as whole as it is.
+    """A number with separated thousands, without needless decimals.
 
     >>> number(15913), number(0.25)
     ('15,913', '0.25')
@@ -45,7 +45,7 @@ def percent(value: float) -> str:
 
 
 def of_hundred(value: float, things: str) -> str:
-    """A share of some things as a number out of 100, never rounded to none or to all.
+    """A share of some things as a number out of 100, never rounded to 0 or 100.
 
     >>> of_hundred(0.912, "searches"), of_hundred(0.999, "searches")
     ('91 of 100 searches', 'more than 99 of 100 searches')
@@ -61,7 +61,7 @@ def of_hundred(value: float, things: str) -> str:
 
 
 def points(value: float) -> str:
-    """A difference of two shares in points of a per cent, without its sign.
+    """A difference of two shares in percentage points, without its sign.
 
     >>> points(-0.0081), points(0.01)
     ('0.8 points', '1.0 points')
