@@ -34,12 +34,27 @@ TORCH_ROOMS = {"training", "models", "losses"}
 # These may reach the rooms above, inside functions, when they are asked to: the last tests show that starting does not.
 FRONT_ROOMS = ROOMS[: ROOMS.index("service")]
 FRONT = {"bitreid", "__main__", *FRONT_ROOMS}
-NUMPY_ROOMS = ("codes", "errors", "artifact", "hamming", "evaluation", "gallery", "data.manifest", "data.attributes")
+# What searches and evaluates, and what that imports, needs numpy and the standard library only.
+NUMPY_ROOMS = (
+    "gallery",
+    "encoding",
+    "evaluation",
+    "hamming",
+    "artifact",
+    "open_set",
+    "data",
+    "codes",
+    "errors",
+)
 MAX_LINES = 400
 
 
 def sources() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
+
+
+def files_of_tests() -> list[Path]:
+    return sorted((ROOT / "tests").rglob("*.py"))
 
 
 def room_of(path: Path) -> str:
@@ -77,6 +92,29 @@ def python(code: str) -> str:
 
 def test_every_file_is_in_a_known_room() -> None:
     assert {room_of(path) for path in sources()} <= {*ROOMS, "bitreid"}
+
+
+def test_a_folder_holds_more_than_one_file() -> None:
+    folders = {path.parent for path in sources()} - {PACKAGE}
+    assert [folder.name for folder in folders if len(list(folder.glob("*.py"))) < 3] == []
+
+
+def test_no_test_imports_a_test_or_a_benchmark() -> None:
+    """What tests share is in `cases.py` or `conftest.py` of their folder: else one file cannot change alone."""
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files_of_tests()
+        for name in imports(path)
+        if name.startswith("benchmarks") or any(part.startswith("test_") for part in name.split("."))
+    ]
+    assert found == []
+
+
+def test_the_folders_of_tests_are_those_of_the_package() -> None:
+    """Beside them `reference`, which holds the slow twins."""
+    folders = {path.parent.relative_to(ROOT / "tests") for path in files_of_tests() if path.name.startswith("test_")}
+    rooms = {path.parent.relative_to(PACKAGE) for path in sources()}
+    assert folders <= rooms
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_of)

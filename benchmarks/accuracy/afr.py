@@ -33,7 +33,7 @@ from bitreid.encoding.files import encode_manifest, side_of
 from bitreid.errors import DataError
 from bitreid.evaluation.afr import bytes_read
 from bitreid.evaluation.calibration.attribute_weights import difference_rates, fit_attribute_weights
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
 from bitreid.hamming import kernel, search_exact, search_two_stage
 from bitreid.training.load import load_encoder

@@ -29,7 +29,7 @@ from rich.console import Console
 
 from bitreid.commands.console import as_markdown, progress_of
 from bitreid.errors import SettingsError
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 from bitreid.evaluation.vectors import load_vectors
 from bitreid.hamming import kernel
 

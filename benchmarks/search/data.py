@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from bitreid.codes import Codes, unpack
 from bitreid.errors import DataError
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

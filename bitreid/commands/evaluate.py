@@ -19,7 +19,7 @@ from bitreid.errors import BitreidError, DataError, DataWarning, SettingsError
 from bitreid.evaluation.confidence import PairedComparison, compare
 from bitreid.evaluation.protocol import PROTOCOLS, ProtocolSettings
 from bitreid.evaluation.ranking import check_settings
-from bitreid.evaluation.sides import Side, merged
+from bitreid.evaluation.side import Side, merged
 from bitreid.evaluation.summary import Evaluation, evaluate_model, json_values, rows_of_share
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from bitreid.data.pictures import Progress
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.encoding.engine import Floats
 from bitreid.errors import BitreidError, CodesError, DataError
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 from bitreid.hamming import Ranking, search_exact, search_two_stage
 
 Ints = npt.NDArray[np.int64]

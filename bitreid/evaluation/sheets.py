@@ -17,7 +17,7 @@ from bitreid.data.pictures import load_picture
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import rerank
 from bitreid.evaluation.protocol import Protocol
-from bitreid.evaluation.sides import Side, labels_of
+from bitreid.evaluation.side import Side, labels_of
 from bitreid.hamming import Ranking, search_exact
 
 if TYPE_CHECKING:

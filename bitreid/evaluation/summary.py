@@ -20,7 +20,7 @@ from bitreid.evaluation.rerank import (
     rerank_k_reciprocal,
     short_list_distances,
 )
-from bitreid.evaluation.sides import Side, labels_of, merged
+from bitreid.evaluation.side import Side, labels_of, merged
 
 Ints = npt.NDArray[np.int64]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import BitreidError, DataError
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 
 Ints = npt.NDArray[np.int64]
 

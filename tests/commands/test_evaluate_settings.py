@@ -31,7 +31,7 @@ from bitreid.commands.evaluate import (
 )
 from bitreid.errors import DataError, DataWarning, SettingsError
 from bitreid.evaluation import PROTOCOLS, compare, evaluate_ranking
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 
 CONSOLE = Console(quiet=True)
 

@@ -17,7 +17,7 @@ from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, RankingMetrics, evaluate_afr, evaluate_distances, evaluate_ranking
 from bitreid.evaluation.rerank import expand_queries, nearest_rows, rerank_k_reciprocal, short_list_distances
-from bitreid.evaluation.sides import Side, merged
+from bitreid.evaluation.side import Side, merged
 from bitreid.evaluation.summary import Evaluation, evaluate_model, json_values, rows_of_share
 
 

@@ -11,7 +11,7 @@ import pytest
 from bitreid.codes import unpack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 from tests.reference import codes as twin
 

@@ -35,7 +35,7 @@ from bitreid.evaluation.report import (
     Report,
 )
 from bitreid.evaluation.sheets import nearest_of_query
-from bitreid.evaluation.sides import Side, labels_of
+from bitreid.evaluation.side import Side, labels_of
 from bitreid.evaluation.summary import Evaluation
 
 Floats = npt.NDArray[np.float64]

@@ -27,7 +27,7 @@ from bitreid.evaluation.report import (
     Record,
     Report,
 )
-from bitreid.evaluation.sides import Side
+from bitreid.evaluation.side import Side
 from bitreid.evaluation.summary import Evaluation, evaluate_model
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}

@@ -17,7 +17,7 @@ from bitreid.evaluation import PROTOCOLS, evaluate_ranking
 from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.evaluation.report import Report
 from bitreid.evaluation.report.build import attribute_rows, labels_beside, protocol_words, report_of
-from bitreid.evaluation.sides import Side, merged
+from bitreid.evaluation.side import Side, merged
 from bitreid.evaluation.summary import Evaluation, evaluate_model
 from tests.evaluation.report.cases import card
 from tests.reference.report import attribute_scores
