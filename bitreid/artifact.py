@@ -24,17 +24,18 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import AnyArray
 from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.files import sync_folder
 from bitreid.errors import ArtifactError, BitreidError
+from bitreid.open_set import OpenSet
 
 FORMAT_VERSION = 2
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration."""
 
-Weights = dict[str, npt.NDArray[Any]]
+Weights = dict[str, AnyArray]
 
 _CARD = "card.json"
 _WEIGHTS = "weights.safetensors"
@@ -49,15 +50,15 @@ _AGAIN = "copy the artifact again, or save it again with save_artifact"
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a picture must look like before it enters the network."""
+    """How to prepare a picture for the network: in a recipe, and then in the card."""
 
-    height: int
-    """Rows of pixels."""
-    width: int
-    """Columns of pixels."""
-    mean: tuple[float, float, float]
+    height: int = 384
+    """Rows of pixels; a multiple of 16 times the network's number of stripes."""
+    width: int = 128
+    """Columns of pixels; a multiple of 16."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Subtracted from each colour of pixels scaled to 0..1, in `colour_order`."""
-    std: tuple[float, float, float]
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """What each colour is then divided by; above 0."""
     colour_order: str = "RGB"
     """Order of the three colour planes; always RGB."""
@@ -79,9 +80,8 @@ class InputSpec:
 class Calibration:
     """What the distances of a model mean, fitted on people whom it was not trained on. It decides no bit."""
 
-    open_set: dict[str, float]
-    """The numbers of an `evaluation.calibration.OpenSet`: the threshold for a gallery of any size, and probabilities
-    that two pictures show one person."""
+    open_set: OpenSet
+    """The threshold for a gallery of any size, and probabilities that two pictures show one person."""
     attribute_weights: tuple[int, ...]
     """How much each bit of the attribute code says in stage 1 of AFR, whole numbers from 0; empty without attributes.
     """
@@ -157,9 +157,9 @@ class Artifact:
 
 
 def save_artifact(
-    folder: Path, card: Card, weights: Mapping[str, npt.NDArray[Any]], licence_text: str | None = None
+    folder: Path, card: Card, weights: Mapping[str, AnyArray], licence_text: str | None = None
 ) -> Artifact:
-    """The artifact as it now lies in `folder`, read back.
+    """Save an artifact and return it as it now lies in `folder`, read back.
 
     `folder` is made when missing; other files in it stay. `card` comes without checksums (those it has
     are replaced). A save that is killed leaves what was there before or the new artifact. One process
@@ -177,7 +177,7 @@ def save_artifact(
 
 
 def load_artifact(folder: Path) -> Artifact:
-    """The artifact in `folder`, with every checksum verified. Weights are writable arrays.
+    """Return the artifact in `folder`, with every checksum verified. Weights are writable arrays.
 
     ArtifactError when the folder or a file is missing, a byte has changed, the card lacks a key, has an
     unknown one or a value of the wrong type, or a newer bitreid wrote it; also, now and then, while
@@ -206,7 +206,7 @@ def load_artifact(folder: Path) -> Artifact:
 
 
 def fingerprint(card: Card) -> str:
-    """16 hex digits that differ for models whose codes may not be compared.
+    """Return 16 hex digits that differ for models whose codes may not be compared.
 
     They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics or
     calibration. ArtifactError for a card that has not been saved.
@@ -235,7 +235,7 @@ def _write_folder(folder: Path, card: bytes, weights: bytes, licence_text: str |
         sync_folder(folder)
 
 
-def _pack_weights(weights: Mapping[str, npt.NDArray[Any]]) -> bytes:
+def _pack_weights(weights: Mapping[str, AnyArray]) -> bytes:
     from safetensors.numpy import save
 
     if not weights:
@@ -250,7 +250,7 @@ def _pack_weights(weights: Mapping[str, npt.NDArray[Any]]) -> bytes:
 
 
 def _read_weights(folder: Path, card: Card) -> bytes:
-    """The bytes that `card` was made for, also where a killed save left them."""
+    """Return the bytes that `card` was made for, also where a killed save left them."""
     path, pending = folder / _WEIGHTS, folder / (_WEIGHTS + _NEW)
     if pending.is_file():
         blob = _read(pending)
@@ -279,7 +279,7 @@ def _finish_interrupted_save(folder: Path) -> None:
 
 
 def _seal_card(card: Card, weights: bytes) -> bytes:
-    """The bytes of card.json for these weights; its own checksum comes last."""
+    """Return the bytes of card.json for these weights; its own checksum comes last."""
     checksums = {"weights_sha256": _sha256(weights), "weights_bytes": len(weights), "format_version": FORMAT_VERSION}
     try:
         plain = json.dumps(asdict(card) | checksums, allow_nan=False)
@@ -311,6 +311,9 @@ def _parse_card(text: bytes, path: Path) -> Card:
     body.pop("card_sha256", None)
     if version < 2:
         body.setdefault("calibration", None)
+    calibration = body.get("calibration")
+    if isinstance(calibration, dict) and isinstance(calibration.get("open_set"), dict):
+        calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number
     try:
         card: Card = _decode(Card, body, "")
     except (BitreidError, OverflowError) as error:

@@ -6,9 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bytes
 from bitreid.errors import CodesError
-
-Bytes = npt.NDArray[np.uint8]
 
 _STATISTICS_ROWS = 4096
 

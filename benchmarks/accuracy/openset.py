@@ -21,7 +21,7 @@ from rich.table import Table
 from bitreid.commands.console import as_markdown, progress_of
 from bitreid.data.parsers import parse
 from bitreid.encoding.files import encode_manifest
-from bitreid.evaluation.calibration.fit import OpenSet, levels_of_queries
+from bitreid.evaluation.calibration.fit import levels_of_queries
 from bitreid.evaluation.calibration.promises import PromiseKept, Reliability, promises_kept, reliability
 from bitreid.evaluation.open_set_metrics import Identification, Verification, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol
@@ -44,7 +44,7 @@ def main() -> None:
     encoder = load_encoder(arguments.artifact)
     if encoder.card.calibration is None:
         parser.error(f"expected a calibrated model, {encoder.card.name} is not; run bitreid calibrate first")
-    open_set = OpenSet.from_json(encoder.card.calibration.open_set)
+    open_set = encoder.card.calibration.open_set
     manifest = parse(arguments.data)
     query, gallery = manifest.split("query"), manifest.split("gallery")
     if arguments.quick:

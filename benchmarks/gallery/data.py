@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.search.data import PICTURES, SHORT_BITS, Ints, Pair, clustered
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bytes
+from bitreid.codes import Codes
 from bitreid.gallery import CameraIn, Contract, Filter, Items, MetadataIs, TimeBetween, items
+from bitreid.open_set import OpenSet
 
 N_BITS = 2048
 _N_CAMERAS = 8
@@ -32,7 +34,7 @@ CONTRACT = Contract(
     N_BITS,
     attributes=tuple(f"attribute {i}" for i in range(SHORT_BITS)),
     # Of random codes: mean 1024 bits, deviation 22.6. Made up, so that hits carry probabilities as a model's do.
-    open_set={"tail_slope": 0.044, "tail_offset": -45.3, "slope": -0.05, "offset": 40.0},
+    open_set=OpenSet(tail_slope=0.044, tail_offset=-45.3, slope=-0.05, offset=40.0),
 )
 
 

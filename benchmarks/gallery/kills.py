@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bytes
+from bitreid.codes import Codes
 from bitreid.commands.console import progress_of
 from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, items, open_gallery
 from bitreid.gallery.items import Id, key_of

@@ -17,7 +17,7 @@ from benchmarks.gallery.timing import DUCKDB, FAISS, LANCEDB
 from benchmarks.search.data import SHORT_BITS, Ints
 from benchmarks.search.rivals import module_of
 from benchmarks.search.timing import Array, Way
-from bitreid.codes import Bytes
+from bitreid.arrays import Bytes
 
 os.environ.setdefault("LANCE_CPU_THREADS", "1")  # before LanceDB is imported: who reads it, and when, is not said
 _HEAP_K = 2000  # faiss keeps more than that more quickly by counting

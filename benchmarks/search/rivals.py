@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Array, Way
-from bitreid.codes import Bytes, Codes, unpack
+from bitreid.arrays import Bytes
+from bitreid.codes import Codes, unpack
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
 

@@ -161,10 +161,7 @@ def thresholds_text(
     calibration: Calibration, fpir: float = 0.01, sizes: Sequence[int] = (1_000, 100_000, 1_000_000)
 ) -> str:
     """The largest distances at which a search for somebody absent is answered at this rate, for galleries of sizes."""
-    from bitreid.evaluation.calibration.fit import OpenSet
-
-    open_set = OpenSet.from_json(calibration.open_set)
-    bits = {n: open_set.threshold(fpir, n) for n in sizes}
+    bits = {n: calibration.open_set.threshold(fpir, n) for n in sizes}
     found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} in {n:,} rows" for n, at in bits.items())
     return f"{found} ({fpir:.0%} false alarms a search)"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Floats, Ints
 from bitreid.commands.console import progress_of
 from bitreid.data.files import new_file
 from bitreid.data.manifest import DISTRACTOR, UNKNOWN
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bitreid.artifact import Card
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 DEFAULT_W = "1%,2%,5%,10%,20%"
 FORMAT_VERSION = 1

@@ -16,11 +16,11 @@ from bitreid.errors import GalleryError, SettingsError
 from bitreid.gallery.items import NO_TIME, Id, Items, items, microseconds
 
 if TYPE_CHECKING:
+    from bitreid.arrays import Ints
     from bitreid.codes import Codes
     from bitreid.encoding.encoder import Encoder
     from bitreid.encoding.files import EncodedSet
     from bitreid.gallery.base import Gallery
-    from bitreid.gallery.items import Ints
 
 CODES_BATCH, PICTURES_BATCH = 10_000, 256
 """Items that are added together; of pictures, what is lost at most when encoding is stopped."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Pixels
 from bitreid.errors import DataError, SettingsError
 
-Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
 

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Ints
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.errors import DataError, DataWarning, SettingsError
 
-Rows = npt.NDArray[np.int64]
 
-
-def pk_batches(pids: npt.NDArray[np.int64], n_identities: int, n_pictures: int, seed: int, epoch: int) -> list[Rows]:
+def pk_batches(pids: npt.NDArray[np.int64], n_identities: int, n_pictures: int, seed: int, epoch: int) -> list[Ints]:
     """The batches of one epoch, each `(n_identities * n_pictures,)` row numbers, the rows of an identity side by side.
 
     `pids` (n,) is the identity of each row; rows with pid <= 0 (junk, distractors, unknown) are never drawn. The
@@ -48,7 +47,7 @@ def pk_batches(pids: npt.NDArray[np.int64], n_identities: int, n_pictures: int, 
     return batches
 
 
-def _rows_by_identity(pids: npt.NDArray[np.int64]) -> list[Rows]:
+def _rows_by_identity(pids: npt.NDArray[np.int64]) -> list[Ints]:
     """The rows of each real identity, by ascending identity."""
     order = np.argsort(pids, kind="stable")
     order = order[pids[order] > 0]
@@ -57,13 +56,13 @@ def _rows_by_identity(pids: npt.NDArray[np.int64]) -> list[Rows]:
     return np.split(order, np.flatnonzero(np.diff(pids[order])) + 1)
 
 
-def _chunks(rows: Rows, size: int, rng: np.random.Generator) -> Rows:
+def _chunks(rows: Ints, size: int, rng: np.random.Generator) -> Ints:
     """The rows shuffled, as `(ceil(len(rows) / size), size)`."""
     n_chunks = -(-len(rows) // size)
     return np.resize(rng.permutation(rows), (n_chunks, size))
 
 
-def _choose_identities(left: Rows, n: int, batches_left: int, rng: np.random.Generator) -> Rows:
+def _choose_identities(left: Ints, n: int, batches_left: int, rng: np.random.Generator) -> Ints:
     """`n` different identities, those with many chunks left more often.
 
     An identity that needs every batch that is left is always chosen, which keeps the number of batches minimal.
@@ -133,9 +132,9 @@ def held_out_pictures(manifest: Manifest, training: Mapping[str, Any]) -> Manife
 class ValidationSplit(NamedTuple):
     """Row numbers, each array ascending; together they are the real identities' rows, each once."""
 
-    train: Rows
-    query: Rows
-    gallery: Rows
+    train: Ints
+    query: Ints
+    gallery: Ints
 
 
 def split_validation(manifest: Manifest, held_out: npt.NDArray[np.int64]) -> ValidationSplit:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitreid.drawn.figure import Floats, View
+from bitreid.arrays import Floats32
+from bitreid.drawn.figure import View
 from bitreid.drawn.people import RGB
 
 
@@ -168,7 +169,7 @@ class Site:
     """
 
     camera: Camera
-    scene: Floats
+    scene: Floats32
     size: tuple[int, int]
 
     @property
@@ -195,7 +196,7 @@ def _canvas_height(size: tuple[int, int]) -> int:
     return max(size[0] * 3 // 2, 96)
 
 
-def _scene(camera: Camera, height: int, rng: np.random.Generator) -> Floats:
+def _scene(camera: Camera, height: int, rng: np.random.Generator) -> Floats32:
     """A wall with panels and a floor with tiles, furniture before it, and uneven light over all."""
     import cv2
 
@@ -220,7 +221,7 @@ def _scene(camera: Camera, height: int, rng: np.random.Generator) -> Floats:
     return np.asarray(np.clip(scene * uneven + grain, 0, 1), np.float32)
 
 
-def _panels(scene: Floats, edge: int, rng: np.random.Generator) -> None:
+def _panels(scene: Floats32, edge: int, rng: np.random.Generator) -> None:
     """Doors, windows and posters on the wall above `edge`."""
     x, columns = 0, scene.shape[1]
     while x < columns and edge > 0:
@@ -232,7 +233,7 @@ def _panels(scene: Floats, edge: int, rng: np.random.Generator) -> None:
         x += wide + int(scene.shape[0] * rng.uniform(0.02, 0.2))
 
 
-def _tiles(scene: Floats, edge: int, rng: np.random.Generator) -> None:
+def _tiles(scene: Floats32, edge: int, rng: np.random.Generator) -> None:
     """Joints of a floor below `edge`: rows that widen towards the viewer, and upright joints."""
     step, y = 0.02 * scene.shape[0], float(edge)
     while y < scene.shape[0]:

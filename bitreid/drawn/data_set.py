@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bitreid.arrays import Pixels
 from bitreid.data.files import new_folder
 from bitreid.data.manifest import DISTRACTOR, JUNK
 from bitreid.drawn.cameras import CAMERAS, Site, make_site
 from bitreid.drawn.people import ATTRIBUTES, Person, attribute_values, near_copy, random_cast, random_person
-from bitreid.drawn.picture import Picture, Shot, fragment_framing, photograph, sloppy_framing
+from bitreid.drawn.picture import Shot, fragment_framing, photograph, sloppy_framing
 from bitreid.errors import DataError, SettingsError
 
 DRAWING_VERSION = 1
@@ -177,7 +178,7 @@ def _extra(i: int, junk: bool, cast: Cast, settings: DrawnSettings) -> _Visit:
     return _Visit(JUNK if junk else DISTRACTOR, person, camera, ("bounding_box_test",), junk, (0, i))
 
 
-def _pictures(visits: list[_Visit], cast: Cast, settings: DrawnSettings) -> Iterator[tuple[str, Picture]]:
+def _pictures(visits: list[_Visit], cast: Cast, settings: DrawnSettings) -> Iterator[tuple[str, Pixels]]:
     """Each picture with its path in the data set."""
     size = (settings.height, settings.width)
     seed = settings.seed
@@ -195,7 +196,7 @@ def _pictures(visits: list[_Visit], cast: Cast, settings: DrawnSettings) -> Iter
             yield f"{folder}/{name}", _picture(site, visit, walk.yaw, strangers, rng)
 
 
-def _picture(site: Site, visit: _Visit, yaw: float, strangers: tuple[Person, ...], rng: np.random.Generator) -> Picture:
+def _picture(site: Site, visit: _Visit, yaw: float, strangers: tuple[Person, ...], rng: np.random.Generator) -> Pixels:
     passer = strangers[rng.integers(len(strangers))] if rng.random() < _PASSER_SHARE else None
     view = replace(site.look(rng), yaw=yaw + float(rng.normal(0, 0.35)))
     framing = fragment_framing(rng) if visit.fragment else sloppy_framing(rng)
@@ -206,7 +207,7 @@ def _pid_name(pid: int) -> str:
     return str(pid) if pid < 0 else f"{pid:04d}"
 
 
-def _save(picture: Picture, path: Path) -> None:
+def _save(picture: Pixels, path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(picture).save(path, quality=90)

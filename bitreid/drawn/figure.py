@@ -8,12 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bools, Floats, Floats32
 from bitreid.drawn.body import Pose, Surface, body_capsules
 from bitreid.drawn.people import Person, named_colour
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _MIDDLE = np.array([0.0, 0.5, 0.0])
 
@@ -35,8 +32,8 @@ class Projection:
     view: View
     surfaces: tuple[Surface, ...]
     flat: tuple[bool, ...]
-    ends: Doubles
-    radii: Doubles
+    ends: Floats
+    radii: Floats
 
     def box(self) -> tuple[float, float, float, float]:
         """Left, bottom, right and top of the person in the image plane."""
@@ -67,7 +64,7 @@ def project(person: Person, pose: Pose, view: View) -> Projection:
     return Projection(person, view, surfaces, tuple(capsule.flat for capsule in capsules), seen, radii * scale)
 
 
-def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Doubles) -> tuple[Floats, Mask]:
+def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Floats) -> tuple[Floats32, Bools]:
     """Paint the person: colours `(height, width, 3)` from 0 to 1, and a mask `(height, width)` of the person.
 
     `light` (3,) points from the person to the light, in camera axes; what faces away from it is darker.
@@ -90,7 +87,7 @@ def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Doubl
     return picture, nearest >= 0
 
 
-def _rotation(view: View) -> Doubles:
+def _rotation(view: View) -> Floats:
     """The matrix that turns body axes into camera axes."""
     cy, sy, ce, se = np.cos(view.yaw), np.sin(view.yaw), np.cos(view.elevation), np.sin(view.elevation)
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -98,7 +95,7 @@ def _rotation(view: View) -> Doubles:
     return np.asarray(tilt @ turn)
 
 
-def _body_points(view: View, spot: Floats, lean: float) -> Floats:
+def _body_points(view: View, spot: Floats32, lean: float) -> Floats32:
     """Body coordinates (n, 3) of points given by their place on the screen and their camera depth (n, 3)."""
     away = np.float32(1) - spot[:, 2] / np.float32(view.distance)
     seen = spot * np.stack([away, away, np.ones_like(away)], axis=1)
@@ -107,7 +104,7 @@ def _body_points(view: View, spot: Floats, lean: float) -> Floats:
     return np.asarray(points + _MIDDLE.astype(np.float32), np.float32)
 
 
-def _on_screen(seen: Projection, window: Window, shape: tuple[int, int]) -> Floats:
+def _on_screen(seen: Projection, window: Window, shape: tuple[int, int]) -> Floats32:
     """Capsules in pixels, (n, 8): start x, y, depth, radius, then what leads from the start to the end of each.
 
     Rows of the picture go down, so y does here; depth still grows towards the camera.
@@ -119,7 +116,7 @@ def _on_screen(seen: Projection, window: Window, shape: tuple[int, int]) -> Floa
     return np.concatenate([table[:, 0], table[:, 1] - table[:, 0]], axis=1).astype(np.float32)
 
 
-def _nearest(on_screen: Floats, flat: tuple[bool, ...], shape: tuple[int, int]) -> npt.NDArray[np.int8]:
+def _nearest(on_screen: Floats32, flat: tuple[bool, ...], shape: tuple[int, int]) -> npt.NDArray[np.int8]:
     """Which capsule each pixel shows (height, width); -1 where there is none."""
     nearest = np.full(shape, -1, np.int8)
     depth = np.full(shape, -np.inf, np.float32)
@@ -146,7 +143,7 @@ def _nearest(on_screen: Floats, flat: tuple[bool, ...], shape: tuple[int, int]) 
     return nearest
 
 
-def _boxes(on_screen: Floats, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First and last pixel (n, 2) that each capsule can touch, as x and y."""
     start, radius, end = on_screen[:, :2], on_screen[:, 3:4], on_screen[:, :2] + on_screen[:, 4:6]
     end_radius = radius + on_screen[:, 7:8]
@@ -156,8 +153,8 @@ def _boxes(on_screen: Floats, shape: tuple[int, int]) -> tuple[npt.NDArray[np.in
 
 
 def _surface(
-    on_screen: Floats, hit: npt.NDArray[np.int8], columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> tuple[Floats, Floats]:
+    on_screen: Floats32, hit: npt.NDArray[np.int8], columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> tuple[Floats32, Floats32]:
     """Depth in pixels (n,) and normal in camera axes (n, 3) of the capsules hit at these pixels."""
     x0, y0, z0, r0, dx, dy, dz, dr = on_screen[hit].T
     x, y = columns.astype(np.float32) + np.float32(0.5) - x0, rows.astype(np.float32) + np.float32(0.5) - y0
@@ -167,7 +164,7 @@ def _surface(
     return z0 + t * dz + towards, np.stack([x, -y, towards], axis=1) / radius[:, None]
 
 
-def _palette(person: Person) -> Floats:
+def _palette(person: Person) -> Floats32:
     """Plain colour of each surface, (surfaces, 3)."""
     clothes, details = person.clothes, person.details
     shoes = named_colour("white" if clothes.shoes_light else "black", details.shoe_tint)
@@ -187,7 +184,7 @@ def _palette(person: Person) -> Floats:
     return np.array([colours[surface] for surface in Surface], np.float32)
 
 
-def _colours(person: Person, which: npt.NDArray[np.int8], place: Floats) -> Floats:
+def _colours(person: Person, which: npt.NDArray[np.int8], place: Floats32) -> Floats32:
     """Colours (n, 3) of surface points, with stripes, prints, straps, the open jacket and the eyes painted on."""
     clothes, details = person.clothes, person.details
     x, y, z = place.T
@@ -212,7 +209,7 @@ def _colours(person: Person, which: npt.NDArray[np.int8], place: Floats) -> Floa
     return colours
 
 
-def _striped(person: Person, x: Floats, y: Floats) -> Mask:
+def _striped(person: Person, x: Floats32, y: Floats32) -> Bools:
     """Where the second colour of a striped garment is."""
     period = person.details.stripe_period
     across, along = y / period % 1 < 0.42, x / period % 1 < 0.42
@@ -221,7 +218,7 @@ def _striped(person: Person, x: Floats, y: Floats) -> Mask:
     return along if person.details.stripes == "along" else across ^ along
 
 
-def _printed(person: Person, x: Floats, y: Floats, front: Mask) -> Mask:
+def _printed(person: Person, x: Floats32, y: Floats32, front: Bools) -> Bools:
     """Where a print is: on the chest, and the same in the middle of the back."""
     details = person.details
     u = np.where(front, x - details.print_x, -x) / details.print_size

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Floats32, Pixels
 from bitreid.drawn.body import Pose
 from bitreid.drawn.cameras import Camera, Site
-from bitreid.drawn.figure import Floats, Mask, View, Window, paint, project
+from bitreid.drawn.figure import View, Window, paint, project
 from bitreid.drawn.people import Person
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,14 @@ class Shot:
 class _Cutout:
     """A painted person: colours `(height, width, 3)`, valid where `mask` `(height, width)` is true."""
 
-    colours: Floats
-    mask: Mask
+    colours: Floats32
+    mask: Bools
 
-    def paste(self, canvas: Floats) -> None:
+    def paste(self, canvas: Floats32) -> None:
         canvas[self.mask] = self.colours[self.mask]
 
 
-def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Picture:
+def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Pixels:
     """A picture `(height, width, 3)` RGB of the shot; pose, background, occluder and noise come from `rng`."""
     canvas = _background(site, rng)
     passes_before = rng.random() < 0.4
@@ -94,7 +92,7 @@ def _walking_by(site: Site, person: Person, before: bool, rng: np.random.Generat
     return _Cutout(*paint(seen, window, site.canvas, np.array(site.camera.light)))
 
 
-def _background(site: Site, rng: np.random.Generator) -> Floats:
+def _background(site: Site, rng: np.random.Generator) -> Floats32:
     """A part of the place, as large as the canvas."""
     height, width = site.canvas
     top = int(rng.integers(0, site.scene.shape[0] - height + 1))
@@ -102,7 +100,7 @@ def _background(site: Site, rng: np.random.Generator) -> Floats:
     return site.scene[top : top + height, left : left + width].copy()
 
 
-def _shadow(canvas: Floats, window: Window, ground: float, elevation: float) -> None:
+def _shadow(canvas: Floats32, window: Window, ground: float, elevation: float) -> None:
     """Darken the floor around the feet."""
     height, width = canvas.shape[:2]
     scale = height / window.height
@@ -113,7 +111,7 @@ def _shadow(canvas: Floats, window: Window, ground: float, elevation: float) -> 
     canvas *= 1 - np.float32(0.5) * np.exp(-(x * x) - y * y)[:, :, None]
 
 
-def _occlude(canvas: Floats, camera: Camera, rng: np.random.Generator) -> None:
+def _occlude(canvas: Floats32, camera: Camera, rng: np.random.Generator) -> None:
     """Draw what stands in this camera's way in front of the person."""
     import cv2
 
@@ -136,7 +134,7 @@ def _occlude(canvas: Floats, camera: Camera, rng: np.random.Generator) -> None:
             cv2.circle(canvas, spot, int(height * rng.uniform(0.02, 0.07)), (green * 0.55, green, green * 0.4), -1)
 
 
-def _develop(canvas: Floats, site: Site, rng: np.random.Generator) -> Picture:
+def _develop(canvas: Floats32, site: Site, rng: np.random.Generator) -> Pixels:
     """Turn the light on the canvas into the camera's picture: sharpness, colours, noise, 8 bits."""
     import cv2
 

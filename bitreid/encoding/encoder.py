@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Floats32
 from bitreid.artifact import Card
 from bitreid.codes import Codes, pack, pack_bits
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Progress, load_pictures
-from bitreid.encoding.engine import Engine, EngineOutput, Floats
+from bitreid.encoding.engine import Engine, EngineOutput
 from bitreid.errors import ArtifactError, CodesError
 
 CHUNK = 256
@@ -29,9 +30,9 @@ class Encoded:
                      without attributes or without such bits
     """
 
-    features: Floats
+    features: Floats32
     codes: Codes
-    attributes: Floats | None
+    attributes: Floats32 | None
     attribute_codes: Codes | None
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ class Encoder:
         attributes = 1 / (1 + np.exp(-np.concatenate(logits).clip(-50, 50))) if logits else None
         return self._quantised(features, attributes)
 
-    def _quantised(self, features: Floats, attributes: Floats | None) -> Encoded:
+    def _quantised(self, features: Floats32, attributes: Floats32 | None) -> Encoded:
         schema = self.card.attributes
         attribute_codes = None
         if attributes is not None and schema is not None and schema.n_code_bits:
@@ -93,6 +94,6 @@ class Encoder:
         return Encoded(features, pack(features, self.card.parts), attributes, attribute_codes)
 
 
-def attribute_code(probabilities: Floats, schema: AttributeSchema, threshold: float) -> Codes:
+def attribute_code(probabilities: Floats32, schema: AttributeSchema, threshold: float) -> Codes:
     """The attribute codes of probabilities `(n, A)`: a bit is 1 above the threshold; only `in_code` bits count."""
     return pack_bits(probabilities[:, np.array(schema.in_code, dtype=np.bool_)] > threshold)

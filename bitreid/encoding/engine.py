@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from bitreid.arrays import Floats32
 
 
 class EngineOutput(NamedTuple):
@@ -16,9 +16,9 @@ class EngineOutput(NamedTuple):
     teacher           (n, n_bits), or None: only training has one
     """
 
-    features: Floats
-    attribute_logits: Floats | None
-    teacher: Floats | None
+    features: Floats32
+    attribute_logits: Floats32 | None
+    teacher: Floats32 | None
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
@@ -15,12 +16,9 @@ from bitreid.data.parsers import parse
 from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Progress
 from bitreid.encoding.encoder import Encoded, Encoder
-from bitreid.encoding.engine import Floats
 from bitreid.errors import BitreidError, CodesError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.hamming import Ranking, search_exact, search_two_stage
-
-Ints = npt.NDArray[np.int64]
 
 FORMAT_VERSION = 1
 """The newest format of a file of codes that this bitreid reads, and the one that it writes."""
@@ -42,7 +40,7 @@ class EncodedSet:
     paths: tuple[Path, ...]
     codes: Codes
     attribute_codes: Codes | None
-    features: Floats | None
+    features: Floats32 | None
     pids: Ints
     camids: Ints
     model: str

@@ -1,7 +1,7 @@
 """Ranking metrics of codes and features, of two-stage search and re-ranking; open set; how sure a score is; sheets."""
 
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
-from bitreid.evaluation.calibration.fit import OpenSet, fit_open_set
+from bitreid.evaluation.calibration.fit import fit_open_set
 from bitreid.evaluation.confidence import Interval, PairedComparison, bootstrap, compare
 from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification, count_pairs, identify, verify
 from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
@@ -15,7 +15,6 @@ __all__ = [
     "AfrMetrics",
     "Identification",
     "Interval",
-    "OpenSet",
     "PairCounts",
     "PairedComparison",
     "Protocol",

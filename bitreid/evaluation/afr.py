@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bools, Floats, Ints
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import nearer_and_at
@@ -23,10 +24,6 @@ from bitreid.evaluation.ranking import MARKET1501, check_settings, query_chunks
 from bitreid.evaluation.scores import QueryScores, Scores
 from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found, log_factorials
 from bitreid.hamming import distance_blocks
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _BYTES_A_PAIR = 12  # of query and gallery row: two distances, two masks, and what makes them
 _DRAWS_AT_ONCE = 2**17  # numbers of boundary rows of each kind: two large kinds have millions
@@ -135,8 +132,8 @@ def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None
 def _scores_of_chunk(
     short: npt.NDArray[np.uint32],
     long: npt.NDArray[np.uint32],
-    match: Mask,
-    left_out: Mask,
+    match: Bools,
+    left_out: Bools,
     ws: Sequence[int],
     n_ranks: int,
 ) -> list[tuple[QueryScores, Floats]]:
@@ -190,8 +187,8 @@ class _ShortList:
         short: npt.NDArray[np.uint32],
         cut: int,
         long: npt.NDArray[np.uint32],
-        match: Mask,
-        left_out: Mask,
+        match: Bools,
+        left_out: Bools,
         w: int,
     ) -> Self:
         """The short list of `w` rows of which the last is at the short distance `cut`."""

@@ -7,17 +7,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bools, Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.protocol import Relatives
 from bitreid.evaluation.scores import MatchGroups
 from bitreid.hamming import count_nearer_prefixes, distances_at, prefix_distance_blocks
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Features = npt.NDArray[np.floating]
-Distances = npt.NDArray[np.number]
-Mask = npt.NDArray[np.bool_]
 
 _BLOCK_BYTES = 2**23  # of a block of gallery features in float64
 
@@ -38,7 +33,7 @@ class Comparison(ABC):
         """The numbers of the gallery rows, sorted by the bytes in the rows."""
 
     @abstractmethod
-    def distances(self, queries: slice) -> Distances:
+    def distances(self, queries: slice) -> Numbers:
         """The distances `(n_lengths, n_queries, n_gallery)`."""
 
     @abstractmethod
@@ -90,7 +85,7 @@ class HammingComparison(Comparison):
     def by_content(self) -> Ints:
         return order_of_content(self.gallery.packed)
 
-    def distances(self, queries: slice) -> Distances:
+    def distances(self, queries: slice) -> Numbers:
         n_queries = len(self.queries.packed[queries])
         distances = np.empty((self.n_lengths, n_queries, len(self.gallery)), np.uint32)
         for columns, block in prefix_distance_blocks(self.queries[queries], self.gallery, self.lengths):
@@ -143,7 +138,7 @@ class CosineComparison(Comparison):
         places = place[order]
         return np.asarray(places[places >= 0])
 
-    def distances(self, queries: slice) -> Distances:
+    def distances(self, queries: slice) -> Numbers:
         units = self.queries[queries].astype(np.float64)
         units /= self.query_lengths[queries, None]
         distances = np.empty((1, len(units), len(self.rows)), np.float32)
@@ -167,7 +162,7 @@ class CosineComparison(Comparison):
 class GivenDistances(Comparison):
     """Take distances `(n_queries, n_gallery)` as they are. `rows` are those of the gallery, None for all."""
 
-    given: Distances
+    given: Numbers
     rows: Ints | None = None
 
     def of_gallery(self, rows: Ints) -> Self:
@@ -176,7 +171,7 @@ class GivenDistances(Comparison):
     def by_content(self) -> Ints:
         raise SettingsError("expected a protocol of the whole gallery for given distances, got single shots")
 
-    def distances(self, queries: slice) -> Distances:
+    def distances(self, queries: slice) -> Numbers:
         distances = self.given[None, queries]
         return distances if self.rows is None else distances[:, :, self.rows]
 
@@ -196,7 +191,7 @@ def check_features(queries: Features, gallery: Features) -> None:
         raise CodesError(f"expected features of one width, got {queries.shape[1]} and {gallery.shape[1]} numbers")
 
 
-def nearer_and_at(distances: Distances, thresholds: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Ints, Ints]:
     """How many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
 
     Unsigned distances below 65,536 are counted, others sorted.
@@ -212,7 +207,7 @@ def nearer_and_at(distances: Distances, thresholds: npt.NDArray[Any]) -> tuple[I
 
 def _in_order(
     of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
-) -> tuple[npt.NDArray[Any], Mask, Mask]:
+) -> tuple[npt.NDArray[Any], Bools, Bools]:
     """The distances of the relatives, ascending, then `beyond` as padding; which match, and which are left out."""
     shown = relatives.match | relatives.left_out
     distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))

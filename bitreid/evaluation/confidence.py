@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Floats, Ints
 from bitreid.errors import DataError, SettingsError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _DRAWS_AT_ONCE = 2**21
 _NORMAL = NormalDist()

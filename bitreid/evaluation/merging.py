@@ -3,16 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Features, Ints
 from bitreid.codes import Codes, pack_bits
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Features = npt.NDArray[np.floating]
 Tracklets = tuple[Ints, Ints]
 """The tracklet of each query `(n_queries,)` and of each gallery row `(n_gallery,)`, int64."""
 
@@ -91,7 +88,7 @@ def merges(
     return of_queries, of_gallery, labels
 
 
-def _groups(pids: Ints, camids: Ints, numbers: Ints, alone: Mask) -> tuple[Ints, ...]:
+def _groups(pids: Ints, camids: Ints, numbers: Ints, alone: Bools) -> tuple[Ints, ...]:
     """The rows of each item, in the order of their first rows: rows of equal labels, or a row that stays `alone`."""
     own = np.where(alone, np.arange(len(pids)), -1)
     labels = np.stack([pids, camids, numbers, own], axis=1)

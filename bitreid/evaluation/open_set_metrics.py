@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Features, Floats, Ints
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.errors import CodesError, DataError, SettingsError
@@ -19,9 +20,6 @@ from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import query_chunks
 from bitreid.hamming import distance_blocks
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Features = npt.NDArray[np.floating]
 Blocks = Callable[[slice], Iterator[tuple[slice, npt.NDArray[np.integer]]]]
 
 _COSINE_LEVELS = 4096

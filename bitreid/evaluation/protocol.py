@@ -5,13 +5,10 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Ints
 from bitreid.data.manifest import JUNK, UNKNOWN
 from bitreid.errors import DataError, SettingsError
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,8 @@ class Relatives:
     """
 
     rows: Ints
-    match: Mask
-    left_out: Mask
+    match: Bools
+    left_out: Bools
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ class Protocol:
         return replace(self, gallery_pids=self.gallery_pids[rows], gallery_camids=self.gallery_camids[rows])
 
     @cached_property
-    def nobody(self) -> Mask:
+    def nobody(self) -> Bools:
         """Which gallery rows every ranking leaves out, `(n_gallery,)`: junk and unknown people."""
         return np.asarray((self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN))
 
@@ -147,7 +144,7 @@ class Protocol:
         own_camera = shown & (self.gallery_camids[rows] == camids) & (camids != UNKNOWN)
         return Relatives(rows, shown & ~own_camera, own_camera)
 
-    def masks(self, queries: slice) -> tuple[Mask, Mask]:
+    def masks(self, queries: slice) -> tuple[Bools, Bools]:
         """Which gallery rows are matches, and which are left out, `(n_queries, n_gallery)` each."""
         relatives = self.relatives(queries)
         left_out = np.tile(self.nobody, (len(relatives.rows), 1))

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Features, Floats, Ints
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -23,10 +24,6 @@ from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
 from bitreid.evaluation.scores import QueryScores, Scores, TieScores, score_groups
 from bitreid.evaluation.single_shot import SingleShots
 from bitreid.hamming import kernel
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Features = npt.NDArray[np.floating]
 
 MARKET1501 = PROTOCOLS["market1501"]
 

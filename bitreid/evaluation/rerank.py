@@ -19,6 +19,7 @@ identities, which must not decide: pass random `ids` to score short codes.
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bools, Features, Floats, Floats32, Ints
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -32,12 +33,6 @@ from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import RankingMetrics, query_chunks
 from bitreid.evaluation.scores import score_groups
 from bitreid.hamming import distances_at, pairwise_distances, search_exact
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Distances = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Features = npt.NDArray[np.floating]
 
 
 def nearest_rows(queries: Codes | Features, gallery: Codes | Features, w: int, ids: Ints | None = None) -> Ints:
@@ -58,7 +53,7 @@ def nearest_rows(queries: Codes | Features, gallery: Codes | Features, w: int, i
     return short_list
 
 
-def short_list_distances(queries: Codes | Features, gallery: Codes | Features, short_list: Ints) -> Distances:
+def short_list_distances(queries: Codes | Features, gallery: Codes | Features, short_list: Ints) -> Floats32:
     """The cosine distances `(n_queries, w)` of each query to the rows of its short list.
 
     With queries from `expand_queries` this is their second search. Raises `CodesError` if the arguments do not fit.
@@ -80,7 +75,7 @@ def rerank_k_reciprocal(
     k2: int = 6,
     lam: float = 0.3,
     ids: Ints | None = None,
-) -> Distances:
+) -> Floats32:
     """New distances `(n_queries, w)` of the rows of each short list, by k-reciprocal encoding.
 
     Zhong, Zheng, Cao and Li, Re-ranking Person Re-identification with k-Reciprocal Encoding, CVPR 2017: two pictures
@@ -172,7 +167,7 @@ def evaluate_reranked(
     return RankingMetrics.of(scores)
 
 
-def _jaccard_distances(graph: Distances, k1: int, k2: int) -> Distances:
+def _jaccard_distances(graph: Floats32, k1: int, k2: int) -> Floats32:
     """The Jaccard distances `(n,)` of the encodings of all nodes of a graph `(n, n)` to that of its first node.
 
     Encodings hold nothing below 0 and sum to 1, so that the sums of the minima and of the maxima of two make 2. Only
@@ -187,7 +182,7 @@ def _jaccard_distances(graph: Distances, k1: int, k2: int) -> Distances:
     return np.asarray(1 - shared / (2 - shared), np.float32)
 
 
-def _encodings(graph: Distances, near: Ints, nearer: Ints) -> Floats:
+def _encodings(graph: Floats32, near: Ints, nearer: Ints) -> Floats:
     """Of each node its expanded reciprocal neighbours, `(n, n)`, with weights exp(-distance) that sum to 1.
 
     `near (n, k1 + 1)` and `nearer (n, k1 / 2 + 1)` are the nearest nodes of each node, itself first. A node's
@@ -206,14 +201,14 @@ def _encodings(graph: Distances, near: Ints, nearer: Ints) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _reciprocal(nearest: Ints) -> Mask:
+def _reciprocal(nearest: Ints) -> Bools:
     """Which nodes are in each other's lists of nearest nodes, `(n, n)`."""
     lists = np.zeros((len(nearest), len(nearest)), np.bool_)
     np.put_along_axis(lists, nearest, True, axis=1)
     return lists & lists.T
 
 
-def _keys(distances: Distances, own_first: bool = False) -> Ints:
+def _keys(distances: Floats32, own_first: bool = False) -> Ints:
     """Numbers that order each row by (distance, column), the column in the low 32 bits; with `own_first` the diagonal
     before all."""
     columns = np.arange(distances.shape[1])
@@ -231,7 +226,7 @@ def _smallest(keys: Ints, k: int) -> Ints:
     return np.asarray(np.sort(keys, axis=1) & 0xFFFFFFFF)
 
 
-def _graph(query: Codes | Features, rows: Codes | Features) -> Distances:
+def _graph(query: Codes | Features, rows: Codes | Features) -> Floats32:
     """The distances between all of a query, which is node 0, and some rows."""
     if isinstance(query, Codes) and isinstance(rows, Codes):
         if query.n_bits != rows.n_bits:
@@ -253,7 +248,7 @@ def _comparison(queries: Codes | Features, gallery: Codes | Features) -> Compari
     return CosineComparison.of(*features)
 
 
-def _cosine(hamming: npt.NDArray[np.integer], n_bits: int) -> Distances:
+def _cosine(hamming: npt.NDArray[np.integer], n_bits: int) -> Floats32:
     return hamming.astype(np.float32) * np.float32(2 / n_bits)
 
 

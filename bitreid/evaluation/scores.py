@@ -6,12 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Bools, Floats, Ints
 from bitreid.errors import DataError
 from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class MatchGroups:
     they are divided by.
     """
 
-    valid: Mask
+    valid: Bools
     before: Ints
     size: Ints
     matches_before: Ints
@@ -93,7 +90,7 @@ class MatchGroups:
 
     @classmethod
     def of(
-        cls, distances: npt.NDArray[np.number], match: Mask, left_out: Mask, nearer: Ints, at: Ints
+        cls, distances: npt.NDArray[np.number], match: Bools, left_out: Bools, nearer: Ints, at: Ints
     ) -> "MatchGroups":
         """The tie groups of the rows that `match`; rows that are `left_out` do not count in them.
 
@@ -159,7 +156,7 @@ def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:
     )
 
 
-def _counted(which: Mask, first: Ints, end: Ints) -> tuple[Ints, Ints]:
+def _counted(which: Bools, first: Ints, end: Ints) -> tuple[Ints, Ints]:
     """How many columns `which` marks before column `first`, and from there to before column `end`."""
     marked = np.zeros((which.shape[0], which.shape[1] + 1), np.int64)
     np.cumsum(which, axis=1, out=marked[:, 1:])
@@ -167,7 +164,7 @@ def _counted(which: Mask, first: Ints, end: Ints) -> tuple[Ints, Ints]:
     return before, np.take_along_axis(marked, end, axis=1) - before
 
 
-def _scores_of_ranks(valid: Mask, ranks: Ints, n_ranks: int) -> QueryScores:
+def _scores_of_ranks(valid: Bools, ranks: Ints, n_ranks: int) -> QueryScores:
     """The scores of matches at known `ranks (n_queries, m)`, counted from 1, ascending."""
     n_queries, width = ranks.shape
     found = ranks[:, :1] <= np.arange(1, n_ranks + 1)
@@ -175,7 +172,7 @@ def _scores_of_ranks(valid: Mask, ranks: Ints, n_ranks: int) -> QueryScores:
     return _query_scores(valid, np.arange(1, width + 1) / ranks, found.astype(np.float64), 1 / last)
 
 
-def _query_scores(valid: Mask, precision: Floats, found: Floats, inverse_last: Floats) -> QueryScores:
+def _query_scores(valid: Bools, precision: Floats, found: Floats, inverse_last: Floats) -> QueryScores:
     n_matches = np.where(valid.any(axis=1), valid.sum(axis=1), np.nan)
     ap = np.where(valid, precision, 0).sum(axis=1) / n_matches
     return QueryScores(np.where(np.isnan(n_matches)[:, None], np.nan, found), ap, n_matches * inverse_last)

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Features, Ints
 from bitreid.codes import Codes, pack
 from bitreid.errors import SettingsError
 from bitreid.evaluation.merging import Merge, merges
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
-
-Ints = npt.NDArray[np.int64]
-Features = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Floats, Ints
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.evaluation.comparison import nearer_and_at
 from bitreid.evaluation.protocol import Protocol, Relatives
 from bitreid.evaluation.scores import MatchGroups
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Ints
 from bitreid.codes import BitStatistics, Codes, bit_statistics
 from bitreid.errors import SettingsError
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
@@ -21,8 +21,6 @@ from bitreid.evaluation.rerank import (
     short_list_distances,
 )
 from bitreid.evaluation.side import Side, labels_of, merged
-
-Ints = npt.NDArray[np.int64]
 
 _EXPANDED = 5  # rows that a query is expanded by
 

@@ -10,8 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from bitreid.arrays import Floats, Ints
 
 _PLACES_AT_ONCE = 2**15  # of all groups together: the second-level cache holds a few numbers of each
 

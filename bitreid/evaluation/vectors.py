@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Ints
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.side import Side
-
-Ints = npt.NDArray[np.int64]
 
 _NAMES = ("features", "codes", "pids", "camids", "tracklets", "paths", "attribute_codes")
 _WANTED = (

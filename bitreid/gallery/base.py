@@ -321,7 +321,7 @@ class Gallery(ABC):
 
     def _judged(self, found: Found, k: int, by: By, max_distance: Limit, fpir: float, whole: bool) -> list[Hits]:
         """The hits of a search with probabilities, by item, tracklet or person, those that are near enough."""
-        open_set = self.contract.calibrated if whole else None
+        open_set = self.contract.open_set if whole else None
         n = max(found.n_compared, 1)
         limit: int | None = None if isinstance(max_distance, str) else max_distance
         if max_distance == "calibrated" and open_set is not None:

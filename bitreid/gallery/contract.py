@@ -1,17 +1,17 @@
-"""What a gallery knows of the model that its codes come from."""
+"""The contract of a gallery: the model that its codes come from, their length, parts, attributes and calibration."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
+from bitreid.arrays import Bools
 from bitreid.artifact import Card, fingerprint
 from bitreid.codes import Codes, Part
-from bitreid.errors import CodesError, GalleryError
-from bitreid.evaluation.calibration.fit import OpenSet
-from bitreid.hamming.inputs import Bools
+from bitreid.errors import ArtifactError, CodesError, GalleryError
+from bitreid.open_set import OpenSet
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Contract:
     n_bits            length of the identity codes
     parts             layout of the identity codes, or empty
     attributes        names of the bits of the attribute codes, in order; empty without
-    open_set          the numbers of an `OpenSet`, or None where distances were not calibrated
+    open_set          what distances of whole codes mean, or None where they were not calibrated
     """
 
     n_bits: int
@@ -31,7 +31,7 @@ class Contract:
     name: str = ""
     parts: tuple[Part, ...] = ()
     attributes: tuple[str, ...] = ()
-    open_set: dict[str, float] | None = field(default=None)
+    open_set: OpenSet | None = None
 
     def __post_init__(self) -> None:
         if self.n_bits <= 0 or self.n_bits % 8:
@@ -41,25 +41,27 @@ class Contract:
 
     @classmethod
     def of(cls, card: Card) -> Self:
-        """The contract of a saved model."""
+        """Return the contract of a saved model."""
         schema = card.attributes
         names = tuple(name for name, coded in zip(schema.names, schema.in_code, strict=True) if coded) if schema else ()
-        open_set = dict(card.calibration.open_set) if card.calibration else None
+        open_set = card.calibration.open_set if card.calibration else None
         return cls(card.n_bits, fingerprint(card), card.name, card.parts, names, open_set)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """From what `to_json` gave; `GalleryError` for anything else."""
+        """Return the contract that `to_json` wrote; `GalleryError` for anything else."""
         try:
             values: dict[str, Any] = json.loads(text)
             values["parts"] = tuple(Part(**part) for part in values["parts"])
             values["attributes"] = tuple(values["attributes"])
+            if values.get("open_set") is not None:
+                values["open_set"] = OpenSet.from_json(values["open_set"])
             return cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, ArtifactError) as error:
             raise GalleryError(f"expected the description of a gallery's codes, got {text!r:.80}") from error
 
     def to_json(self) -> str:
-        """All of it as text."""
+        """Return all of it as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
@@ -67,30 +69,27 @@ class Contract:
         """Length of the attribute codes, whole bytes; 0 without."""
         return -(-len(self.attributes) // 8) * 8
 
-    @property
-    def calibrated(self) -> OpenSet | None:
-        """What distances of whole codes mean."""
-        return None if self.open_set is None else OpenSet.from_json(self.open_set)
-
     def check(self, codes: Codes, attribute_codes: Codes | None, model: str = "") -> None:
-        """Nothing, if codes made by `model` (empty: the caller vouches for them) belong here; else `GalleryError`."""
+        """Check that codes made by `model` belong here (empty: the caller vouches for them); `GalleryError` if not."""
         self.check_model(model)
         if codes.n_bits != self.n_bits:
             raise GalleryError(f"expected codes of {self.n_bits} bits, got {codes.n_bits}; another model made them")
         found = 0 if attribute_codes is None else attribute_codes.n_bits
         if attribute_codes is not None and found != self.attribute_bits:
-            wanted = f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
-            raise GalleryError(f"expected {wanted}, got some of {found} bits")
+            expected = (
+                f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
+            )
+            raise GalleryError(f"expected {expected}, got some of {found} bits")
 
     def check_model(self, model: str) -> None:
-        """Nothing, if codes made by `model` (empty: the caller vouches for them) belong here; else `GalleryError`."""
+        """Check that codes made by `model` belong here (empty: the caller vouches for them); `GalleryError` if not."""
         if model and self.model and model != self.model:
             raise GalleryError(
                 f"expected codes of the model {self.name} ({self.model}), got codes of {model}; encode them again"
             )
 
     def mask_of(self, parts: Sequence[str]) -> Bools | None:
-        """Which bits count, `(n_bits,) bool`, in a search by these parts; None for all of them."""
+        """Return which bits count in a search by these parts, `(n_bits,) bool`; None for all of them."""
         if not parts:
             return None
         known = {part.name: part for part in self.parts}

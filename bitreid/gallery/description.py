@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools
 from bitreid.codes import Codes, pack_bits
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
-
-Bools = npt.NDArray[np.bool_]
 
 UNIT = 64
 """Weight of an attribute that is certain: distances are rounded to one in so many."""

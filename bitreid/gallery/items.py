@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bytes, Ints
+from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Id = int | str
 """A whole number of 64 bits with sign, or any text: what the caller calls an item."""
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bitreid.arrays import Bools
 from bitreid.codes import Codes
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import Hit
-from bitreid.hamming.inputs import Bools
 
 BATCH = 10_000
 """Items that are read or written together."""

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.codes import Bytes
-from bitreid.hamming.ranking import Distances, Ints
+from bitreid.arrays import Bytes, Ints, Ints32
 
 def paths() -> list[str]: ...
 def path() -> str: ...
@@ -25,7 +24,7 @@ def search(
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Distances]: ...
+) -> tuple[Ints, Ints32]: ...
 def two_stage(
     short_queries: Bytes,
     short_gallery: Bytes,
@@ -40,7 +39,7 @@ def two_stage(
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Distances]: ...
+) -> tuple[Ints, Ints32]: ...
 def range(
     queries: Bytes,
     gallery: Bytes,
@@ -49,7 +48,7 @@ def range(
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Ints, Distances]: ...
+) -> tuple[Ints, Ints, Ints32]: ...
 def count(
     queries: Bytes,
     gallery: Bytes,

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bools, Bytes, Ints
+from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
-from bitreid.hamming.ranking import Ints
-
-Bools = npt.NDArray[np.bool_]
 
 LARGEST_DISTANCE = 2**23
 """No code has so many bits, and no weights a larger sum: the kernel orders by distances of 24 bits."""

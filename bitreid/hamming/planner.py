@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bitreid.arrays import Bools, Ints
 from bitreid.codes import Codes
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
-from bitreid.hamming.inputs import Bools
-from bitreid.hamming.ranking import Ints, Ranking
+from bitreid.hamming.ranking import Ranking
 from bitreid.hamming.search import SWEEP_QUERIES, asked_of_two_stages, search_exact
 
 Method = Literal["exact", "two_stage"]

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Ints, Ints32
 from bitreid.errors import CodesError
-
-Ints = npt.NDArray[np.int64]
-Distances = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Ranking:
     """
 
     positions: Ints
-    distances: Distances
+    distances: Ints32
 
     def __post_init__(self) -> None:
         if self.positions.ndim != 2 or self.positions.dtype != np.int64:
@@ -46,7 +43,7 @@ class Matches:
 
     offsets: Ints
     positions: Ints
-    distances: Distances
+    distances: Ints32
 
     def __post_init__(self) -> None:
         if self.positions.ndim != 1 or self.positions.dtype != np.int64:
@@ -66,7 +63,7 @@ class Matches:
         return len(self.offsets) - 1
 
 
-def _check_distances(distances: Distances, positions: Ints) -> None:
+def _check_distances(distances: Ints32, positions: Ints) -> None:
     if distances.shape != positions.shape or distances.dtype != np.int32:
         raise CodesError(
             f"expected distances of shape {positions.shape} int32, got {distances.shape} {distances.dtype}"

@@ -28,12 +28,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bools, Bytes, Ints, Ints32
+from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
 from bitreid.hamming.inputs import (
     LARGEST_DISTANCE,
-    Bools,
     bit_mask,
     blocks,
     check_lengths,
@@ -46,7 +46,7 @@ from bitreid.hamming.inputs import (
     counted,
     findable,
 )
-from bitreid.hamming.ranking import Distances, Ints, Matches, Ranking
+from bitreid.hamming.ranking import Matches, Ranking
 
 _BLOCK_BYTES = 2**22  # of a block of distances
 _ROWS_IN_BLOCK = 64  # at least, however many queries there are
@@ -199,7 +199,7 @@ def asked_of_two_stages(
 def count_nearer(
     queries: Codes,
     gallery: Codes,
-    thresholds: Distances,
+    thresholds: Ints32,
     *,
     bits: Bools | None = None,
     rows: Bools | None = None,
@@ -224,7 +224,7 @@ def count_nearer_prefixes(
     queries: Codes,
     gallery: Codes,
     lengths: Sequence[int],
-    thresholds: Distances,
+    thresholds: Ints32,
     *,
     bits: Bools | None = None,
     rows: Bools | None = None,
@@ -279,7 +279,7 @@ def prefix_distance_blocks(
         yield rows, np.cumsum(of_runs, axis=0, dtype=np.uint32)
 
 
-def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: int = 1) -> Distances:
+def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: int = 1) -> Ints32:
     """Hamming distances `(n_queries, m)`, in bits, of each query to its own gallery rows `positions (n_queries, m)`."""
     check_lengths(queries, gallery)
     if positions.ndim != 2 or len(positions) != len(queries) or not np.can_cast(positions.dtype, np.int64):
@@ -296,7 +296,7 @@ def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: 
     return np.asarray(found).view(np.int32)
 
 
-def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Distances:
+def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Ints32:
     """Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
     check_lengths(codes, codes)
     found = _engine().distances(codes.packed, codes.packed, None, checked_threads(n_threads))

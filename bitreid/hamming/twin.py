@@ -7,14 +7,9 @@ of gallery rows; `n_threads` and `sweep`, which change no result, are not looked
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.codes import Bytes
+from bitreid.arrays import Bytes, Ints, Ints32, Words, Words32
 from bitreid.hamming.inputs import blocks
-from bitreid.hamming.ranking import Distances, Ints
-
-Counts = npt.NDArray[np.uint32]
-Words = npt.NDArray[np.uint64]
 
 _QUERY_BLOCK = 256
 _GALLERY_BLOCK = 8192
@@ -32,7 +27,7 @@ def search(
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Distances]:
+) -> tuple[Ints, Ints32]:
     """The positions and distances `(n_queries, k)` of each query's nearest rows."""
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
@@ -62,7 +57,7 @@ def two_stage(
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Distances]:
+) -> tuple[Ints, Ints32]:
     """The same of the `k` nearest rows among the `w` nearest by the short code."""
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
@@ -86,7 +81,7 @@ def range(  # named as the kernel's: this module has no use for the built-in one
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
-) -> tuple[Ints, Ints, Distances]:
+) -> tuple[Ints, Ints, Ints32]:
     """Offsets `(n_queries + 1,)`, positions and distances of the rows at most `max_distance` away."""
     by_id, rank = _id_order(len(gallery), ids)
     offsets = np.zeros(len(queries) + 1, np.int64)
@@ -136,7 +131,7 @@ def count(
     return nearer, at
 
 
-def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Counts:
+def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Words32:
     """All distances `(n_queries, n_gallery)`."""
     found = np.empty((len(queries), len(gallery)), np.uint32)
     for some in blocks(len(queries), _QUERY_BLOCK):
@@ -145,7 +140,7 @@ def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: i
     return found
 
 
-def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> Counts:
+def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> Words32:
     """The distances of each query to its own rows `positions (n_queries, m)`."""
     found = np.empty(positions.shape, np.uint32)
     for i, rows in enumerate(positions):
@@ -163,7 +158,7 @@ def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[sli
         yield listed, gallery[listed]
 
 
-def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Counts:
+def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Words32:
     """The distances `(n_queries, rows)`, weighted by `planes`."""
     distances = np.zeros((len(queries), len(gallery)), np.uint32)
     if planes is None:
@@ -175,7 +170,7 @@ def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Counts:
     return distances
 
 
-def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | None) -> Counts:
+def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | None) -> Words32:
     """The distances of one query `(1, n_bytes)` to listed rows."""
     found = np.empty(len(rows), np.uint32)
     for some in blocks(len(rows), _GALLERY_BLOCK):
@@ -183,7 +178,7 @@ def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | No
     return found
 
 
-def _add_distances(distances: Counts, query_words: Words, gallery_words: Words) -> None:
+def _add_distances(distances: Words32, query_words: Words, gallery_words: Words) -> None:
     """Add the distances of words `(n_queries, n_words)` and `(rows, n_words)` to `distances (n_queries, rows)`."""
     # Word by word down the block: long runs of one word are what numpy's loops are fast at.
     columns = np.ascontiguousarray(gallery_words.T)
@@ -212,7 +207,7 @@ def _id_order(n: int, ids: Ints | None) -> tuple[Ints, Ints]:
     return by_id, rank
 
 
-def _of_keys(keys: Ints, by_id: Ints) -> tuple[Ints, Distances]:
+def _of_keys(keys: Ints, by_id: Ints) -> tuple[Ints, Ints32]:
     """Rows and distances of keys, each distance * rows of the gallery + rank."""
     distances, rank = np.divmod(keys, max(len(by_id), 1))
     return by_id[rank], distances.astype(np.int32)

@@ -20,7 +20,7 @@ __all__ = ["BACKBONES", "HashingNetwork", "ModelOutput", "NetworkSettings", "bui
 
 
 def build_network(settings: NetworkSettings, n_attributes: int, backbone: nn.Module | None = None) -> HashingNetwork:
-    """A network with random weights; `backbone` is the caller's module when `settings.backbone` is `custom`."""
+    """Return a network with random weights; `backbone` is the caller's module when `settings.backbone` is `custom`."""
     if (backbone is not None) != (settings.backbone == "custom"):
         raise SettingsError("expected a backbone module exactly when the setting `backbone` is 'custom'")
     if backbone is None:

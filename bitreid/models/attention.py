@@ -31,7 +31,7 @@ class AttributeBlock(nn.Module):
         self.gates = AttributeGates(n_channels) if attention else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The identity map `(N, C, h, w)` and attribute logits `(N, A)` from the backbone's map `(N, C, h, w)`."""
+        """Return the identity map `(N, C, h, w)` and attribute logits `(N, A)` of the backbone's map `(N, C, h, w)`."""
         attribute_map = F.relu(x + self.bottleneck(x))  # (N, C, h, w)
         pooled = F.adaptive_avg_pool2d(attribute_map, (self.n_stripes, 1)).flatten(1)  # (N, C * stripes)
         logits: Tensor = self.heads(pooled)  # (N, A)

@@ -10,7 +10,7 @@ from bitreid.codes import Part
 
 
 def _straight_through(x: Tensor) -> Tensor:
-    """The sign of `x` as +-1, its gradient passed where |x| <= 1 (Bengio et al., 2013; Hubara et al., 2016)."""
+    """Return the sign of `x` as +-1, its gradient passed where |x| <= 1 (Bengio et al., 2013; Hubara et al., 2016)."""
     clipped = x.clamp(-1, 1)
     return clipped + (torch.where(x > 0, 1.0, -1.0).to(x.dtype) - clipped).detach()
 

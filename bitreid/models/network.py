@@ -43,7 +43,7 @@ class NetworkSettings(BaseModel):
 class ModelOutput(NamedTuple):
     """What the network returns, the same in training and evaluation.
 
-    A tuple, because Fabric and the ONNX exporters look inside tuples and not inside frozen dataclasses.
+    A tuple, because the ONNX exporters look inside tuples and not inside frozen dataclasses.
 
     student  (N, n_bits) float: the relaxed descriptor; the identity code is its sign, `student > 0`
     teacher  (N, n_bits) float: the teacher before its sign; None for the rivals and in a deployed network

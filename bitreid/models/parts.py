@@ -10,7 +10,7 @@ MIN_BITS, MAX_BITS = 32, 4096
 
 
 def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
-    """Which bits belong to the global descriptor and to each stripe, top to bottom.
+    """Return which bits belong to the global descriptor and to each stripe, top to bottom.
 
     A quarter of the bits is global; the stripes share the rest, equally where that is possible (six
     stripes: an eighth each), else as evenly as whole bytes allow, upper stripes first. Without stripes all bits
@@ -35,7 +35,7 @@ def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
 
 
 def pool_parts(feature_map: Tensor, n_parts: int) -> list[Tensor]:
-    """The global average and the average of each equal horizontal stripe of `(N, C, h, w)`: 1 + n_parts of `(N, C)`.
+    """Return the averages of `(N, C, h, w)`, of all and of each equal horizontal stripe: 1 + n_parts of `(N, C)`.
 
     `h` is a multiple of `n_parts`, else SettingsError.
     """

@@ -100,15 +100,15 @@ class ResNet(nn.Module):
 
 
 def resnet18() -> ResNet:
-    """ResNet-18, map of 512 channels, random weights."""
+    """Return a ResNet-18 with random weights; its map has 512 channels."""
     return ResNet(BasicBlock, (2, 2, 2, 2))
 
 
 def resnet50() -> ResNet:
-    """ResNet-50, map of 2048 channels, random weights."""
+    """Return a ResNet-50 with random weights; its map has 2048 channels."""
     return ResNet(Bottleneck, (3, 4, 6, 3))
 
 
 def from_torchvision(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of our `ResNet` from torchvision's published one: the same names, less the classifier's."""
+    """Return the state of our `ResNet` from torchvision's published one: the same names, less the classifier's."""
     return {name: value.to(torch.float32) for name, value in published.items() if not name.startswith("fc.")}

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from bitreid.artifact import InputSpec
-from bitreid.training.recipe import AugmentationSettings, InputSettings
+from bitreid.training.recipe import AugmentationSettings
 
 
 class Augment(nn.Module):
     """Pictures `(N, H, W, 3) uint8` to what the network trains on: `(N, 3, H, W) float32`, changed and normalised."""
 
-    def __init__(self, settings: AugmentationSettings, picture: InputSettings) -> None:
+    def __init__(self, settings: AugmentationSettings, picture: InputSpec) -> None:
         super().__init__()
         steps: list[nn.Module] = []
         if settings.flip:
@@ -41,7 +41,7 @@ class Normalise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, picture: InputSettings | InputSpec) -> None:
+    def __init__(self, picture: InputSpec) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(picture.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(picture.std).view(1, 3, 1, 1), persistent=False)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bitreid.errors import ArtifactError, SettingsError
+from bitreid.training.recipe import Recipe, make_recipe
 
 FORMAT = 1
 """Of the file; one more for each change that older readers cannot read."""
@@ -23,24 +24,33 @@ class Position:
     step: int = 0
 
 
-def save_checkpoint(path: Path, position: Position, recipe: dict[str, Any], states: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, position: Position, recipe: Recipe, states: dict[str, Any]) -> None:
     """Write a checkpoint, to a temporary name first, so that a killed run leaves a whole one.
 
     The file is a zip archive whose checksums `load_checkpoint` verifies.
     """
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        saved = {"epoch": position.epoch, "step": position.step, "recipe": recipe, "states": states}
+        made_by = recipe.model_dump(mode="json")
+        saved = {"epoch": position.epoch, "step": position.step, "recipe": made_by, "states": states}
         torch.save({"format": FORMAT, **saved}, file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
-def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[Position, dict[str, Any]]:
-    """The position and states in a checkpoint; `ArtifactError` if it is damaged or was made by another recipe."""
-    position, states, made_by = _read(path)
-    changed = sorted(name for name in recipe if made_by.get(name) != recipe[name])
+def load_checkpoint(path: Path, recipe: Recipe) -> tuple[Position, dict[str, Any]]:
+    """Return the position and states in a checkpoint.
+
+    Settings that a recipe did not have when the checkpoint was made count as their defaults. `ArtifactError` if it is
+    damaged or was made by another recipe.
+    """
+    position, states, saved = _read(path)
+    try:
+        made_by = make_recipe(saved)
+    except SettingsError as error:
+        raise ArtifactError(f"{path}: {error}; resume with the bitreid that made it, or start a new run") from error
+    changed = sorted(name for name in Recipe.model_fields if getattr(made_by, name) != getattr(recipe, name))
     if changed:
         raise ArtifactError(
             f"expected the recipe that {path} was made with, got other values of {', '.join(changed)}; "
@@ -50,7 +60,7 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> tuple[Position, dict[
 
 
 def load_learner(path: Path, backbone: str, data: str) -> dict[str, Tensor]:
-    """The tensors of the learner in a checkpoint, whatever else its recipe said than `backbone`.
+    """Return the tensors of the learner in a checkpoint, whatever else its recipe said than `backbone`.
 
     Made from other data than the task with the fingerprint `data`, it has other identities and perhaps other
     attributes: then its classifiers and attribute heads are left out.

@@ -1,30 +1,29 @@
 """The torch engine: batches of pictures through the network, as arrays."""
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from bitreid.arrays import Floats32, Pixels
 from bitreid.artifact import InputSpec
-from bitreid.encoding.engine import EngineOutput, Floats
+from bitreid.encoding.engine import EngineOutput
 from bitreid.models import HashingNetwork
 from bitreid.training.augment import Normalise
-from bitreid.training.recipe import InputSettings
 
 
 class TorchEngine:
     """Runs a network on pictures `(n, H, W, 3) uint8`, in its evaluation mode; the network is left as it was."""
 
-    def __init__(self, network: HashingNetwork, picture: InputSettings | InputSpec, batch: int = 16) -> None:
+    def __init__(self, network: HashingNetwork, picture: InputSpec, batch: int = 16) -> None:
         self.network = network
         self.normalise = Normalise(picture)
         self.batch = batch
 
-    def __call__(self, pictures: npt.NDArray[np.uint8]) -> EngineOutput:
+    def __call__(self, pictures: Pixels) -> EngineOutput:
         device = next(self.network.parameters()).device
         self.normalise.to(device)
         was_training = self.network.training
         self.network.eval()
-        columns: list[list[Floats]] = [[], [], []]
+        columns: list[list[Floats32]] = [[], [], []]
         try:
             with torch.inference_mode():
                 for start in range(0, max(len(pictures), 1), self.batch):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pydantic
 import torch
 from torch import nn
 
 import bitreid
-from bitreid.artifact import Artifact, Card, InputSpec
+from bitreid.arrays import AnyArray
+from bitreid.artifact import Artifact, Card
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, NetworkSettings, build_network
@@ -26,12 +26,12 @@ ATTRIBUTE_THRESHOLD = 0.5
 """Probability above which an attribute bit is 1."""
 
 
-def deployed_weights(network: HashingNetwork, half: bool) -> dict[str, npt.NDArray[Any]]:
-    """The tensors that encoding needs, by name: no teacher, no counters; if asked, those that it can hold in half.
+def deployed_weights(network: HashingNetwork, half: bool) -> dict[str, AnyArray]:
+    """Return the tensors that encoding needs, by name: no teacher, no counters; in half precision where asked.
 
     A tensor with a value past half precision's largest (65504) stays in full precision.
     """
-    weights: dict[str, npt.NDArray[Any]] = {}
+    weights: dict[str, AnyArray] = {}
     for name, value in network.state_dict().items():
         if not _for_training_only(name):
             array = value.detach().float().cpu().numpy()
@@ -50,13 +50,12 @@ def _for_training_only(name: str) -> bool:
 
 
 def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Mapping[str, Any]) -> Card:
-    """The contract of the network that `recipe` and `task` made; `record` says with what: versions, commit, start."""
+    """Return the card of a trained network; `record` says what made it: versions, commit, what the run started from."""
     network = recipe.network
-    picture = recipe.input
     return Card(
         name=recipe.name,
         model=network.model_dump(mode="json"),
-        input=InputSpec(picture.height, picture.width, picture.mean, picture.std),
+        input=recipe.input,
         n_bits=network.n_bits,
         parts=code_layout(network.n_bits, network.n_parts),
         n_features=network.n_bits,
@@ -77,7 +76,10 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Map
 
 
 def network_of(artifact: Artifact, backbone: nn.Module | None = None) -> HashingNetwork:
-    """The network in an artifact, in evaluation mode, without a teacher; `backbone` where the settings say `custom`."""
+    """Return the network in an artifact, in evaluation mode, without a teacher.
+
+    `backbone` is the caller's module where the settings say `custom`.
+    """
     card = artifact.card
     network = build_network(_settings_of(card), len(card.attributes) if card.attributes else 0, backbone)
     network.teacher = None
@@ -110,7 +112,7 @@ def load_weights(network: HashingNetwork, artifact: Artifact) -> None:
 
 
 def start_from(network: HashingNetwork, schema: AttributeSchema | None, artifact: Artifact) -> list[str]:
-    """The names of tensors that keep their first values; the others start as in the artifact (fine-tuning).
+    """Return the names of tensors that keep their first values; the others start as in the artifact (fine-tuning).
 
     A teacher starts as the artifact's student where both are linear maps of one shape. Tensors are kept where the
     artifact has none that fits: another code length, other attributes, another `student_hidden`. `SettingsError` if
@@ -147,8 +149,8 @@ def _hidden_width(settings: NetworkSettings) -> int:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, and the commit that the code is at ("unknown" outside a checkout)."""
-    packages = ("numpy", "torch", "lightning-fabric", "kornia")
+    """Return versions, and the commit that the code is at ("unknown" outside a checkout)."""
+    packages = ("numpy", "torch", "kornia")
     return {
         "bitreid": bitreid.__version__,
         "python": platform.python_version(),

@@ -1,6 +1,5 @@
 """The training loop."""
 
-import logging
 import math
 import os
 import signal
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from bitreid.arrays import Ints
 from bitreid.data.samplers import pk_batches
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.losses import (
@@ -31,11 +30,8 @@ from bitreid.models.descriptors import IdentityClassifiers
 from bitreid.training.augment import Augment
 from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from bitreid.training.recipe import Recipe
-from bitreid.training.task import Rows, Task
+from bitreid.training.task import Task
 from bitreid.training.validation import validate
-
-# Fabric announces its precision on the console; libraries do not print.
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 class Reporter(Protocol):
@@ -94,7 +90,7 @@ def fit(
     with stop_requests() as stop:
         while position.epoch < recipe.epochs:
             batches = epoch_batches(recipe, task, position.epoch)
-            training.model.train()
+            training.learner.train()
             while position.step < len(batches):
                 training.step(batches)
                 reporter.on_step(position, len(batches), training.sums.means(), training.sums.rate())
@@ -117,35 +113,38 @@ class _Training:
         network.check_input(recipe.input.height, recipe.input.width)
         network.backbone_batch = recipe.backbone_batch
         self.recipe, self.task = recipe, task
-        self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.bf16 = trains_in_bf16(recipe, self.device)
         torch.manual_seed(recipe.seed)
-        self.learner = Learner(network, len(task.identities))
+        self.learner = Learner(network, len(task.identities)).to(self.device)
         if start is not None:
             own = self.learner.state_dict()
             fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
             self.learner.load_state_dict(fitting, strict=False)
         self.optimiser = make_optimiser(recipe, self.learner)
-        self.model, self.fabric_optimiser = self.fabric.setup(self.learner, self.optimiser)
-        self.augment = Augment(recipe.augmentation, recipe.input).to(self.fabric.device)
+        self.augment = Augment(recipe.augmentation, recipe.input).to(self.device)
         self.attribute_weights = self._on_device(positive_weights(torch.from_numpy(task.labels[task.split.train])))
         self.position, self.sums = Position(), RunningMeans()
 
-    def step(self, batches: Sequence[Rows]) -> None:
+    def step(self, batches: Sequence[Ints]) -> None:
         """Learn from the next of a pass's batches."""
         started = time.perf_counter()
         recipe, position, rows = self.recipe, self.position, batches[self.position.step]
         step = position.epoch * len(batches) + position.step
         epoch = step / len(batches)
-        set_learning_rate(self.fabric_optimiser, recipe, epoch)
+        set_learning_rate(self.optimiser, recipe, epoch)
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         classes, labels = (
             self._on_device(torch.from_numpy(each)) for each in (self.task.classes_of(rows), self.task.labels[rows])
         )
-        output, logits = self.model(self._pictures(rows))
+        pictures = self._pictures(rows)
+        # Matrix products in bf16 where that is asked for; the losses and the weights stay in single precision.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output, logits = self.learner(pictures)
         losses = step_losses(recipe, output, logits, classes, labels, self.attribute_weights, epoch)
-        self.fabric.backward(losses["total"])
-        self.fabric_optimiser.step()
-        self.fabric_optimiser.zero_grad()
+        torch.autograd.backward(losses["total"])
+        self.optimiser.step()
+        self.optimiser.zero_grad()
         position.step += 1
         values = {name: float(value.detach()) for name, value in losses.items()}
         if not math.isfinite(values["total"]):
@@ -155,12 +154,12 @@ class _Training:
             )
         self.sums.add(values, len(rows), time.perf_counter() - started)
 
-    def _pictures(self, rows: Rows) -> Tensor:
+    def _pictures(self, rows: Ints) -> Tensor:
         pictures: Tensor = self.augment(self._on_device(torch.from_numpy(self.task.pictures[rows])))
         return pictures.contiguous(memory_format=torch.channels_last)
 
     def _on_device(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.fabric.device)
+        return tensor.to(self.device)
 
     def end_pass(self) -> dict[str, Any]:
         """The record of the pass that is over; the position moves to the next."""
@@ -177,17 +176,16 @@ class _Training:
             "seconds": self.sums.seconds,
             "data": self.task.fingerprint(),
         }
-        save_checkpoint(checkpoint, self.position, self.recipe.model_dump(mode="json"), states)
+        save_checkpoint(checkpoint, self.position, self.recipe, states)
 
     def restore(self, checkpoint: Path) -> None:
         """Take over a saved state; `ArtifactError` if another recipe or other data made it."""
-        position, states = load_checkpoint(checkpoint, self.recipe.model_dump(mode="json"))
+        position, states = load_checkpoint(checkpoint, self.recipe)
         if states["data"] != self.task.fingerprint():
             raise ArtifactError(
                 f"expected the pictures and labels that {checkpoint} was made with, got others; "
                 "resume with the old data, or start a new run"
             )
-        # After Fabric's setup, so that the optimiser's state goes to the device where its parameters are.
         self.learner.load_state_dict(states["learner"])
         self.optimiser.load_state_dict(states["optimiser"])
         self.position.epoch, self.position.step = position.epoch, position.step
@@ -229,7 +227,7 @@ def ssr_weight(recipe: Recipe, epoch: float) -> float:
     return recipe.losses.ssr_weight * (min(1.0, epoch / warmup) if warmup else 1.0)
 
 
-def epoch_batches(recipe: Recipe, task: Task, epoch: int) -> list[Rows]:
+def epoch_batches(recipe: Recipe, task: Task, epoch: int) -> list[Ints]:
     """The rows of each batch of a pass."""
     train = task.split.train
     batches = pk_batches(
@@ -301,14 +299,13 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _precision(recipe: Recipe) -> Any:
+def trains_in_bf16(recipe: Recipe, device: torch.device) -> bool:
+    """Return whether matrix products run in bf16 on the device."""
     if recipe.precision != "auto":
-        return {"fp32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
-    if torch.cuda.is_available():
-        return "bf16-mixed"
+        return recipe.precision == "bf16"
     # Depthwise networks get slower in bf16 on CPUs, dense ones twice as fast where the instructions exist.
     dense = recipe.network.backbone in ("resnet18", "resnet50")
-    return "bf16-mixed" if dense and _cpu_has_bf16() else "32-true"
+    return device.type == "cuda" or (dense and _cpu_has_bf16())
 
 
 def _cpu_has_bf16() -> bool:

@@ -12,7 +12,7 @@ from bitreid.training.export import network_of
 
 
 def load_encoder(artifact: Path, backbone: nn.Module | None = None) -> Encoder:
-    """The encoder of an artifact's folder; `backbone` is the caller's module where the card says `custom`."""
+    """Return the encoder of an artifact's folder; `backbone` is the caller's module where the card says `custom`."""
     loaded = load_artifact(artifact)
     network = network_of(loaded, backbone).to("cuda" if torch.cuda.is_available() else "cpu")
     return Encoder(loaded.card, TorchEngine(network, loaded.card.input))

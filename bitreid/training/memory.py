@@ -7,7 +7,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # names of gl
 
 
 def keep_freed_memory() -> bool:
-    """Whether the allocator now keeps what is freed (glibc only; elsewhere nothing changes).
+    """Return whether the allocator now keeps what is freed (glibc only; elsewhere nothing changes).
 
     glibc gives blocks of more than 32 MiB back to the system when they are freed, and the next step faults them in
     again, page by page. (Setting only MALLOC_TRIM_THRESHOLD_ or MALLOC_TOP_PAD_ makes that worse: glibc then stops

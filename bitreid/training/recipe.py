@@ -2,33 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bitreid.errors import SettingsError
+from bitreid.artifact import InputSpec
+from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import NetworkSettings
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class InputSettings(_Settings):
-    """The pictures that the network sees."""
-
-    height: int = Field(384, ge=16)
-    """Pixels; a multiple of 16 x `n_parts`."""
-    width: int = Field(128, ge=16)
-    """Pixels; a multiple of 16."""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """Subtracted from pixels scaled to 0..1, red green blue."""
-    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    """Divides them then."""
 
 
 class AugmentationSettings(_Settings):
@@ -76,8 +62,8 @@ class Recipe(_Settings):
     """What the network is made of."""
     weights: str = "none"
     """Where the backbone starts: `none` (random), `imagenet`, or a file of torchvision's weights."""
-    input: InputSettings = InputSettings()
-    """The pictures that the network sees."""
+    input: InputSpec = InputSpec()
+    """How pictures are prepared."""
     augmentation: AugmentationSettings = AugmentationSettings()
     """Random changes of training pictures."""
     losses: LossSettings = LossSettings()
@@ -117,7 +103,7 @@ class Recipe(_Settings):
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a recipe: `name` is a path, or the name of one that bitreid ships (`drawn_tiny`)."""
+    """Return the file of a recipe: `name` is a path, or the name of one that bitreid ships (`drawn_tiny`)."""
     shipped = (Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes")  # a checkout, a wheel
     candidates = [Path(name), *(folder / f"{name}.yaml" for folder in shipped)]
     found = next((path for path in candidates if path.is_file()), None)
@@ -128,7 +114,7 @@ def recipe_path(name: str) -> Path:
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe called `name` (see `recipe_path`), changed by overrides such as `network.n_bits=512`."""
+    """Return the recipe called `name` (see `recipe_path`), changed by overrides such as `network.n_bits=512`."""
     path = recipe_path(name)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -142,15 +128,17 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
-    """The recipe with these settings; a `SettingsError` names each impossible one."""
+    """Return the recipe with these settings; a `SettingsError` names each impossible one."""
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
         raise SettingsError(f"expected a valid recipe; {faults_of(error)}") from error
+    except ArtifactError as error:  # of the input, which a card holds too
+        raise SettingsError(f"expected a valid recipe; {error}") from error
 
 
 def faults_of(error: pydantic.ValidationError) -> str:
-    """One line that names each setting at fault, what is wrong with it and its value."""
+    """Return a line that names each setting at fault, what is wrong with it and its value."""
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
         + ("" if isinstance(fault["input"], dict) else f", got {fault['input']!r}")
@@ -158,7 +146,11 @@ def faults_of(error: pydantic.ValidationError) -> str:
     )
 
 
-_FAULTS = {"extra_forbidden": "there is no such setting", "missing": "this setting is missing"}
+_FAULTS = {
+    "extra_forbidden": "there is no such setting",
+    "unexpected_keyword_argument": "there is no such setting",
+    "missing": "this setting is missing",
+}
 
 
 def _one_line(error: Exception) -> str:

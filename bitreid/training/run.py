@@ -30,7 +30,7 @@ def train(
     init: Path | None = None,
     backbone: nn.Module | None = None,
 ) -> Artifact:
-    """The artifact of a finished run, saved in `run/artifact`.
+    """Train a network and return its artifact, saved in `run/artifact`.
 
     The folder `run` holds the effective recipe, versions and commit, a log of JSON lines and the checkpoint.
     `resume` continues a stopped run exactly; `init` starts from an artifact's weights, or from all that another run's
@@ -59,7 +59,7 @@ def train(
 
 
 def _origin(init: Path) -> dict[str, str]:
-    """What the card says of the model that a run started from: its name, licence and fingerprint.
+    """Return what the card says of the model that a run started from: its name, licence and fingerprint.
 
     A run that was stopped has no artifact, so no fingerprint.
     """
@@ -74,7 +74,7 @@ def _origin(init: Path) -> dict[str, str]:
 
 
 def check_run_folder(run: Path, resume: bool) -> None:
-    """Nothing, if a run can start (or be resumed) in the folder; else `SettingsError`, before any long work."""
+    """Check that a run can start in the folder, or be resumed there; `SettingsError` if not."""
     if resume and not (run / "checkpoint.pt").is_file():
         raise SettingsError(f"expected a stopped run to resume in {run}, found no checkpoint; start without --resume")
     if not resume and any((run / name).exists() for name in ("checkpoint.pt", "artifact")):
@@ -84,7 +84,7 @@ def check_run_folder(run: Path, resume: bool) -> None:
 
 
 def first_network(recipe: Recipe, task: Task, init: Path | None, backbone: nn.Module | None) -> HashingNetwork:
-    """The network that a run starts from: seeded random weights, published ones in the backbone, or an artifact's."""
+    """Return the network that a run starts from: random weights, published ones in the backbone, or an artifact's."""
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network, len(task.schema) if task.schema else 0, backbone)
     if recipe.weights != "none":

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Ints
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes
 from bitreid.data.manifest import Manifest
@@ -15,8 +16,6 @@ from bitreid.data.pictures import PictureStore, Progress
 from bitreid.data.samplers import ValidationSplit, check_training_identities, hold_out_identities, split_validation
 from bitreid.errors import SettingsError
 from bitreid.training.recipe import Recipe
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,18 @@ class Task:
     manifest: Manifest
     pictures: PictureStore
     split: ValidationSplit
-    identities: Rows
+    identities: Ints
     schema: AttributeSchema | None
     labels: npt.NDArray[np.int8]
     source: str
 
     @property
-    def held_out(self) -> Rows:
+    def held_out(self) -> Ints:
         """The rows of the held-out identities: the validation queries, then their gallery."""
         return np.concatenate([self.split.query, self.split.gallery])
 
-    def classes_of(self, rows: Rows) -> Rows:
-        """The class (position in `identities`) of each training row."""
+    def classes_of(self, rows: Ints) -> Ints:
+        """Return the class (position in `identities`) of each training row."""
         return np.searchsorted(self.identities, self.manifest.pids[rows])
 
     def fingerprint(self) -> str:
@@ -63,7 +62,7 @@ def prepare_task(
     source: str,
     progress: Progress | None = None,
 ) -> Task:
-    """The training set of a recipe from a manifest's split `train` and its attribute labels."""
+    """Return the training set of a recipe from a manifest's split `train` and its attribute labels."""
     if recipe.network.attributes and attributes is None:
         raise SettingsError(
             "expected attribute labels, got none; give them with --attributes FILE, "
@@ -95,7 +94,7 @@ def task_from(
     progress: Progress | None = None,
     pattern: str | None = None,
 ) -> Task:
-    """The training set in a folder or CSV; attribute labels from their file, else from the one beside the data.
+    """Return the training set in a folder or CSV; attribute labels from their file, else from the one beside the data.
 
     With a `pattern` the data is a folder of pictures that all train, identity and camera in their names.
     """
@@ -108,7 +107,7 @@ def task_from(
 
 
 def attributes_beside(data: Path) -> Path | None:
-    """The file of training attributes that lies in a data set's folder (or beside its CSV), if there is one."""
+    """Return the file of training attributes that lies in a data set's folder (or beside its CSV), if there is one."""
     folder = data if data.is_dir() else data.parent
     names = ("attributes_train.csv", "market_attribute.mat", "duke_attribute.mat")
     return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -1,4 +1,4 @@
-"""What held-out training identities tell: scores while training, and at its end what distances mean."""
+"""Scores of held-out training identities while a network trains, and at the end its calibration."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from bitreid.training.task import Task
 
 
 def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, float]:
-    """Scores on the held-out identities, by name, each starting with `val_`.
+    """Return scores on the held-out identities, by name, each starting with `val_`.
 
     rank1, mAP of the code and of the float feature; with a teacher its bit agreement with the student and the
     student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values
@@ -54,7 +54,7 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
 
 
 def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
-    """The card with a calibration from the held-out identities; as it is where they are none or too few for one."""
+    """Return the card with a calibration from the held-out identities; as it is where those are too few."""
     rows = task.held_out
     if not len(rows):
         return card
@@ -66,7 +66,7 @@ def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
 
 
 def calibrate_artifact(folder: Path, data: Manifest, progress: Progress | None = None) -> Card:
-    """The card of the artifact in `folder`, saved there with a calibration from the identities that its run held out.
+    """Calibrate the artifact in `folder` on the identities that its run held out; return the card, saved there.
 
     `data` is what the model was trained on. The weights and other files stay, and so does the model's fingerprint.
     `DataError` if the card does not say who was held out, the data has not those people, or they are too few.
@@ -86,7 +86,7 @@ def _with_calibration(card: Card, encoded: Encoded, people: Manifest) -> Card:
 
 
 def balanced_accuracy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
-    """The mean over bits of (recall of ones + recall of zeros) / 2; bits without both values are left out.
+    """Return the mean over bits of (recall of ones + recall of zeros) / 2; bits without both values are left out.
 
     NaN if every bit is left out. logits (n, A); labels (n, A): 1, 0 or -1 for unknown, which changes nothing.
     """

@@ -9,7 +9,6 @@ import pytest
 
 from bitreid.artifact import fingerprint, load_artifact, save_artifact
 from bitreid.commands.main import main
-from bitreid.evaluation.calibration.fit import OpenSet
 
 Capture = pytest.CaptureFixture[str]
 
@@ -53,7 +52,7 @@ def test_it_writes_the_card_and_nothing_else(half_held_out: Path, people: Path, 
     assert (half_held_out / "README.md").read_text(encoding="utf-8") == "mine"
     out = capsys.readouterr().out
     assert "calibrated on 72 pictures of 12 people held out\n" in out
-    threshold = OpenSet.from_json(calibration.open_set).threshold(0.01, 1000)
+    threshold = calibration.open_set.threshold(0.01, 1000)
     assert f"same person within {f'{threshold} bits' if threshold >= 0 else 'no distance'} in 1,000 rows, " in out
     assert "in 100,000 rows" in out
     assert "in 1,000,000 rows" in out

@@ -15,6 +15,7 @@ from bitreid.commands.main import main
 from bitreid.encoding.files import EncodedSet, save_encoded
 from bitreid.gallery import Contract, create_gallery, open_gallery
 from bitreid.gallery.items import Id
+from bitreid.open_set import OpenSet
 from tests.commands.words import Capture, done, queries, refusal
 
 N = 12
@@ -189,7 +190,7 @@ def test_nobody(place: Path, codes: Path, tmp_path: Path, capsys: Capture) -> No
     text = said(capsys, *words, "--where", 'id = "cam/00.jpg"', "--by", "person")
     assert text == "nobody: none of 1 items is of a known person\n"
     # A model whose impostors are everywhere is never sure.
-    unsure = {"tail_slope": 0.1, "tail_offset": 0.0, "slope": -0.1, "offset": 1.0, "curvature": 0.0}
+    unsure = OpenSet(tail_slope=0.1, tail_offset=0.0, slope=-0.1, offset=1.0)
     calibrated = tmp_path / "calibrated.gallery"
     create_gallery(calibrated, Contract(64, open_set=unsure)).close()
     done("gallery", "add", calibrated, codes)

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bitreid.arrays import Floats32
 from bitreid.data.attributes import UNKNOWN_LABEL
 from bitreid.data.labels import read_attributes
 from bitreid.data.parsers import parse
 from bitreid.drawn.body import Pose, Surface
 from bitreid.drawn.cameras import CAMERAS, make_site
 from bitreid.drawn.data_set import DRAWING_VERSION, DrawnSettings, draw_cast, draw_people
-from bitreid.drawn.figure import Floats, Projection, View, Window, paint, project
+from bitreid.drawn.figure import Projection, View, Window, paint, project
 from bitreid.drawn.people import (
     ATTRIBUTES,
     LOWER_COLOURS,
@@ -67,7 +68,7 @@ def digests(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def seen_from(person: Person, yaw: float, elevation: float = 0.15) -> Floats:
+def seen_from(person: Person, yaw: float, elevation: float = 0.15) -> Floats32:
     """The person on a grey ground, in the middle of a step, 128 x 64."""
     seen = project(person, Pose(phase=1.0, stride=0.4, phone=False), View(yaw, elevation, distance=6))
     picture, where = paint(seen, Window(0, 0, 1.2), (128, 64), np.array([0.3, 0.8, 0.6]))

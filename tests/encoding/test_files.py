@@ -21,6 +21,7 @@ from bitreid.encoding.files import (
     side_of,
 )
 from bitreid.errors import CodesError, DataError, SettingsError
+from bitreid.open_set import OpenSet
 from bitreid.training.load import load_encoder
 
 
@@ -251,9 +252,8 @@ def test_a_calibration_weighs_the_bits_of_the_first_stage(encoder: Encoder, gall
     short_codes = rng.integers(0, 256, (len(gallery), query.attribute_codes.packed.shape[1]), dtype=np.uint8)
     gallery = replace(gallery, attribute_codes=Codes(short_codes, 8 * short_codes.shape[1]))
     weights = np.arange(encoder.card.attributes.n_code_bits) % 4
-    calibrated = Encoder(
-        replace(encoder.card, calibration=Calibration({}, tuple(weights.tolist()), 1, 1)), encoder.engine
-    )
+    calibration = Calibration(OpenSet(0.1, -3, -1, 5), tuple(weights.tolist()), 1, 1)
+    calibrated = Encoder(replace(encoder.card, calibration=calibration), encoder.engine)
     differ = np.unpackbits(short_codes ^ query.attribute_codes.packed, axis=1)
     short = differ[:, : len(weights)] @ weights
     kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]

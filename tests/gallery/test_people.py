@@ -11,16 +11,16 @@ import pytest
 from bitreid.artifact import load_artifact
 from bitreid.codes import Codes, Part
 from bitreid.errors import GalleryError
-from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.gallery import Contract, Gallery, items
 from bitreid.gallery.items import Hit, Id, key_of
 from bitreid.gallery.voting import voted
+from bitreid.open_set import OpenSet
 from tests.gallery.test_backends import create
 
 __all__ = ["create"]
 
 OPEN_SET = OpenSet(tail_slope=0.15, tail_offset=-6.0, slope=-0.4, offset=6.0)
-CALIBRATED = Contract(64, open_set=OPEN_SET.to_json())
+CALIBRATED = Contract(64, open_set=OPEN_SET)
 MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite0"
 Create = Callable[..., Gallery]
 
@@ -201,4 +201,5 @@ def test_the_contract_of_a_model_comes_from_its_card() -> None:
     assert contract.n_bits == card.n_bits
     assert card.attributes is not None
     assert len(contract.attributes) == card.attributes.n_code_bits
-    assert contract.calibrated is not None
+    assert card.calibration is not None
+    assert contract.open_set == card.calibration.open_set

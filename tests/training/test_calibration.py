@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitreid.artifact import load_artifact
-from bitreid.evaluation.calibration.fit import OpenSet, calibrate
+from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.training.load import load_encoder
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
@@ -27,7 +27,7 @@ def test_the_card_has_the_calibration_of_the_held_out_people(people: Path, tmp_p
     encoded = load_encoder(tmp_path / "run" / "artifact", TinyBackbone()).encode(task.pictures[held_out])
     expected = calibrate(encoded.codes, task.manifest.pids[held_out], task.manifest.camids[held_out])
     # The artifact's weights are rounded to half precision, which changes a bit here and there.
-    thresholds = [OpenSet.from_json(each.open_set).threshold(0.1, 100) for each in (found, expected)]
+    thresholds = [each.open_set.threshold(0.1, 100) for each in (found, expected)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=2)
 
 

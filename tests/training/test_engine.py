@@ -8,19 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from bitreid.artifact import InputSpec
 from bitreid.errors import DataError, SettingsError
 from bitreid.models import HashingNetwork, build_network
 from bitreid.models.network import NetworkSettings
 from bitreid.training.augment import Augment
 from bitreid.training.engine import TorchEngine
-from bitreid.training.recipe import AugmentationSettings, InputSettings
+from bitreid.training.recipe import AugmentationSettings
 from bitreid.training.task import attributes_beside, prepare_task, task_from
 from bitreid.training.validation import balanced_accuracy, validate
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task
 
 Pixels = npt.NDArray[np.uint8]
 
-PICTURE = InputSettings(height=96, width=32, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+PICTURE = InputSpec(height=96, width=32, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
 
 
 def network(backbone: TinyBackbone | None = None, **settings: bool) -> HashingNetwork:
@@ -130,7 +131,7 @@ def test_erasing_leaves_holes_of_the_mean_colour() -> None:
 def test_colours_change_within_the_limits_and_each_picture_for_itself() -> None:
     torch.manual_seed(0)
     grey = torch.full((64, 16, 16, 3), 102, dtype=torch.uint8)  # 0.4
-    plain = InputSettings(height=16, width=16, mean=(0, 0, 0), std=(1, 1, 1))
+    plain = InputSpec(height=16, width=16, mean=(0, 0, 0), std=(1, 1, 1))
     levels = Augment(AugmentationSettings(flip=0, pad=0, erase=0, colour=0.2), plain)(grey).mean(dim=(1, 2, 3))
     # Brightness moves 0.4 by up to 0.2, contrast scales by 0.8 to 1.2, in either order; one in five stays.
     assert levels.min() >= min((0.4 - 0.2) * 0.8, 0.4 * 0.8 - 0.2) - 1e-3

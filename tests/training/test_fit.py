@@ -19,48 +19,11 @@ from bitreid.training.checkpoint import Position
 from bitreid.training.fit import Interrupted
 from bitreid.training.recipe import make_recipe
 from bitreid.training.run import train
+from tests.training.runs import assert_equal_runs, log_of, states_of
 from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
 LOSSES = {"total", "id", "tri", "attr", "ssr", "agreement", "gap"}
 SCORES = {"val_rank1", "val_mAP", "val_float_rank1", "val_float_mAP", "val_agreement", "val_gap", "val_teacher_mAP"}
-
-
-def log_of(run: Path) -> list[dict[str, Any]]:
-    """The log's records without what the clock decides."""
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [{name: value for name, value in record.items() if name != "pictures_per_s"} for record in records]
-
-
-def states_of(run: Path) -> dict[str, Any]:
-    """The checkpoint's states without what the clock decides."""
-    saved = torch.load(run / "checkpoint.pt", weights_only=True)
-    states: dict[str, Any] = {"position": (saved["epoch"], saved["step"])} | saved["states"]
-    del states["seconds"]
-    return states
-
-
-def assert_same(a: Any, b: Any, where: str = "states") -> None:
-    """Bit by bit, through dicts and lists."""
-    assert type(a) is type(b), where
-    if isinstance(a, Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for name in a:
-            assert_same(a[name], b[name], f"{where}.{name}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f"{where}.{i}")
-    else:
-        assert a == b, where
-
-
-def assert_equal_runs(run: Path, other: Path) -> None:
-    assert log_of(run) == log_of(other)
-    assert_same(states_of(run), states_of(other))
-    weights = [(each / "artifact" / "weights.safetensors").read_bytes() for each in (run, other)]
-    assert weights[0] == weights[1]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from bitreid.commands.main import main
 from bitreid.drawn.data_set import DrawnSettings, draw_people
-from tests.training.test_fit import assert_equal_runs, states_of
+from tests.training.runs import assert_equal_runs, states_of
 
 PATIENCE_S = 240
 

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Pixels
 from bitreid.data.files import new_folder
 from bitreid.data.labels.matfile import read_mat
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers.market import parse_market1501
-from bitreid.data.pictures import Pixels, Progress
+from bitreid.data.pictures import Progress
 from bitreid.errors import DataError, SettingsError
 
 KINDS = ("detected", "labeled")

@@ -7,18 +7,15 @@ weighs the square root of its ratio, which kept most matches in cross-validation
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Floats, Ints
 from bitreid.codes import Codes, unpack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import CodesError, DataError, SettingsError
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
 
 def fit_attribute_weights(codes: Codes, n_bits: int, pids: Ints, camids: Ints, largest: int = 15) -> tuple[int, ...]:
-    """A whole-number weight from 0 to `largest` for each of the first `n_bits` bits of attribute codes.
+    """Return a whole-number weight from 0 to `largest` for each of the first `n_bits` bits of attribute codes.
 
     `codes` are of pictures of people whom the model was not trained on; `pids` and `camids` are `(n,) int64`. If a bit
     differs in the share g of the pairs of one person and in the share i of those of two (see `difference_rates`), its
@@ -42,7 +39,7 @@ def fit_attribute_weights(codes: Codes, n_bits: int, pids: Ints, camids: Ints, l
 
 
 def difference_rates(codes: Codes, n_bits: int, pids: Ints, camids: Ints) -> tuple[Floats, Floats]:
-    """How often each of the first `n_bits` bits differs within pairs of one person, and of two, `(n_bits,)` each.
+    """Return how often each of the first `n_bits` bits differs in pairs of one person, and of two, `(n_bits,)` each.
 
     All pictures meet all others under Market-1501's rules: a pair of one person comes from two cameras (an unknown
     camera is no other's equal), junk and unknown people are left out, and so are pairs of distractors, which may or may
@@ -74,13 +71,13 @@ def difference_rates(codes: Codes, n_bits: int, pids: Ints, camids: Ints) -> tup
 
 
 def _numbered(*columns: Ints) -> Ints:
-    """The number of each row's group, rows with equal values in all columns being one group."""
+    """Return the number of each row's group, rows with equal values in all columns being one group."""
     _, groups = np.unique(np.stack(columns), axis=1, return_inverse=True)
     return groups.reshape(-1)
 
 
-def _pairs_within(bits: npt.NDArray[np.bool_], groups: Ints) -> Ints:
-    """How many pairs of rows of one group agree in a bit and how many differ, `(2, n_bits)`.
+def _pairs_within(bits: Bools, groups: Ints) -> Ints:
+    """Return how many pairs of rows of one group agree in a bit and how many differ, `(2, n_bits)`.
 
     Of n rows with k ones, k (n - k) pairs differ: groups are counted, not pairs.
     """

@@ -1,28 +1,24 @@
-"""What a distance means: a threshold for a wanted rate of false alarms, and the probability of one person.
+"""Fit an `OpenSet` and attribute weights to people whom a model was not trained on.
 
-Fitted once, on training identities that were held out, and stored in the artifact: `calibrate` does it all.
+`calibrate` does it all, once, on held-out training identities; the artifact stores the result.
 """
 
 import math
-from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Ints
 from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
-from bitreid.errors import ArtifactError, DataError, SettingsError
+from bitreid.errors import DataError
 from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import query_chunks
 from bitreid.hamming import distance_blocks
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from bitreid.open_set import OpenSet
 
 TAIL = (1e-5, 0.05)
 """Shares of the impostor pairs, the nearest, between which the tail is fitted."""
@@ -36,88 +32,10 @@ an error, 0.9 to 1.0 % with one (for 10 % promised: 8.8 to 10.6, 6.0 to 7.8, 4.3
 """
 
 
-@dataclass(frozen=True)
-class OpenSet:
-    """The tail of a model's impostor distances, and how likely a distance is for one person and for two.
-
-    An impostor pair is within d bits with probability Phi(tail_offset + tail_slope * d), Phi being the distribution
-    function of the unit normal: a normal distribution, but matched to the nearest impostors alone, which decide.
-    ln(likelihood of d for one person / for two) = offset + slope * d + curvature * d ** 2 on the side of the parabola's
-    turn where it falls, and what it is at the turn on the other side: nobody becomes more probable farther away.
-    """
-
-    tail_slope: float
-    tail_offset: float
-    slope: float
-    offset: float
-    curvature: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.tail_slope > 0:
-            raise ArtifactError(
-                f"expected a tail that rises with the distance, got tail_slope {self.tail_slope}; calibrate again"
-            )
-
-    @classmethod
-    def from_json(cls, values: dict[str, float]) -> Self:
-        """From what `to_json` gave; `ArtifactError` for anything else."""
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ArtifactError(f"expected the numbers of an open-set calibration, got {sorted(values)}") from error
-
-    def to_json(self) -> dict[str, float]:
-        """All numbers by name."""
-        return asdict(self)
-
-    def pair_rate(self, distance: npt.ArrayLike) -> Floats:
-        """The probability that an impostor pair is within a distance (bits)."""
-        z = self.tail_offset + self.tail_slope * np.asarray(distance, np.float64)
-        return np.asarray([math.erfc(-each / math.sqrt(2)) / 2 for each in z.flat]).reshape(z.shape)
-
-    def fpir(self, distance: npt.ArrayLike, n_gallery: int) -> Floats:
-        """The rate of searches, for a person who is not among `n_gallery` rows, that find one within a distance (bits).
-
-        1 - (1 - p) ** n_gallery for the pair rate p, as if all rows were strangers to each other. It is an upper bound:
-        some queries are near to everybody and most to nobody, and some people have many rows, so that the near pairs
-        fall into fewer searches. (Rows drawn from many; of all N there are, the searches that meet any are counted.)
-        """
-        return np.asarray(-np.expm1(n_gallery * np.log1p(-self.pair_rate(distance))))
-
-    def threshold(self, fpir: float, n_gallery: int) -> int:
-        """The largest distance (bits) at which at most this share of searches for an absent person gives an answer.
-
-        -1 when there is none: then every answer is "nobody".
-        """
-        if not 0 < fpir < 1 or n_gallery < 1:
-            raise SettingsError(f"expected fpir between 0 and 1 and a gallery of rows, got {fpir} and {n_gallery}")
-        pair_rate = -math.expm1(math.log1p(-fpir) / n_gallery)
-        return max(math.floor((NormalDist().inv_cdf(pair_rate) - self.tail_offset) / self.tail_slope), -1)
-
-    def probability(self, distance: npt.ArrayLike, n_gallery: int, present: float = 0.5) -> Floats:
-        """The probability that a row at a distance (bits) shows the query's person.
-
-        Before the search the person is in the gallery with probability `present`, in any one of its rows. What the
-        other rows show is not looked at: several near rows do not make each other less probable.
-
-        The larger the gallery, the more it hangs on the people that it was fitted on: 60 people make 1,770 pairs of
-        people, which say little about look-alikes as rare as one in 1,000.
-        """
-        if not 0 < present < 1 or n_gallery < 1:
-            raise SettingsError(f"expected present between 0 and 1 and a gallery of rows, got {present}, {n_gallery}")
-        prior = present / n_gallery
-        d = np.asarray(distance, np.float64)
-        if self.curvature:
-            turn = -self.slope / (2 * self.curvature)
-            d = np.maximum(d, turn) if self.curvature < 0 else np.minimum(d, turn)
-        log_odds = self.offset + (self.slope + self.curvature * d) * d + np.log(prior / (1 - prior))
-        return np.asarray(1 / (1 + np.exp(-log_odds.clip(-500, 500))))
-
-
 def calibrate(
     codes: Codes, pids: Ints, camids: Ints, attribute_codes: Codes | None = None, n_attribute_bits: int = 0
 ) -> Calibration:
-    """What an artifact stores, from pictures of people that the model was not trained on.
+    """Return the calibration of a model, fitted to pictures of people whom it was not trained on.
 
     All pictures meet all others under Market-1501's rules; those of nobody in particular (pid 0 and below) are left
     out. `pids` and `camids` are `(n,) int64`; an unknown camera counts as one of its own for each picture, so that no
@@ -137,11 +55,11 @@ def calibrate(
     weights: tuple[int, ...] = ()
     if attribute_codes is not None:
         weights = fit_attribute_weights(attribute_codes[people], n_attribute_bits, known, camids[people])
-    return Calibration(fit_open_set(pairs, of_each).to_json(), weights, len(of_each), len(known))
+    return Calibration(fit_open_set(pairs, of_each), weights, len(of_each), len(known))
 
 
 def levels_of_queries(queries: Codes, gallery: Codes, protocol: Protocol) -> tuple[Ints, Ints]:
-    """How many gallery rows lie at each distance 0, 1, ... n_bits from each query: of its person, and of others.
+    """Count the gallery rows at each distance 0, 1, ... n_bits from each query: of its person, and of others.
 
     Both `(n_queries, n_bits + 1) int64`; rows that the protocol leaves out are in neither. 16 bytes a query and bit.
     `DataError` if a side has another number of rows than the protocol.
@@ -151,16 +69,16 @@ def levels_of_queries(queries: Codes, gallery: Codes, protocol: Protocol) -> tup
     counts = np.zeros((2, len(queries), n_levels), np.int64)
     for rows in query_chunks(len(queries), len(gallery)):
         match, left_out = protocol.masks(rows)
-        places = np.arange(len(match))[:, None] * n_levels
+        first_levels = np.arange(len(match))[:, None] * n_levels
         for columns, distances in distance_blocks(queries[rows], gallery):
             for kind, takes_part in enumerate((match[:, columns], ~(match | left_out)[:, columns])):
-                found = np.bincount((places + distances)[takes_part], minlength=len(match) * n_levels)
+                found = np.bincount((first_levels + distances)[takes_part], minlength=len(match) * n_levels)
                 counts[kind, rows] += found.reshape(-1, n_levels)
     return counts[0], counts[1]
 
 
 def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
-    """The calibration from pairs of codes of people that the model was not trained on.
+    """Return the open-set calibration that fits pairs of codes of people whom the model was not trained on.
 
     `of_each (n_people, n_levels) int64` are each person's impostor pairs, all against all, so that each pair is counted
     under both its people and they sum to `pairs.impostor`. With them the tail is `MARGIN` standard errors on the safe

@@ -1,4 +1,4 @@
-"""How far what a calibration promises is kept, on people whose identities are known.
+"""Check how well a calibration keeps its promises, on people whose identities are known.
 
 Everything starts from `levels_of_queries`: how many rows of a query's own person, and of others, lie at each distance.
 """
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.evaluation.calibration.fit import OpenSet
+from bitreid.arrays import Floats, Ints
 from bitreid.evaluation.ties import log_factorials
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from bitreid.open_set import OpenSet
 
 BINS = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 """Ends of the bins of `reliability`."""
@@ -41,7 +38,7 @@ class PromiseKept:
 def promises_kept(
     genuine: Ints, impostor: Ints, open_set: OpenSet, sizes: Sequence[int], rates: Sequence[float] = (0.1, 0.01)
 ) -> list[PromiseKept]:
-    """What each promised rate comes to in galleries of each size.
+    """Return what each promised rate comes to in galleries of each size.
 
     `genuine` and `impostor`, `(n_queries, n_levels)`, are rows at each distance of each query. A gallery of n rows is
     any n of the query's impostors with equal probability (all of them, where it has no more), and the result is the
@@ -112,7 +109,7 @@ def reliability(
     present: float = 0.5,
     bins: Sequence[float] = BINS,
 ) -> list[Reliability]:
-    """How well `OpenSet.probability` is kept, a line a bin; bins without rows are left out.
+    """Return how well `OpenSet.probability` is kept, a line a bin; bins without rows are left out.
 
     `genuine` and `impostor`, `(n_levels,)`, are pairs at each distance. They are weighted as the probability has it:
     the person is among `n_gallery` rows with probability `present`, in one of them.

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 import bitreid
+from bitreid.arrays import Floats
 from bitreid.artifact import Card
 from bitreid.codes import bit_statistics, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes_as
 from bitreid.errors import DataError, DataWarning
-from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.evaluation.confidence import Interval, bootstrap_columns
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
@@ -37,8 +37,6 @@ from bitreid.evaluation.report import (
 from bitreid.evaluation.sheets import nearest_of_query
 from bitreid.evaluation.side import Side, labels_of
 from bitreid.evaluation.summary import Evaluation
-
-Floats = npt.NDArray[np.float64]
 
 _LABELS = ("attributes_test.csv", "market_attribute.mat", "duke_attribute.mat")
 _SHORTEST = 32  # bits of the shortest code that a nested one is scored at
@@ -188,8 +186,7 @@ def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: 
 def _promise(card: Card | None, fpir: float, gallery: Side) -> Promise | None:
     if card is None or card.calibration is None or gallery.codes is None:
         return None
-    open_set = OpenSet.from_json(card.calibration.open_set)
-    return Promise(open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
+    return Promise(card.calibration.open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
 
 
 def _afr_curves(gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:

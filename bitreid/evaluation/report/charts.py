@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Floats, Ints
 from bitreid.evaluation.report.data import RankedQuery
 
 Point = tuple[float, float]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
 MOST_BINS = 64
 
 

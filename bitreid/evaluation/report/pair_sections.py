@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from bitreid.arrays import Floats
 from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification
 from bitreid.evaluation.report.charts import (
     Axis,
     Chart,
-    Floats,
     Mark,
     Point,
     Section,

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from bitreid.arrays import Bools, Ints
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.items import NO_TIME, Id, Ints
-from bitreid.hamming.inputs import Bools
+from bitreid.gallery.items import NO_TIME, Id
 
 Scalar = str | int | float | bool | None
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bytes
+from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, time_of

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bytes
+from bitreid.codes import Codes
 from bitreid.errors import GalleryError
 from bitreid.gallery.milvus.filter import above, both
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bitreid.arrays import Ints
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.items import Id, Ints
+from bitreid.gallery.items import Id
 from bitreid.gallery.sqlite.file import chunks, damaged
 from bitreid.gallery.sqlite.rows import (
     DETAILS,

@@ -1,23 +1,21 @@
 """Columns that grow at their end, while those who were given one go on reading what it was."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int32]
-Values = npt.NDArray[Any]
+from bitreid.arrays import AnyArray, Ints32
 
 
 class Column:
     """An array that grows at its end; what was handed out stays as it is."""
 
     def __init__(self, dtype: npt.DTypeLike, width: int | None = None) -> None:
-        self._room: Values = np.empty((0,) if width is None else (0, width), dtype)
+        self._room: AnyArray = np.empty((0,) if width is None else (0, width), dtype)
         self.n = 0
 
-    def append(self, values: Values) -> None:
+    def append(self, values: AnyArray) -> None:
         n = self.n + len(values)
         if n > len(self._room):
             self.make_room(max(n, len(self._room) * 5 // 4))
@@ -30,7 +28,7 @@ class Column:
         self._room = larger
 
     @property
-    def values(self) -> Values:
+    def values(self) -> AnyArray:
         return self._room[: self.n]
 
     def copy(self) -> "Column":
@@ -47,7 +45,7 @@ class Names:
         self.of_number: list[str] = []
         self._numbers: dict[bytes | None, int] = {None: -1}
 
-    def numbers(self, texts: Sequence[bytes | None]) -> Numbers:
+    def numbers(self, texts: Sequence[bytes | None]) -> Ints32:
         for text in dict.fromkeys(texts):
             if text is not None and text not in self._numbers:
                 self._numbers[text] = len(self.of_number)
@@ -86,7 +84,7 @@ class Texts:
         return self._bytes.n + 8 * self._ends.n
 
 
-def texts_of(numbers: Numbers, names: Names) -> list[bytes | None]:
+def texts_of(numbers: Ints32, names: Names) -> list[bytes | None]:
     return encoded([None if number < 0 else names.of_number[number] for number in numbers.tolist()])
 
 

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.codes import Bytes, Codes
+from bitreid.arrays import Bools, Bytes, Ints, Ints32
+from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.gallery.description import Wanted
 from bitreid.gallery.filters.types import Filter, mask
-from bitreid.gallery.items import Hit, Id, Ints, canonical, key_of, time_of
+from bitreid.gallery.items import Hit, Id, canonical, key_of, time_of
 from bitreid.gallery.requests import Found, Request
-from bitreid.gallery.table.columns import Column, Names, Numbers, Texts, texts_of
+from bitreid.gallery.table.columns import Column, Names, Texts, texts_of
 from bitreid.hamming import Ranking, search_exact, search_two_stage
 
-Bools = npt.NDArray[np.bool_]
 Metadata = Callable[[int, int], Iterable[tuple[int, str | bytes]]]
 """Sequence numbers and metadata (JSON) of the items numbered from the first to the last of two numbers, if any."""
 
@@ -68,8 +67,8 @@ class Snapshot:
     alive: Bools | None
     n_alive: int
     ascending: bool
-    _tracklets: Numbers
-    _persons: Numbers
+    _tracklets: Ints32
+    _persons: Ints32
     _table: "Table"
     _passing: dict[Filter, tuple[Bools, int]]  # by filters that were asked for last
 
@@ -183,7 +182,7 @@ class Table:
         self._persons, self._alive = Column(np.int32), Column(np.bool_)
         self._n_alive = 0
         self._ascending = True
-        self._columns: dict[str, tuple[Numbers, dict[str, int]]] = {}  # metadata by key, the latest asked for last
+        self._columns: dict[str, tuple[Ints32, dict[str, int]]] = {}  # metadata by key, the latest asked for last
         self._reading = threading.Lock()  # of metadata, by those who search
         self._snapshot: Snapshot | None = None
 
@@ -296,7 +295,7 @@ class Table:
             texts_of(snapshot._persons[rows], self.person_names),
         )
 
-    def metadata_column(self, key: str, snapshot: Snapshot) -> tuple[Numbers, dict[str, int]]:
+    def metadata_column(self, key: str, snapshot: Snapshot) -> tuple[Ints32, dict[str, int]]:
         """The numbers of the values that rows have, -1 where there are none, and what number stands for which value.
 
         Read when first asked for, then kept, until others were asked for.
@@ -332,7 +331,7 @@ class Table:
         return *numbers, self._codes, self._attributes, self._alive
 
 
-def _among(numbers: Numbers, wanted: Sequence[int]) -> Bools:
+def _among(numbers: Ints32, wanted: Sequence[int]) -> Bools:
     if not wanted:
         return np.zeros(len(numbers), np.bool_)
     return numbers == wanted[0] if len(wanted) == 1 else np.isin(numbers, wanted)

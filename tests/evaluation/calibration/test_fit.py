@@ -2,8 +2,9 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,11 @@ from bitreid.codes import Codes, pack_bits
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.errors import ArtifactError, DataError, SettingsError
 from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
-from bitreid.evaluation.calibration.fit import MARGIN, TAIL, OpenSet, calibrate, fit_open_set, levels_of_queries
+from bitreid.evaluation.calibration.fit import MARGIN, TAIL, calibrate, fit_open_set, levels_of_queries
 from bitreid.evaluation.calibration.promises import reliability
 from bitreid.evaluation.open_set_metrics import PairCounts
 from bitreid.evaluation.protocol import Protocol
+from bitreid.open_set import OpenSet
 from tests.evaluation.cases import LEVELS, searches_of, small_case
 from tests.reference import calibration as twin
 
@@ -175,12 +177,16 @@ def test_people_who_never_overlap_are_told_apart() -> None:
 
 def test_it_is_stored_as_json() -> None:
     open_set = fit_open_set(normal_pairs(0))
-    assert OpenSet.from_json(json.loads(json.dumps(open_set.to_json()))) == open_set
-    for wrong in ({}, open_set.to_json() | {"more": 1.0}):
+    values = asdict(open_set)
+    assert OpenSet.from_json(json.loads(json.dumps(values))) == open_set
+    wrong: Any
+    for wrong in ({}, values | {"more": 1.0}, values | {"slope": "steep"}, values | {"offset": None}, [1.0], 3):
         with pytest.raises(ArtifactError, match="expected the numbers of an open-set calibration"):
             OpenSet.from_json(wrong)
+    with pytest.raises(ArtifactError, match="expected finite numbers, got"):
+        OpenSet.from_json(values | {"curvature": math.inf})
     with pytest.raises(ArtifactError, match=r"expected a tail that rises with the distance, got tail_slope 0\.0"):
-        OpenSet.from_json(open_set.to_json() | {"tail_slope": 0.0})
+        OpenSet.from_json(values | {"tail_slope": 0.0})
 
 
 def test_too_few_pairs_are_refused() -> None:
@@ -290,7 +296,7 @@ def test_a_calibration_comes_from_all_pictures_against_all() -> None:
     found = calibrate(codes, pids, camids, attributes, 5)
     assert (found.identities, found.pictures) == (12, 72)
     assert found.attribute_weights == fit_attribute_weights(attributes, 5, pids, camids)
-    open_set = OpenSet.from_json(found.open_set)
+    open_set = found.open_set
     # One person's pictures differ in 18 % of the bits, those of two people in half.
     assert open_set.probability(0.18 * 256, 100) > 0.9
     assert 0.18 * 256 < open_set.threshold(0.01, 100) < 128

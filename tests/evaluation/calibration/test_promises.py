@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.evaluation.calibration.promises import promises_kept, reliability
+from bitreid.open_set import OpenSet
 from tests.reference import calibration as twin
 
 N_LEVELS = 13

@@ -14,11 +14,11 @@ from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.errors import DataWarning
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
-from bitreid.evaluation.calibration.fit import OpenSet
 from bitreid.evaluation.report import Report
 from bitreid.evaluation.report.build import attribute_rows, labels_beside, protocol_words, report_of
 from bitreid.evaluation.side import Side, merged
 from bitreid.evaluation.summary import Evaluation, evaluate_model
+from bitreid.open_set import OpenSet
 from tests.evaluation.report.cases import card
 from tests.reference.report import attribute_scores
 
@@ -137,7 +137,7 @@ def test_shorter_codes_have_a_share_of_every_part(query: Side, gallery: Side) ->
 
 def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
     open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
-    calibrated = replace(card(), calibration=Calibration(open_set.to_json(), (), 60, 500))
+    calibrated = replace(card(), calibration=Calibration(open_set, (), 60, 500))
     report = report_of("", calibrated, query, gallery, evaluated(query, gallery), "people", fpir=0.05)
     assert report.promise is not None
     assert (report.promise.fpir, report.promise.n_gallery) == (0.05, 48)

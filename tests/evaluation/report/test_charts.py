@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitreid.arrays import Ints
 from bitreid.evaluation.report.charts import (
     Axis,
     Chart,
-    Ints,
     Mark,
     Series,
     Table,

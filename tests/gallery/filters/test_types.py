@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitreid.arrays import Bools, Ints
 from bitreid.codes import Codes, unpack
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
@@ -30,8 +31,7 @@ from bitreid.gallery.filters.types import (
     mask,
     predicates,
 )
-from bitreid.gallery.items import Id, Ints, Items, items, microseconds
-from bitreid.hamming.inputs import Bools
+from bitreid.gallery.items import Id, Items, items, microseconds
 from tests.gallery.filters.cases import ATTRIBUTES, CONTRACT, FILTERS, START, batches
 from tests.reference.filters import passes
 

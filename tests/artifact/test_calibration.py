@@ -8,11 +8,12 @@ import pytest
 
 from bitreid.artifact import Calibration, fingerprint, load_artifact, save_artifact
 from bitreid.errors import ArtifactError
+from bitreid.open_set import OpenSet
+from tests.artifact.cases import CARD, WEIGHTS
 from tests.reference import artifact as reference
-from tests.test_artifact import CARD, WEIGHTS
 
 CALIBRATION = Calibration(
-    {"tail_slope": 0.125, "tail_offset": -7, "slope": -0.5, "offset": 3}, (15, 0), identities=60, pictures=562
+    OpenSet(tail_slope=0.125, tail_offset=-7, slope=-0.5, offset=3), (15, 0), identities=60, pictures=562
 )
 
 
@@ -42,6 +43,18 @@ def test_a_card_of_format_1_has_no_calibration_and_is_saved_as_format_2(saved: P
     assert fingerprint(old.card) == fingerprint(new)
     assert save_artifact(tmp_path, old.card, old.weights).card == new
     assert json.loads((tmp_path / "card.json").read_bytes())["format_version"] == 2
+
+
+def test_a_calibration_without_a_curvature_has_a_straight_line(tmp_path: Path) -> None:
+    save_artifact(tmp_path, replace(CARD, calibration=CALIBRATION), WEIGHTS)
+    body = json.loads((tmp_path / "card.json").read_bytes())
+    del body["calibration"]["open_set"]["curvature"]
+    (tmp_path / "card.json").write_bytes(reference.sealed(body))
+    assert load_artifact(tmp_path).card.calibration == CALIBRATION
+    del body["calibration"]["open_set"]["slope"]
+    (tmp_path / "card.json").write_bytes(reference.sealed(body))
+    with pytest.raises(ArtifactError, match=r"calibration\.open_set to have exactly its keys, got \['slope'\] missing"):
+        load_artifact(tmp_path)
 
 
 def test_impossible_calibrations_are_refused() -> None:
