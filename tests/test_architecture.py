@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bitreid.commands.main import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bitreid"
 
@@ -201,9 +203,13 @@ assert not status, status
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([command, "--help"] for command in ("train", "evaluate", "encode", "search", "gallery"))],
+    [*([command, "--help"] for command in COMMANDS), ["gallery", "search", "--help"]],
 )
 def test_help_is_quick(arguments: list[str]) -> None:
     """Help may use numpy and what lays out text, and loads nothing that takes long."""
     text = {"rich", "pygments", "markdown_it", "mdurl"}
     assert packages_loaded_by(HELP.format(arguments=arguments)) - {"bitreid"} <= {"numpy"} | text
+
+
+def test_the_list_of_commands_loads_nothing_else() -> None:
+    assert packages_loaded_by(HELP.format(arguments=["--help"])) == {"bitreid"}

@@ -126,7 +126,9 @@ class Ours(Engine):
         def call(i: int) -> Array:
             # No limit of distance: the rivals have none, and each is to return K hits.
             w, attributes = (ask.w, short[i]) if ask.w else (None, None)
-            found = self.gallery.search(long[i], K, w, where, max_distance=None, attribute_codes=attributes)
+            found = self.gallery.search(
+                long[i], K, w, where, max_distance=None, attribute_codes=attributes, n_threads=1
+            )
             return np.array([hits.ids for hits in found])
 
         return [Way(self.name, call)]

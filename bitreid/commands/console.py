@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,11 +15,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from bitreid.artifact import Calibration, Card
     from bitreid.data.pictures import Progress as Report
-    from bitreid.encoding.files import EncodedSet
     from bitreid.evaluation.confidence import PairedComparison
     from bitreid.evaluation.scores import Scores
     from bitreid.evaluation.summary import Evaluation
-    from bitreid.hamming import Ranking
+    from bitreid.gallery.items import Hit, Hits
     from bitreid.training.checkpoint import Position
 
 
@@ -34,9 +33,20 @@ def relaxation_label(relaxation: str, agreement: float | None) -> str:
     return f"{relaxation} (does not distil: bit agreement {agreement:.2f})"
 
 
+def console_of(stderr: bool = False) -> Console:
+    """The console that a command writes to."""
+    # Names of files may look like markup or emoji codes, and are to be shown as they are.
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line that is never broken, so that a path in it can be copied."""
+    console.print(text, soft_wrap=True)
+
+
 @contextmanager
 def progress_of(console: Console, title: str) -> Iterator[Report]:
-    """A bar that a function `(done, total)` moves; nothing where the output is no terminal."""
+    """Show a bar that the function given, `(done, total)`, moves; only where the output is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
@@ -145,16 +155,38 @@ def as_markdown(table: Table) -> Table:
     return table
 
 
-def hits_table(gallery: EncodedSet, ranking: Ranking) -> Table:
-    """The hits of one query, nearest first."""
-    from bitreid.data.manifest import UNKNOWN
-
-    table = Table("rank", "distance (bits)", "identity", "camera")
-    table.add_column("picture", overflow="fold")  # a path that is cut off is of no use
-    for rank, (row, distance) in enumerate(zip(ranking.positions[0], ranking.distances[0], strict=True), 1):
-        known = [("" if value == UNKNOWN else str(value)) for value in (gallery.pids[row], gallery.camids[row])]
-        table.add_row(str(rank), str(distance), *known, str(gallery.paths[row]))
+def hits_table(title: str, hits: Hits) -> Table:
+    """The hits of a query, nearest first; a column of which nothing is known is left out."""
+    cells: dict[str, Callable[[Hit], object]] = {
+        "id": lambda hit: hit.id,
+        "distance": lambda hit: f"{hit.distance:.2f}".removesuffix(".00"),
+        "probability": lambda hit: None if hit.probability is None else f"{hit.probability:.3f}",
+        "camera": lambda hit: hit.camera,
+        "time": lambda hit: None if hit.time is None else hit.time.isoformat(" ", "seconds"),
+        "tracklet": lambda hit: hit.tracklet,
+        "person": lambda hit: hit.person,
+        "votes": lambda hit: hit.votes if any(each.votes > 1 for each in hits) else None,
+    }
+    limit = "" if hits.threshold is None else f", at most {hits.threshold} bits"
+    table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items{limit}")
+    rows = [[cell(hit) for cell in cells.values()] for hit in hits]
+    known = [i for i in range(len(cells)) if any(row[i] is not None for row in rows)]
+    for i in known:
+        table.add_column(list(cells)[i], overflow="fold")  # a path that is cut off is of no use
+    for rank, row in enumerate(rows, 1):
+        table.add_row(str(rank), *("" if row[i] is None else str(row[i]) for i in known))
     return table
+
+
+def nobody_text(hits: Hits, by: str, fpir: float) -> str:
+    """Why a search found nobody."""
+    if not hits.n_gallery:
+        return "nobody: there is no item to compare with"
+    if hits.threshold is None:
+        return f"nobody: none of {hits.n_gallery:,} items is of a known {by}"
+    if hits.threshold < 0:
+        return f"nobody: among {hits.n_gallery:,} items no distance is small enough to be sure (--fpir {fpir:g})"
+    return f"nobody: none of {hits.n_gallery:,} items is within {hits.threshold} bits"
 
 
 def thresholds_text(

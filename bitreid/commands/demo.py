@@ -1,46 +1,61 @@
-"""The demo: drawn people from nothing to a ranked sheet and a report."""
+"""`bitreid demo`: drawn people, from nothing to a ranked sheet and a report."""
 
-import json
+from __future__ import annotations
+
+import argparse
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from bitreid.artifact import Artifact, load_artifact
-from bitreid.commands.console import TrainingReporter, evaluation_table, progress_of, relaxation_label
-from bitreid.data.parsers import parse
-from bitreid.drawn.data_set import DrawnSettings, draw_people
-from bitreid.encoding.files import encode_manifest, search_person, side_of
 from bitreid.errors import SettingsError
-from bitreid.evaluation.report import write_report
-from bitreid.evaluation.report.build import labels_beside, report_of
-from bitreid.evaluation.sheets import sheet_of_queries
-from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
-from bitreid.training.load import load_encoder
-from bitreid.training.recipe import Recipe, load_recipe
-from bitreid.training.run import train
-from bitreid.training.task import task_from
 
-SETTINGS = DrawnSettings(n_train=120, n_test=60)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bitreid.drawn.data_set import DrawnSettings
+    from bitreid.encoding.encoder import Encoder
+    from bitreid.encoding.files import EncodedSet
+    from bitreid.evaluation.summary import Evaluation
+    from bitreid.training.recipe import Recipe
+
+HELP = "draw people, train, evaluate against a tanh twin, search, make a ranked sheet"
 
 _MARK = "demo.txt"
 _OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png", "report.html")
 
 
-def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSettings = SETTINGS) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `bitreid demo`."""
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
+    parser.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo."""
+    from bitreid.commands.console import console_of
+    from bitreid.drawn.data_set import DrawnSettings
+
+    run_demo(arguments.out, arguments.epochs, console_of(), DrawnSettings(n_train=120, n_test=60))
+    return 0
+
+
+def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSettings) -> None:
     """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet and a
     report.
 
     `out` is a new or empty folder, or that of an earlier demo, which is replaced; `SettingsError` for any other.
     """
+    from bitreid.artifact import load_artifact
+    from bitreid.commands.console import evaluation_table, progress_of, relaxation_label, say
+    from bitreid.drawn.data_set import draw_people
+    from bitreid.evaluation.score_files import write_json
+
     recipes = {relaxation: _recipe(relaxation, epochs) for relaxation in ("ssr", "tanh")}
     _make_room(out)
     data = out / "people"
     with progress_of(console, "1/4 drawing people") as progress:
         draw_people(data, settings, progress)
-    console.print(
-        f"1/4 drew {settings.n_train} people to train on and {settings.n_test} to find: {data}", soft_wrap=True
-    )
+    say(console, f"1/4 drew {settings.n_train} people to train on and {settings.n_test} to find: {data}")
     console.print("2/4 training the SSR model, then the same with tanh (the usual relaxation)")
     evaluations = {}
     for relaxation, recipe in recipes.items():
@@ -50,10 +65,9 @@ def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSet
     for relaxation, evaluation in evaluations.items():
         agreement = load_artifact(out / relaxation / "artifact").card.metrics.get("val_agreement")
         console.print(evaluation_table(f"drawn people, {relaxation_label(relaxation, agreement)}", evaluation))
-    record = {relaxation: evaluation.to_json() for relaxation, evaluation in evaluations.items()}
-    (out / "scores.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    console.print(f"4/4 ranked sheet: {out / 'sheet.png'}", soft_wrap=True)
-    console.print(f"    report of the SSR model, look at it in a browser: {out / 'report.html'}", soft_wrap=True)
+    write_json(out / "scores.json", {name: evaluation.to_json() for name, evaluation in evaluations.items()})
+    say(console, f"4/4 ranked sheet: {out / 'sheet.png'}")
+    say(console, f"    report of the SSR model, look at it in a browser: {out / 'report.html'}")
 
 
 def _make_room(out: Path) -> None:
@@ -72,18 +86,34 @@ def _make_room(out: Path) -> None:
 
 
 def _recipe(relaxation: str, epochs: int | None) -> Recipe:
+    from bitreid.training.recipe import load_recipe
+
     changes = [f"name=drawn-{relaxation}", f"network.relaxation={relaxation}"]
     changes += [] if epochs is None else [f"epochs={epochs}", "warmup_epochs=0"]
     return load_recipe("drawn_tiny", changes)
 
 
-def _train_one(recipe: Recipe, data: Path, run: Path, console: Console) -> Artifact:
+def _train_one(recipe: Recipe, data: Path, folder: Path, console: Console) -> None:
+    from bitreid.commands.console import TrainingReporter
+    from bitreid.training.run import train
+    from bitreid.training.task import task_from
+
     task = task_from(recipe, data, None)
     with TrainingReporter(console, recipe.epochs) as reporter:
-        return train(recipe, task, run, reporter)
+        train(recipe, task, folder, reporter)
 
 
 def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> Evaluation:
+    """Score a model; of the SSR model also show a search and write the sheet and the report."""
+    from bitreid.commands.console import progress_of
+    from bitreid.data.parsers import parse
+    from bitreid.encoding.files import encode_manifest, side_of
+    from bitreid.evaluation.report import write_report
+    from bitreid.evaluation.report.build import labels_beside, report_of
+    from bitreid.evaluation.sheets import sheet_of_queries
+    from bitreid.evaluation.summary import evaluate_model, rows_of_share
+    from bitreid.training.load import load_encoder
+
     encoder = load_encoder(out / relaxation / "artifact")
     manifest = parse(data)
     with progress_of(console, "encoding") as progress:
@@ -96,13 +126,7 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
     )
     if relaxation == "ssr":
         sheet_of_queries(query, gallery, out / "sheet.png", "Drawn people: queries and their ten nearest, SSR codes")
-        person = encoder.merge(encoder.encode_files(query.paths[:1]))
-        hits = search_person(encoder, person, encoded[1], 5, rows_of_share(0.1, len(gallery)))
-        found = ", ".join(
-            f"{gallery.paths[row].name} ({distance})"
-            for row, distance in zip(hits.positions[0], hits.distances[0], strict=True)
-        )
-        console.print(f"two-stage search for {query.paths[0].name}, nearest five (bits): {found}", soft_wrap=True)
+        _show_search(encoder, query.paths[0], encoded[1], console)
         report = report_of(
             "Drawn people: SSR codes",
             encoder.card,
@@ -115,3 +139,19 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
         )
         write_report(report, out / "report.html")
     return evaluation
+
+
+def _show_search(encoder: Encoder, picture: Path, encoded: EncodedSet, console: Console) -> None:
+    """Search for the person of a picture in two stages, and show the nearest five."""
+    from bitreid.commands.console import say
+    from bitreid.gallery import Contract, create_gallery
+    from bitreid.gallery.ingest import items_of
+    from bitreid.gallery.opening import MEMORY
+    from bitreid.gallery.query import SearchRequest, query_of_pictures, search_queries
+
+    with create_gallery(MEMORY, Contract.of(encoder.card), audited=False) as gallery:
+        gallery.add(items_of(encoded, [path.name for path in encoded.paths], None, attributes=True))
+        request = SearchRequest(k=5, w="10%", max_distance=None)
+        (hits,) = search_queries(gallery, query_of_pictures(encoder, [picture]), request)
+    found = ", ".join(f"{hit.id} ({hit.distance})" for hit in hits)
+    say(console, f"two-stage search for {picture.name}, nearest five (bits): {found}")

@@ -1,4 +1,4 @@
-"""Files of codes: encoding pictures, folders and tables of pictures, and saving, loading and searching the result."""
+"""Files of codes: encoding pictures, folders and tables of pictures, and saving and loading the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Progress
-from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.encoding.encoder import Encoder
 from bitreid.errors import BitreidError, CodesError, DataError
 from bitreid.evaluation.side import Side
-from bitreid.hamming import Ranking, search_exact, search_two_stage
+from bitreid.evaluation.subjects import Subject
 
 FORMAT_VERSION = 1
 """The newest format of a file of codes that this bitreid reads, and the one that it writes."""
@@ -173,23 +173,11 @@ def side_of(encoded: EncodedSet) -> Side:
     )
 
 
-def search_person(encoder: Encoder, query: Encoded, gallery: EncodedSet, k: int, w: int | None = None) -> Ranking:
-    """The `k` nearest gallery rows of one query: exact, or in two stages with the `w` rows nearest by attribute code,
-    its bits weighed as the model's calibration says.
-
-    `CodesError` for a gallery of another model, or `w` with a model or gallery without attribute codes.
-    """
-    model = fingerprint(encoder.card)
-    if gallery.model != model:
-        raise CodesError(
-            f"expected codes of the model {encoder.card.name} ({model}), got codes of {gallery.model}; "
-            "encode them again"
-        )
-    if w is None:
-        return search_exact(query.codes, gallery.codes, k)
-    if query.attribute_codes is None or gallery.attribute_codes is None:
-        raise CodesError("expected attribute codes for a two-stage search, got none; search without --w")
-    calibration = encoder.card.calibration
-    weights = calibration.attribute_weights if calibration else ()
-    short, long = (query.attribute_codes, gallery.attribute_codes), (query.codes, gallery.codes)
-    return search_two_stage(short[0], long[0], short[1], long[1], w, k, short_weights=weights or None)
+def subject_of_model(encoder: Encoder, data: Path, progress: Progress | None = None) -> Subject:
+    """Return a model's codes of a data set's queries and gallery."""
+    manifest = parse(data)
+    query, gallery = (
+        side_of(encode_manifest(encoder, manifest.split(split), progress)) for split in ("query", "gallery")
+    )
+    name = data.resolve().name if data.is_dir() else data.resolve().stem
+    return Subject(encoder.card.name, name, query, gallery, encoder.card, data)

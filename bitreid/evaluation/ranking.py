@@ -23,7 +23,7 @@ from bitreid.evaluation.merging import Tracklets, merges
 from bitreid.evaluation.protocol import PROTOCOLS, Protocol, ProtocolSettings
 from bitreid.evaluation.scores import QueryScores, Scores, TieScores, score_groups
 from bitreid.evaluation.single_shot import SingleShots
-from bitreid.hamming import kernel
+from bitreid.hamming.threads import default_threads
 
 MARKET1501 = PROTOCOLS["market1501"]
 
@@ -89,7 +89,7 @@ def evaluate_ranking(
     equality (a feature of zeros is at distance 1 from everything). `Protocol` says which rows are right and which are
     left out; `protocol`, one of `PROTOCOLS` or your own, changes the rules. Merged pictures have the mean of their
     features, or the majority of their codes (`Merge`); to merge by tracklet, pass the numbers of both sides as
-    `tracklets`. Neither the order of the gallery nor the number of threads (by default one a processor) changes the
+    `tracklets`. Neither the order of the gallery nor the number of threads (None: `default_threads`) changes the
     result.
 
     Beyond its arguments, the merged sides and the codes of a gallery without its junk, this needs at most `memory_mb`
@@ -257,7 +257,7 @@ def _map_queries(
 ) -> list[list[TieScores]]:
     """The scores of chunks of queries, in order, within a budget of bytes for all threads."""
     least = _LEAST_MB * 2**20
-    n_threads = int(max(min(n_threads or kernel.usable_cpus(), budget // least, n_queries // _LEAST_QUERIES), 1))
+    n_threads = int(max(min(n_threads or default_threads(), budget // least, n_queries // _LEAST_QUERIES), 1))
     # Half of a thread's least is for blocks inside the comparison, whatever the number of queries.
     chunks = list(query_chunks(n_queries, cost, budget / n_threads - least / 2, n_threads))
     if n_threads == 1 or len(chunks) == 1:

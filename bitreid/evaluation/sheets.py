@@ -18,7 +18,7 @@ from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import rerank
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.side import Side, labels_of
-from bitreid.hamming import Ranking, search_exact
+from bitreid.hamming import search_exact
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -75,7 +75,8 @@ def sheet_of_queries(
     protocol = labels_of(query, gallery, cameras)
     rows = []
     for i in np.unique(np.linspace(0, len(query) - 1, n_rows).astype(np.int64)):
-        hits = _hits(gallery.paths, *nearest_of_query(query, gallery, protocol, i, k))
+        found = zip(*nearest_of_query(query, gallery, protocol, i, k), strict=True)
+        hits = tuple(SheetHit(gallery.paths[row], float(distance), bool(right)) for row, distance, right in found)
         camera = f", camera {query.camids[i]}" if query.camids[i] != UNKNOWN else ""
         rows.append(SheetRow(query.paths[i], hits, f"{query.pids[i]:04d}{camera}"))
     draw_ranked_sheet(rows, out, title)
@@ -100,24 +101,12 @@ def nearest_of_query(
     return rows, distances[0], match[rows]
 
 
-def sheet_of_search(pictures: Sequence[Path], gallery: Sequence[Path], ranking: Ranking, out: Path) -> None:
-    """Write a sheet of one search: its first picture, and its hits among the gallery's pictures, none judged right or
-    wrong."""
+def sheet_of_search(pictures: Sequence[Path], hits: Sequence[tuple[Path, float]], out: Path) -> None:
+    """Write a sheet of one search: its first picture, and its hits, each a picture and its distance, none judged right
+    or wrong."""
     label = "query" if len(pictures) == 1 else f"query, {len(pictures)} pictures"
-    hits = _hits(gallery, ranking.positions[0], ranking.distances[0], None)
-    draw_ranked_sheet([SheetRow(pictures[0], hits, label)], out, "Nearest in the gallery, distance in bits")
-
-
-def _hits(
-    paths: Sequence[Path],
-    positions: npt.NDArray[np.int64],
-    distances: npt.NDArray[np.number],
-    right: npt.NDArray[np.bool_] | None,
-) -> tuple[SheetHit, ...]:
-    return tuple(
-        SheetHit(paths[row], float(distance), None if right is None else bool(right[i]))
-        for i, (row, distance) in enumerate(zip(positions, distances, strict=True))
-    )
+    found = tuple(SheetHit(path, distance) for path, distance in hits)
+    draw_ranked_sheet([SheetRow(pictures[0], found, label)], out, "Nearest in the gallery, distance in bits")
 
 
 def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:

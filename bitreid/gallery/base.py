@@ -27,7 +27,10 @@ from bitreid.gallery.items import (
 )
 from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
 from bitreid.gallery.voting import By, voted
+from bitreid.hamming.threads import default_threads
 
+HITS = 10
+"""Hits of a search, where nothing else is said."""
 FPIR = 0.01
 """Share of the searches for somebody absent that may be answered, where nothing else is said."""
 POOL = 1000
@@ -102,7 +105,7 @@ class Gallery(ABC):
     def search(
         self,
         codes: Codes,
-        k: int = 10,
+        k: int = HITS,
         w: int | None = None,
         where: Where = None,
         parts: Sequence[str] = (),
@@ -113,7 +116,7 @@ class Gallery(ABC):
         by: By = "item",
         person: str | None = None,
         model: str = "",
-        n_threads: int = 1,
+        n_threads: int | None = None,
     ) -> list[Hits]:
         """The `k` nearest items of each query that pass the filter, those that are near enough.
 
@@ -124,7 +127,8 @@ class Gallery(ABC):
 
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
         (`voting`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
-        `model` is the fingerprint of the model that made the codes.
+        `model` is the fingerprint of the model that made the codes. `n_threads` changes no hit: None is
+        `default_threads`.
 
         `GalleryError` for codes of another model or length, or `w` without attribute codes.
         """
@@ -145,12 +149,13 @@ class Gallery(ABC):
             chosen = others if chosen is None else chosen & others
         mask = self.contract.mask_of(parts)
         wanted = k if by == "item" else max(k, POOL)
+        n_threads = default_threads() if n_threads is None else n_threads
         found = self._find(Request(codes, attribute_codes, wanted, w, chosen, mask, n_threads))
         hits = self._judged(found, k, by, max_distance, fpir, whole=mask is None)
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
 
-    def search_attributes(self, wanted: Mapping[str, float], k: int = 10, where: Where = None) -> Hits:
+    def search_attributes(self, wanted: Mapping[str, float], k: int = HITS, where: Where = None) -> Hits:
         """The `k` items nearest to a description, without a picture: "red top, backpack, no hat".
 
         `wanted` gives for each attribute that is asked for the probability that the person has it: True and False, or

@@ -59,14 +59,14 @@ def test_the_demo_replaces_only_what_it_made(tmp_path: Path, monkeypatch: pytest
         data.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bitreid.commands.demo.draw_people", drawn)
+    monkeypatch.setattr("bitreid.drawn.data_set.draw_people", drawn)
     with pytest.raises(KeyboardInterrupt):
-        run_demo(tmp_path, None, console())
+        run_demo(tmp_path, None, console(), FEW)
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     (tmp_path / "people" / "old.jpg").touch()
     (tmp_path / "sheet.png").touch()
     with pytest.raises(KeyboardInterrupt):
-        run_demo(tmp_path, None, console())
+        run_demo(tmp_path, None, console(), FEW)
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "people" / "old.jpg").exists()
     assert not (tmp_path / "sheet.png").exists()
@@ -76,7 +76,7 @@ def test_the_demo_replaces_only_what_it_made(tmp_path: Path, monkeypatch: pytest
 def test_the_demo_leaves_other_folders_alone(entry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / entry).mkdir()
     with pytest.raises(SettingsError, match=r"new or empty folder for the demo, got .*; choose one with --out"):
-        run_demo(tmp_path, 1, console())
+        run_demo(tmp_path, 1, console(), FEW)
     assert main(["demo", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == [entry]
@@ -84,5 +84,5 @@ def test_the_demo_leaves_other_folders_alone(entry: str, tmp_path: Path, capsys:
 
 def test_the_demo_refuses_no_passes_before_it_draws(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"epochs: .* got 0"):
-        run_demo(tmp_path / "demo", 0, console())
+        run_demo(tmp_path / "demo", 0, console(), FEW)
     assert not (tmp_path / "demo").exists()

@@ -1,6 +1,5 @@
-"""`bitreid evaluate` and `bitreid compare`: what they print and write, of models and of anybody's features."""
+"""`bitreid evaluate`: what it prints and writes, of models and of anybody's features."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,7 @@ import pytest
 from PIL import Image
 
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
-from tests.commands.words import Capture, done, pixels, queries, refusal
-
-
-@pytest.fixture(scope="module")
-def artifact(trained: Path) -> Path:
-    return trained / "artifact"
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The JSON in a file, as its standard has it."""
-
-    def no_nan(name: str) -> Any:
-        raise AssertionError(f"{name} is no JSON")
-
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=no_nan)
-    return record
-
-
-# Models
+from tests.commands.words import Capture, done, features, pixels, queries, read_json, refusal
 
 
 def test_evaluate_prints_and_writes_all_scores(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -41,7 +22,7 @@ def test_evaluate_prints_and_writes_all_scores(artifact: Path, people: Path, tmp
     ] == []
     assert f"ranked sheet: {sheet}\n" in out
 
-    record = read(scores)
+    record = read_json(scores)
     assert [afr["w"] for afr in record["afr"]] == [3, 14, 28]
     # A short list of everything is an exact search.
     assert record["afr"][-1]["expected"]["mAP"] == pytest.approx(record["codes"]["expected"]["mAP"])
@@ -138,7 +119,7 @@ def test_a_model_gives_what_its_encoded_pictures_give(
         more = ["--protocol", protocol, "--sheet"]
         done("evaluate", artifact, "--data", people, *words, tmp_path / "model.json", *more, sheets[0])
         done("evaluate", "--features", *files, *words, tmp_path / "files.json", *more, sheets[1])
-        of_model, of_files = read(tmp_path / "model.json"), read(tmp_path / "files.json")
+        of_model, of_files = read_json(tmp_path / "model.json"), read_json(tmp_path / "files.json")
         assert (of_model.pop("name"), of_model.pop("data")) == ("drawn-tiny", "people")
         assert (of_files.pop("name"), of_files.pop("data")) == ("query", "gallery")
         assert of_files == of_model
@@ -146,30 +127,6 @@ def test_a_model_gives_what_its_encoded_pictures_give(
         below_title = slice(60, None)
         assert np.array_equal(pixels(sheets[0])[below_title], pixels(sheets[1])[below_title])
     assert len(of_files["query_pids"]) == len(of_files["codes"]["average_precision"]) == 18
-
-
-# Features of other programs
-
-
-def features(path: Path, n: int, seed: int, **changes: Any) -> Path:
-    """Made-up features of 8 people by 3 cameras, in tracklets of two pictures; None leaves an array out."""
-    rng = np.random.default_rng(seed)
-    pids = rng.integers(1, 9, n)
-    of_people = np.random.default_rng(99).normal(size=(9, 12))[pids]
-    arrays = {
-        "features": (of_people + rng.normal(size=(n, 12))).astype(np.float32),
-        "pids": pids.astype(np.int32),
-        "camids": rng.integers(1, 4, n),
-        "tracklets": np.arange(n) // 2,
-    }
-    kept: dict[str, Any] = {name: value for name, value in (arrays | changes).items() if value is not None}
-    np.savez(path, allow_pickle=True, **kept)
-    return path
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    return features(tmp_path / "query.npz", 30, 1), features(tmp_path / "gallery.npz", 120, 2)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -185,7 +142,7 @@ def test_every_protocol_scores_features(name: str, files: tuple[Path, Path], tmp
             protocol=PROTOCOLS[name],
             tracklets=(query["tracklets"], gallery["tracklets"]),
         )
-    record = read(tmp_path / "scores.json")
+    record = read_json(tmp_path / "scores.json")
     assert record["floats"]["expected"]["mAP"] == wanted.expected.mAP
     assert record["floats"]["expected"]["cmc"] == wanted.expected.cmc.tolist()
     assert (record["protocol"], record["codes"], record["n_features"]) == (name, None, 12)
@@ -242,8 +199,8 @@ def test_features_that_cannot_be_scored_are_refused(tmp_path: Path, capsys: Capt
     )
     assert "Object arrays cannot be loaded" in said(pids=np.array([{}] * 90, dtype=object))
     assert "the tracklet of each query and gallery picture, got none" in said("--protocol", "tracklets", tracklets=None)
-    assert "for two-stage search, got none; leave out --w" in said("--w", "5")
-    assert "whole gallery for short lists (--w, --rerank), got single shots" in said(
+    assert "for two-stage search, got none; leave out w" in said("--w", "5")
+    assert "whole gallery for short lists (w, rerank), got single shots" in said(
         "--protocol", "single_shot", "--rerank", "5"
     )
     assert "at least one query with a match in the gallery, got none" in said(pids=np.arange(90) + 100)
@@ -292,58 +249,3 @@ def test_a_first_person_of_number_0_is_warned_of(files: tuple[Path, Path], tmp_p
         np.savez(files[1], **{**gallery, "pids": np.where(gallery["pids"] == 0, 99, gallery["pids"])})
     done("evaluate", "--features", *files)
     assert capsys.readouterr().err == ""
-
-
-# Comparison
-
-
-def test_compare_reads_what_evaluate_wrote(files: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
-    scores = [tmp_path / "a.json", tmp_path / "b.json"]
-    done("evaluate", "--features", *files, "--json", scores[0])
-    # Another model of the same pictures: sees only half of what the first one sees.
-    half = []
-    for file in files:
-        with np.load(file) as arrays:
-            half.append(tmp_path / f"half_{file.name}")
-            np.savez(half[-1], **{**arrays, "features": arrays["features"][:, :6]})
-    done("evaluate", "--features", *half, "--json", scores[1])
-    capsys.readouterr()
-    done("compare", *scores, "--json", tmp_path / "compared.json")
-    out = capsys.readouterr().out
-    assert "query (a) against half_query (b)" in out
-    a, b = (read(path)["floats"]["expected"] for path in scores)
-    record = read(tmp_path / "compared.json")
-    assert list(record) == ["rank-1", "mAP", "mINP"]
-    for name, key in (("mAP", "mAP"), ("mINP", "mINP")):
-        assert (record[name]["mean_a"], record[name]["mean_b"]) == pytest.approx((a[key], b[key]))
-        assert record[name]["low"] < record[name]["difference"] < record[name]["high"]
-        assert f"{100 * record[name]['difference']:+.1f}" in out
-    assert record["rank-1"]["mean_a"] == pytest.approx(a["cmc"][0])
-    assert record["mAP"]["difference"] > 0
-    done("compare", scores[0], scores[0], "--descriptor", "floats")
-    assert "+0.0" in capsys.readouterr().out
-
-
-def test_one_person_has_no_interval(tmp_path: Path, capsys: Capture) -> None:
-    one = features(tmp_path / "one.npz", 20, 1, pids=np.ones(20, np.int64))
-    done("evaluate", "--features", one, features(tmp_path / "g.npz", 50, 2), "--json", tmp_path / "a.json")
-    capsys.readouterr()
-    done("compare", tmp_path / "a.json", tmp_path / "a.json", "--json", tmp_path / "c.json")
-    assert "unknown" in capsys.readouterr().out
-    assert (read(tmp_path / "c.json")["mAP"]["low"], read(tmp_path / "c.json")["mAP"]["p_value"]) == (None, 1)
-
-
-def test_scores_that_do_not_compare_are_refused(files: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
-    one, other = tmp_path / "one.json", tmp_path / "other.json"
-    done("evaluate", "--features", *files, "--json", one)
-    assert "got none; choose the other" in refusal(capsys, "compare", one, one, "--descriptor", "codes")
-    assert f"can be read or written at {other}, got: No such file" in refusal(capsys, "compare", one, other)
-    other.write_bytes(one.read_bytes()[:-20])
-    assert "expected scores that `bitreid evaluate --json` wrote at" in refusal(capsys, "compare", one, other)
-    for words, what in (
-        (["--features", *files, "--protocol", "no_cameras"], "protocol"),
-        (["--features", files[0], features(tmp_path / "more.npz", 121, 2)], "gallery"),
-        (["--features", features(tmp_path / "others.npz", 30, 5), files[1]], "queries"),
-    ):
-        done("evaluate", *words, "--json", other)
-        assert f"in the same order, got another {what} in query and " in refusal(capsys, "compare", one, other)

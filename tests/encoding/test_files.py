@@ -1,4 +1,4 @@
-"""Files, folders and tables to a file of codes and back, and searching with one person."""
+"""Files, folders and tables to a file of codes and back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,21 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
-from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import (
     EncodedSet,
     encode_manifest,
     load_encoded,
     manifest_of,
     save_encoded,
-    search_person,
     side_of,
 )
-from bitreid.errors import CodesError, DataError, SettingsError
-from bitreid.open_set import OpenSet
+from bitreid.errors import CodesError, DataError
 from bitreid.training.load import load_encoder
 
 
@@ -33,14 +30,6 @@ def encoder(trained: Path) -> Encoder:
 @pytest.fixture(scope="module")
 def gallery(encoder: Encoder, people: Path) -> EncodedSet:
     return encode_manifest(encoder, manifest_of([people]).split("gallery"))
-
-
-def of_row(encoded: EncodedSet, row: int) -> Encoded:
-    """A row as a query."""
-    assert encoded.features is not None
-    assert encoded.attribute_codes is not None
-    rows = slice(row, row + 1)
-    return Encoded(encoded.features[rows], encoded.codes[rows], None, encoded.attribute_codes[rows])
 
 
 # Inputs
@@ -221,65 +210,6 @@ def test_other_files_are_refused(people: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "array.npy", tmp_path / "gone.npz", tmp_path, people / "README.md"):
         with pytest.raises(DataError, match="expected a file of codes"):
             load_encoded(path)
-
-
-# Searching
-
-
-def test_a_picture_finds_itself_first(encoder: Encoder, gallery: EncodedSet) -> None:
-    ranking = search_person(encoder, of_row(gallery, 5), gallery, k=4)
-    assert ranking.distances[0, 0] == 0
-    assert 5 in ranking.positions[0, ranking.distances[0] == 0]
-    assert np.all(np.diff(ranking.distances[0]) >= 0)
-
-
-def test_a_two_stage_search_ranks_the_short_list(encoder: Encoder, gallery: EncodedSet) -> None:
-    query = of_row(gallery, 3)
-    assert gallery.attribute_codes is not None
-    assert query.attribute_codes is not None
-    short = np.unpackbits(gallery.attribute_codes.packed ^ query.attribute_codes.packed, axis=1).sum(axis=1)
-    long = np.unpackbits(gallery.codes.packed ^ query.codes.packed, axis=1).sum(axis=1)
-    kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]
-    expected = sorted(kept, key=lambda row: (long[row], row))
-    assert search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist() == expected
-
-
-def test_a_calibration_weighs_the_bits_of_the_first_stage(encoder: Encoder, gallery: EncodedSet) -> None:
-    query = of_row(gallery, 3)
-    assert query.attribute_codes is not None
-    assert encoder.card.attributes is not None
-    rng = np.random.default_rng(0)
-    short_codes = rng.integers(0, 256, (len(gallery), query.attribute_codes.packed.shape[1]), dtype=np.uint8)
-    gallery = replace(gallery, attribute_codes=Codes(short_codes, 8 * short_codes.shape[1]))
-    weights = np.arange(encoder.card.attributes.n_code_bits) % 4
-    calibration = Calibration(OpenSet(0.1, -3, -1, 5), tuple(weights.tolist()), 1, 1)
-    calibrated = Encoder(replace(encoder.card, calibration=calibration), encoder.engine)
-    differ = np.unpackbits(short_codes ^ query.attribute_codes.packed, axis=1)
-    short = differ[:, : len(weights)] @ weights
-    kept = sorted(range(len(gallery)), key=lambda row: (short[row], row))[:9]
-    assert sorted(search_person(calibrated, query, gallery, k=20, w=9).positions[0].tolist()) == sorted(kept)
-    assert sorted(search_person(encoder, query, gallery, k=20, w=9).positions[0].tolist()) != sorted(kept)
-
-
-def test_all_of_the_gallery_as_short_list_is_an_exact_search(encoder: Encoder, gallery: EncodedSet) -> None:
-    query = of_row(gallery, 3)
-    exact = search_person(encoder, query, gallery, k=7)
-    assert np.array_equal(search_person(encoder, query, gallery, 7, len(gallery)).positions, exact.positions)
-
-
-def test_a_gallery_of_another_model_is_refused(encoder: Encoder, gallery: EncodedSet) -> None:
-    with pytest.raises(CodesError, match=r"codes of the model drawn-tiny \([0-9a-f]{16}\), got codes of 0123"):
-        search_person(encoder, of_row(gallery, 0), replace(gallery, model="0123"), 3)
-
-
-def test_a_two_stage_search_needs_attribute_codes(encoder: Encoder, gallery: EncodedSet) -> None:
-    with pytest.raises(CodesError, match="attribute codes for a two-stage search, got none; search without --w"):
-        search_person(encoder, of_row(gallery, 0), replace(gallery, attribute_codes=None), 3, 5)
-
-
-def test_no_hits_is_no_question(encoder: Encoder, gallery: EncodedSet) -> None:
-    with pytest.raises(SettingsError, match="expected k"):
-        search_person(encoder, of_row(gallery, 0), gallery, 0)
 
 
 def test_a_set_whose_columns_differ_in_length_is_refused(gallery: EncodedSet) -> None:

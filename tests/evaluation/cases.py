@@ -7,9 +7,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import strategies as st
 
-from bitreid.codes import Codes, unpack
+from bitreid.codes import Codes, pack, unpack
 from bitreid.evaluation import RankingMetrics, Scores
 from bitreid.evaluation.protocol import Protocol
+from bitreid.evaluation.side import Side
+from bitreid.evaluation.subjects import Subject
 from tests.reference import open_set_metrics as open_set_twin
 from tests.reference import ranking as twin
 from tests.reference.search import hamming
@@ -146,3 +148,17 @@ def searches_of(queries: Codes, gallery: Codes, protocol: Protocol) -> list[tupl
     distances = [[hamming(a, b) for b in bits[1]] for a in bits[0]]
     columns = (protocol.query_pids, protocol.query_camids, protocol.gallery_pids, protocol.gallery_camids)
     return open_set_twin.split_pairs(distances, *(column.tolist() for column in columns))
+
+
+def side(n: int, n_people: int, camera: int, seed: int) -> Side:
+    """Pictures of some people, which resemble each other."""
+    rng = np.random.default_rng(seed)
+    pids = np.arange(n) % n_people + 1
+    features = np.random.default_rng(9).normal(size=(20, 16))[pids] + rng.normal(size=(n, 16)) * 1.5
+    attributes = Codes(rng.integers(0, 256, (n, 1), dtype=np.uint8), 8)
+    return Side(pack(features), features, attributes, pids, np.full(n, camera))
+
+
+def two_sides() -> Subject:
+    """Queries of seven people, one of whom is not in the gallery of six."""
+    return Subject("model", "people", side(14, 7, 1, 0), side(60, 6, 2, 1))

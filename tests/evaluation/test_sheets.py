@@ -14,7 +14,6 @@ from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.encoding.files import EncodedSet, side_of
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation.sheets import SheetHit, SheetRow, draw_ranked_sheet, sheet_of_queries, sheet_of_search
-from bitreid.hamming import search_exact
 
 Pixels = npt.NDArray[np.uint8]
 GREEN, RED, GREY = (21, 128, 61), (200, 30, 30), (140, 149, 159)
@@ -241,9 +240,9 @@ def test_a_sheet_needs_pictures(tmp_path: Path) -> None:
 def test_a_search_is_not_judged(tmp_path: Path, drawn: list[SheetRow]) -> None:
     query = encoded(folder(tmp_path / "query"), [(7, 1, 0), (7, 1, 1)])
     gallery = encoded(folder(tmp_path / "gallery"), [(7, 1, 3), (8, 1, 0)])
-    ranking = search_exact(query.codes[:1], gallery.codes, 5)
-    sheet_of_search(query.paths, gallery.paths, ranking, tmp_path / "sheet.png")
-    sheet_of_search(query.paths[:1], gallery.paths, ranking, tmp_path / "sheet.png")
+    hits = [(gallery.paths[1], 0.0), (gallery.paths[0], 2.0)]
+    sheet_of_search(query.paths, hits, tmp_path / "sheet.png")
+    sheet_of_search(query.paths[:1], hits, tmp_path / "sheet.png")
     assert [row.label for row in drawn] == ["query, 2 pictures", "query"]
     for row in drawn:
         assert [(hit.path, hit.distance, hit.right) for hit in row.hits] == [

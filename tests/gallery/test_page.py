@@ -1,12 +1,10 @@
 """The page on galleries: its commands are understood, and its Python runs."""
 
-import argparse
 import re
 import shlex
-from collections import defaultdict
 from pathlib import Path
 
-from bitreid.commands.arguments import Command, parser
+from bitreid.commands.main import parser_of
 from tests.commands.words import Capture
 
 
@@ -18,14 +16,10 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_commands_are_understood() -> None:
-    def nothing(arguments: argparse.Namespace) -> int:
-        return 0
-
-    commands: dict[str, Command] = defaultdict(lambda: nothing)
     for line in "".join(blocks("bash")).splitlines():
         name, *words = shlex.split(line)
         assert name == "bitreid"
-        assert parser(commands).parse_args(words).place == "people.gallery"
+        assert parser_of(words).parse_args(words).place == "people.gallery"
 
 
 def test_the_python_runs(capsys: Capture) -> None:

@@ -14,8 +14,7 @@ from bitreid.errors import BitreidError, GalleryError
 from bitreid.gallery import Contract, Gallery, IdIn, Items, create_gallery, items
 from bitreid.gallery.items import GalleryItem, Id, key_of
 from bitreid.gallery.table import table as tables
-from tests.commands.test_gallery import codes_of
-from tests.commands.words import Capture, done, refusal
+from tests.commands.words import Capture, codes_of, done, refusal
 from tests.gallery.test_backends import create
 
 __all__ = ["create"]

@@ -1,0 +1,57 @@
+"""`bitreid convert`: a data set's own file to pictures."""
+
+import argparse
+from pathlib import Path
+
+HELP = "a data set's own file to crops in Market-1501's layout"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `bitreid convert`."""
+    from inspect import signature
+
+    from bitreid.data.parsers.cuhk03 import convert_cuhk03
+
+    parser.add_argument("dataset", choices=["cuhk03"])
+    parser.add_argument("file", type=Path, help="cuhk-03.mat")
+    parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--kind", choices=["detected", "labeled"], help="who cut the crops: a detector, or hands (default %(default)s)"
+    )
+    parser.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE.mat",
+        help="list of the new protocol, of the same kind (default: the old one)",
+    )
+    parser.add_argument(
+        "--set", dest="test_set", type=int, metavar="N", help="test set of the old protocol (default %(default)s)"
+    )
+    parser.add_argument("--height", type=int, help="pixels (default %(default)s)")
+    parser.add_argument("--width", type=int, help="pixels (default %(default)s)")
+    parser.add_argument("--suffix", choices=["jpg", "png"], help="kind of the crops' files (default %(default)s)")
+    defaults = signature(convert_cuhk03).parameters
+    parser.set_defaults(**{name: defaults[name].default for name in ("kind", "test_set", "height", "width", "suffix")})
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the crops and say how many there are of each split."""
+    from bitreid.commands.console import console_of, progress_of, say
+    from bitreid.data.parsers.cuhk03 import convert_cuhk03
+
+    console = console_of()
+    with progress_of(console, "writing crops") as progress:
+        manifest = convert_cuhk03(
+            arguments.file,
+            arguments.out,
+            kind=arguments.kind,
+            split=arguments.split,
+            test_set=arguments.test_set,
+            height=arguments.height,
+            width=arguments.width,
+            suffix=arguments.suffix,
+            progress=progress,
+        )
+    counts = ", ".join(f"{manifest.splits.count(split)} {split}" for split in ("train", "query", "gallery"))
+    say(console, f"data set: {arguments.out} ({counts})")
+    return 0

@@ -1,0 +1,58 @@
+"""`bitreid gallery delete`: forget items."""
+
+import argparse
+import sys
+from functools import reduce
+from operator import and_
+
+from rich.console import Console
+
+from bitreid.commands.gallery.action import Action, Answer, add_where, moment_of, open_place
+from bitreid.errors import SettingsError
+from bitreid.gallery import Filter, Gallery, IdIn, OlderThan, PersonIn, parse_filter
+from bitreid.gallery.items import microseconds
+from bitreid.gallery.query import ids_of
+
+
+def _arguments(delete: argparse.ArgumentParser) -> None:
+    delete.add_argument("--ids", nargs="+", metavar="ID")
+    delete.add_argument("--person", metavar="NAME", help="items known to show this person")
+    delete.add_argument(
+        "--older-than",
+        metavar="AGE",
+        help="30d, 12h, 2w, or before a time such as 2026-01-31 (of addition, if unknown)",
+    )
+    add_where(delete)
+    delete.add_argument("--dry-run", action="store_true", help="only say how many would go")
+    delete.add_argument("--yes", action="store_true", help="do not ask, where a terminal could answer")
+
+
+def _delete(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        total, where = gallery.count(), _condition(arguments, gallery)
+        n = gallery.count(where)
+        if arguments.dry_run:
+            return Answer([f"{n} of {total} items would be deleted"], {"deleted": 0, "would_delete": n})
+        if n and not arguments.yes and sys.stdin.isatty():
+            answer = console.input(f"delete {n} of {total} items? [y/N] ")
+            if answer.strip().lower() not in ("y", "yes"):
+                return Answer(["nothing was deleted"], {"deleted": 0})
+        n = gallery.delete_where(where)
+    return Answer([f"{n} of {total} items deleted"], {"deleted": n})
+
+
+def _condition(arguments: argparse.Namespace, gallery: Gallery) -> Filter:
+    """Return what an item must be to be deleted: all that the command line says."""
+    conditions = [] if arguments.where is None else [parse_filter(arguments.where, gallery.contract)]
+    if arguments.ids is not None:
+        conditions.append(IdIn(frozenset(ids_of(gallery, arguments.ids))))
+    if arguments.person is not None:
+        conditions.append(PersonIn(frozenset([arguments.person])))
+    if arguments.older_than is not None:
+        conditions.append(OlderThan(microseconds(moment_of(arguments.older_than))))
+    if not conditions:
+        raise SettingsError("expected what to delete (--ids, --person, --older-than or --where), got nothing")
+    return reduce(and_, conditions)
+
+
+ACTIONS = {"delete": Action("forget the items that meet all conditions given", _arguments, _delete)}

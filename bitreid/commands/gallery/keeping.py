@@ -1,0 +1,106 @@
+"""`bitreid gallery create`, `info`, `compact`, `repair` and `audit`: a gallery as a whole."""
+
+import argparse
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
+from bitreid.errors import GalleryError, SettingsError
+from bitreid.gallery import Contract, Gallery, create_gallery
+from bitreid.gallery.opening import MEMORY
+
+
+def _creation(create: argparse.ArgumentParser) -> None:
+    codes = create.add_mutually_exclusive_group(required=True)
+    codes.add_argument("--model", type=Path, metavar="ARTIFACT", help="the model whose codes it will hold")
+    codes.add_argument("--bits", type=int, metavar="N", help="length of codes that you vouch for, without a model")
+    create.add_argument("--attributes", metavar="A,B,C", help="with --bits: names of the bits of attribute codes")
+    create.add_argument("--no-audit", action="store_true", help="keep no log of additions, searches and deletions")
+
+
+def create_lasting(place: str, contract: Contract, audited: bool, actor: str) -> Gallery:
+    """Create a gallery that outlives this process; `GalleryError` for a place in memory."""
+    if place == MEMORY:
+        raise GalleryError(f"expected a place that lasts, got {MEMORY}; name a file, such as people.gallery")
+    return create_gallery(place, contract, audited=audited, actor=actor)
+
+
+def _create(arguments: argparse.Namespace, console: Console) -> Answer:
+    if arguments.model is not None:
+        from bitreid.artifact import load_artifact
+
+        if arguments.attributes is not None:
+            raise SettingsError("expected --attributes with --bits only, got it with --model, which has its own")
+        contract = Contract.of(load_artifact(arguments.model).card)
+    else:
+        contract = Contract(arguments.bits, attributes=words_of(arguments.attributes))
+    with create_lasting(arguments.place, contract, not arguments.no_audit, actor_of(arguments)):
+        return Answer([f"gallery of codes of {contract.n_bits} bits: {arguments.place}"], {"place": arguments.place})
+
+
+def _info(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments, read_only=True) as gallery:
+        info = gallery.info()
+    contract = info.contract
+    facts: dict[str, object] = {
+        "model": f"{contract.name} ({contract.model})" if contract.model else "none: the caller vouches for the codes",
+        "identity code": f"{contract.n_bits} bits "
+        + ", ".join(f"{part.name} {part.n_bits}" for part in contract.parts),
+        "attributes": ", ".join(contract.attributes) or "none",
+        "calibrated": "no" if contract.open_set is None else "yes",
+        "items": info.n_items,
+        "persons": info.n_persons,
+        "tracklets": info.n_tracklets,
+        "bytes": info.n_bytes,
+        **info.details,
+    }
+    table = Table("fact", title=info.place)
+    table.add_column("value", overflow="fold")
+    for name, value in facts.items():
+        if value is not None:
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    return Answer([table], {**asdict(info), "details": dict(info.details)})
+
+
+def _compact(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        before = gallery.info().n_bytes
+        gallery.compact()
+        after = gallery.info().n_bytes
+    freed = None if before is None or after is None else before - after
+    return Answer(["compacted" if freed is None else f"compacted: {freed:,} bytes freed"], {"freed_bytes": freed})
+
+
+def _repair(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        n = gallery.repair()
+    return Answer([f"{n} items mended"], {"mended": n})
+
+
+def _period(audit: argparse.ArgumentParser) -> None:
+    audit.add_argument("--since", metavar="AGE", help="30d, 12h, 2w, or from a time such as 2026-01-31 on")
+
+
+def _audit(arguments: argparse.Namespace, console: Console) -> Answer:
+    since = None if arguments.since is None else moment_of(arguments.since)
+    with open_place(arguments, read_only=True) as gallery:
+        entries = [dict(e) for e in gallery.audit() if since is None or datetime.fromisoformat(e["time"]) >= since]
+    lines = [f"{e['time']}  {e['actor'] or 'nobody'}  {e['action']}  {e['count']} items" for e in entries]
+    return Answer([] if arguments.json else lines, entries, lines=True)
+
+
+ACTIONS = {
+    "create": Action("make an empty gallery", _creation, _create),
+    "info": Action("what a gallery is and holds", no_arguments, _info),
+    "compact": Action("take the bytes of what was deleted out of the gallery's files", no_arguments, _compact),
+    "repair": Action(
+        "mend what a process that died left half-written on a Milvus server; nobody else may write meanwhile",
+        no_arguments,
+        _repair,
+    ),
+    "audit": Action("what was done, oldest first; --json has one line an entry", _period, _audit),
+}

@@ -1,0 +1,76 @@
+"""`bitreid gallery export`, `import`, `copy` and `backup`: items from one place to another."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bitreid.commands.console import progress_of
+from bitreid.commands.gallery.action import Action, Answer, actor_of, add_where, open_place
+from bitreid.commands.gallery.keeping import create_lasting
+from bitreid.errors import GalleryError
+from bitreid.gallery import copy_gallery, export_parquet, import_parquet, open_gallery, parse_filter
+
+
+def _exported(export: argparse.ArgumentParser) -> None:
+    export.add_argument("out", type=Path, metavar="FILE.parquet")
+    add_where(export)
+
+
+def _export(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments, read_only=True) as gallery, progress_of(console, "exporting") as progress:
+        where = None if arguments.where is None else parse_filter(arguments.where, gallery.contract)
+        n = export_parquet(gallery, arguments.out, where, progress)
+    return Answer([f"{n} items: {arguments.out}"], {"items": n})
+
+
+def _imported(import_: argparse.ArgumentParser) -> None:
+    import_.add_argument("inputs", type=Path, nargs="+", metavar="FILE.parquet")
+
+
+def _import(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery, progress_of(console, "importing") as progress:
+        n = sum(import_parquet(gallery, file, progress) for file in arguments.inputs)
+    return Answer([f"{n} items added"], {"added": n})
+
+
+def _target(copy: argparse.ArgumentParser) -> None:
+    copy.add_argument("to", metavar="TO", help="the place of the other gallery")
+
+
+def _copy(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments, read_only=True) as source:
+        try:
+            target = open_gallery(arguments.to, actor=actor_of(arguments))
+        except GalleryError as why_not:
+            try:
+                target = create_lasting(arguments.to, source.contract, source.audited, actor_of(arguments))
+            except GalleryError:
+                # There is something that cannot be opened, and that is what to tell.
+                raise why_not from None
+        with target, progress_of(console, "copying") as progress:
+            n = copy_gallery(source, target, progress)
+            others = source.count() - n
+    return Answer([f"{n} items copied, {max(others, 0)} were there already: {arguments.to}"], {"copied": n})
+
+
+def _copied(backup: argparse.ArgumentParser) -> None:
+    backup.add_argument("out", type=Path, metavar="FILE")
+
+
+def _backup(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        gallery.backup(arguments.out)
+    return Answer([f"backup: {arguments.out}"], {"backup": str(arguments.out)})
+
+
+ACTIONS = {
+    "export": Action("write items to a Parquet file", _exported, _export),
+    "import": Action(
+        "add the items of files that export wrote; those that are there stay as they are", _imported, _import
+    ),
+    "copy": Action(
+        "bring all items to another gallery, which is made if there is none; stopped, it goes on", _target, _copy
+    ),
+    "backup": Action("write a copy of a gallery while it is used", _copied, _backup),
+}

@@ -1,0 +1,50 @@
+"""`bitreid gallery confirm`, `reject`, `merge` and `undo`: who is who."""
+
+import argparse
+
+from rich.console import Console
+
+from bitreid.commands.gallery.action import Action, Answer, no_arguments, open_place
+from bitreid.gallery.query import ids_of
+
+
+def _person_and_items(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("person", metavar="PERSON")
+    parser.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _confirm(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        n = gallery.confirm(ids_of(gallery, arguments.ids), arguments.person)
+    return Answer([f"{n} items are now known to be {arguments.person}"], {"items": n})
+
+
+def _reject(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        n = gallery.reject(ids_of(gallery, arguments.ids), arguments.person)
+    return Answer([f"{n} items are now known not to be {arguments.person}"], {"items": n})
+
+
+def _two_persons(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("person", metavar="PERSON", help="who stays")
+    parser.add_argument("other", metavar="OTHER", help="who is the same")
+
+
+def _merge(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        n = gallery.merge(arguments.person, arguments.other)
+    return Answer([f"{n} items of {arguments.other} are now known to be {arguments.person}"], {"items": n})
+
+
+def _undo(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        undone = gallery.undo()
+    return Answer([f"undone: {undone}" if undone else "there was nothing to undo"], {"undone": undone})
+
+
+ACTIONS = {
+    "confirm": Action("say that items, and those of their tracklets, show a person", _person_and_items, _confirm),
+    "reject": Action("say that items, and those of their tracklets, do not show a person", _person_and_items, _reject),
+    "merge": Action("say that two persons are one", _two_persons, _merge),
+    "undo": Action("take the last of confirm, reject and merge back", no_arguments, _undo),
+}

@@ -1,0 +1,24 @@
+"""`bitreid info`: what a model is, and how this machine searches."""
+
+import argparse
+from pathlib import Path
+
+HELP = "what a model's card says, and which way of searching runs here"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `bitreid info`."""
+    parser.add_argument("artifact", type=Path, nargs="?")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show a model's card, if one is named, and which search path runs."""
+    from bitreid.artifact import fingerprint, load_artifact
+    from bitreid.commands.console import card_table, console_of, say, search_text
+
+    console = console_of()
+    if arguments.artifact:
+        card = load_artifact(arguments.artifact).card
+        console.print(card_table(card, fingerprint(card)))
+    say(console, f"search: {search_text()}")
+    return 0

@@ -1,0 +1,79 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitreid.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bitreid.encoding.encoder import Encoder
+    from bitreid.gallery.requests import Limit
+
+
+def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add `--data`, a data set."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=required,
+        help="data set: a folder in the layout of Market-1501, DukeMTMC-reID or MSMT17, or a CSV or Parquet table",
+    )
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads to use (default: BITREID_THREADS, else one for each core)"
+    )
+
+
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every search of a gallery takes."""
+    from bitreid.gallery.query import SearchRequest
+
+    defaults = SearchRequest()
+    parser.add_argument("-k", type=int, default=defaults.k, help="hits to show (default %(default)s)")
+    parser.add_argument(
+        "--w", help="two-stage search: items that stage 1 keeps, e.g. 100 or 1%% (default: exact search)"
+    )
+    parser.add_argument(
+        "--max-distance",
+        metavar="N",
+        help="the largest distance of a hit in bits, or none for no limit (default: what the model's calibration says "
+        "for a gallery of this size, if it has one)",
+    )
+    parser.add_argument(
+        "--fpir",
+        metavar="SHARE",
+        default=f"{100 * defaults.fpir:g}%",
+        help="share of the searches for somebody absent that the calibrated limit answers (default %(default)s)",
+    )
+    add_threads(parser)
+
+
+def max_distance_of(text: str | None) -> Limit:
+    """Return the limit that `--max-distance` means."""
+    if text is None:
+        return "calibrated"
+    if text != "none" and not text.isdecimal():
+        raise SettingsError(f"expected --max-distance to be a number of bits, or none, got {text!r}")
+    return None if text == "none" else int(text)
+
+
+def loader_of(model: Path | None) -> Callable[[], Encoder]:
+    """Return what loads the model that encodes pictures; it raises `SettingsError` where none is named."""
+
+    def load() -> Encoder:
+        if model is None:
+            raise SettingsError(
+                "expected --model ARTIFACT to encode pictures with, got none; or name a file of codes, .npz"
+            )
+        from bitreid.training.load import load_encoder
+
+        return load_encoder(model)
+
+    return load

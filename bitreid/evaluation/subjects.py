@@ -1,0 +1,115 @@
+"""What is compared: a model's codes, or anybody's features, of a data set's queries and gallery."""
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from bitreid.artifact import Card
+from bitreid.data.manifest import DISTRACTOR, UNKNOWN
+from bitreid.data.pictures import Progress, same_pictures
+from bitreid.errors import DataWarning, SettingsError
+from bitreid.evaluation.settings import USUAL_W, EvaluationSettings, parse_list, parse_rows
+from bitreid.evaluation.side import Side, merged
+from bitreid.evaluation.summary import Evaluation, evaluate_model
+from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is scored.
+
+    name       what people call it
+    data       what people call the data set
+    query, gallery  both sides
+    card       a model's card; None of features that others made
+    data_path  where the data set lies; None of features that others made
+    """
+
+    name: str
+    data: str
+    query: Side
+    gallery: Side
+    card: Card | None = None
+    data_path: Path | None = None
+
+    def merged(self, settings: EvaluationSettings) -> Self:
+        """The subject with its pictures merged as the protocol has it, and what both of its sides have."""
+        query, gallery = merged(self.query, self.gallery, settings.rules)
+        return replace(self, query=query, gallery=gallery)
+
+
+def warn_of_distractors(subject: Subject) -> None:
+    """Warn, with a `DataWarning`, of queries with the pid of distractors: many programs count people from 0."""
+    n_queries = int((subject.query.pids == DISTRACTOR).sum())
+    if n_queries and (subject.gallery.pids == DISTRACTOR).any():
+        text = f"{n_queries} queries have pid 0, that of distractors, and no match"
+        warnings.warn(f"{text}; if it is a person's, count people from 1 on both sides", DataWarning, stacklevel=2)
+
+
+def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
+    """Return the rows that each short list of the settings keeps.
+
+    Where the settings name none, the usual ones, if two-stage search is possible: with attribute codes and codes, and a
+    whole gallery. `SettingsError` for wanting some without codes.
+    """
+    sides = subject.query, subject.gallery
+    possible = all(side.attribute_codes is not None and side.codes is not None for side in sides)
+    if settings.w and not possible:
+        raise SettingsError("expected codes and attribute codes for two-stage search, got none; leave out w")
+    usual = USUAL_W if possible and not settings.rules.single_shots else ""
+    text = usual if settings.w is None else settings.w
+    return parse_list(text, len(subject.gallery)) if text else []
+
+
+def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
+    """Return all scores of a merged subject."""
+    calibration = subject.card.calibration if subject.card else None
+    return evaluate_model(
+        subject.query,
+        subject.gallery,
+        short_lists(subject, settings),
+        settings.rules.after_merging(),
+        settings.memory_mb,
+        settings.n_threads,
+        rerank_w=parse_rows(settings.rerank, len(subject.gallery)) if settings.rerank else None,
+        attribute_weights=calibration.attribute_weights if calibration else (),
+    )
+
+
+def subject_of_files(query: Path, gallery: Path) -> Subject:
+    """Return the features or codes that any program made, see `load_vectors`.
+
+    A `DataWarning` says if only one of the files has cameras.
+    """
+    sides = []
+    for side in (load_vectors(query), load_vectors(gallery)):
+        # Names of files that are not here, as when another machine made the features, are of no use.
+        sides.append(side if all(path.is_file() for path in side.paths) else replace(side, paths=()))
+    check_sides(sides[0], sides[1])
+    with_cameras = [file for file, side in zip((query, gallery), sides, strict=True) if (side.camids != UNKNOWN).any()]
+    if len(with_cameras) == 1:
+        text = f"expected cameras in both files or in neither, got some in {with_cameras[0]} only"
+        warnings.warn(f"{text}; pictures by a query's own camera count as found", DataWarning, stacklevel=2)
+    return Subject(query.stem, gallery.stem, sides[0], sides[1])
+
+
+def warn_of_same_pictures(subject: Subject, progress: Progress | None = None) -> None:
+    """Warn, with a `DataWarning`, of pictures that are a query and a gallery picture: they inflate scores.
+
+    They are found by what their files hold; where others made the features, by equal features.
+    """
+    query, gallery = subject.query, subject.gallery
+    if subject.card is not None:
+        what = "content"
+        pairs = same_pictures(query.paths, gallery.paths, progress)
+        names = [f"{query.paths[i]} and {gallery.paths[j]}" for i, j in pairs[:1]]
+    elif query.features is not None and gallery.features is not None:
+        what = "features"
+        pairs = same_features(query.features, gallery.features)
+        names = [f"row {i} and row {j}" for i, j in pairs[:1]]
+    else:
+        return
+    if len(pairs):
+        text = f"pairs of a query and a gallery picture have the same {what}, which inflates scores"
+        warnings.warn(f"{len(pairs)} {text}; first: {names[0]}", DataWarning, stacklevel=2)

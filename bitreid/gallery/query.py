@@ -1,0 +1,161 @@
+"""Queries from pictures, codes, items and descriptions; a search as it is asked for; its hits as JSON.
+
+The command line, the HTTP service and Python programs all search through these, so that the same question has the same
+answer wherever it is asked.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bitreid.artifact import fingerprint
+from bitreid.codes import Codes
+from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.files import load_encoded, manifest_of
+from bitreid.errors import GalleryError, SettingsError
+from bitreid.evaluation.settings import parse_rows
+from bitreid.gallery.base import FPIR, HITS, Gallery
+from bitreid.gallery.filters.text import parse_filter
+from bitreid.gallery.filters.types import IdIn, Not
+from bitreid.gallery.ingest import LoadEncoder
+from bitreid.gallery.items import Hits, Id
+from bitreid.gallery.requests import Limit
+from bitreid.gallery.voting import By
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+
+
+class Queries(NamedTuple):
+    """What is searched for: n names, codes and attribute codes (or None), and the model's fingerprint.
+
+    `item` is the id of the item that is the query, and is no hit itself; None for queries from elsewhere.
+    """
+
+    names: list[str]
+    codes: Codes
+    attribute_codes: Codes | None
+    model: str
+    item: Id | None = None
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """How a gallery is searched; see `Gallery.search`."""
+
+    k: int = HITS
+    """Hits of each query."""
+
+    w: str | None = None
+    """Items that stage 1 of a two-stage search keeps, such as `100`, or `1%` of those that pass the filter; None for an
+    exact search."""
+
+    where: str | None = None
+    """A filter's text."""
+
+    parts: tuple[str, ...] = ()
+    """The parts of the body that count; all where none is named."""
+
+    max_distance: Limit = "calibrated"
+    """The largest distance of a hit, in bits; None for no limit."""
+
+    fpir: float = FPIR
+    """Share of the searches for somebody absent that the calibrated limit answers."""
+
+    by: By = "item"
+    """What a hit is."""
+
+    person: str | None = None
+    """Whom the queries show: items that were rejected as this person are left out."""
+
+    n_threads: int | None = None
+    """None for `default_threads`."""
+
+    def __post_init__(self) -> None:
+        if self.w is not None:
+            parse_rows(self.w, 1)
+
+
+def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder) -> Queries:
+    """Return the rows of one file of codes (.npz), or pictures of one person as one query."""
+    if any(path.suffix == ".npz" for path in inputs):
+        if len(inputs) > 1:
+            raise SettingsError(f"expected one file of codes, or pictures, as query, got {len(inputs)} files; name one")
+        found = load_encoded(inputs[0])
+        return Queries([str(path) for path in found.paths], found.codes, found.attribute_codes, found.model)
+    return query_of_pictures(load_encoder(), manifest_of(inputs).paths)
+
+
+def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:
+    """Return pictures of one person as one query, named after the first."""
+    query = encoder.merge(encoder.encode_files(paths))
+    return Queries([str(paths[0])], query.codes, query.attribute_codes, fingerprint(encoder.card))
+
+
+def query_of_item(gallery: Gallery, id: Id) -> Queries:
+    """Return an item of the gallery as a query; `GalleryError` if it is not there."""
+    (item,) = gallery.get([id])
+    if item is None:
+        raise GalleryError(f"expected the id of an item in the gallery, got {id!r}, which is not there")
+    contract, short = gallery.contract, item.attribute_code
+    attribute_codes = None if short is None else Codes(short[None], contract.attribute_bits)
+    return Queries([str(id)], Codes(item.code[None], contract.n_bits), attribute_codes, contract.model, id)
+
+
+def ids_of(gallery: Gallery, words: Sequence[str]) -> list[Id]:
+    """Return the ids that words mean: of each the number, if there is such an item, else the text."""
+    numbers = [int(word) if _WHOLE.fullmatch(word) and -(2**63) <= int(word) < 2**63 else word for word in words]
+    found = gallery.get(numbers)
+    return [word if item is None else number for word, number, item in zip(words, numbers, found, strict=True)]
+
+
+def description_of(text: str) -> dict[str, float]:
+    """Return the attributes that a text such as `backpack, upper_colour=red, not hat` asks for: 1, or 0 after `not`.
+
+    >>> description_of("backpack, not hat")
+    {'backpack': 1.0, 'hat': 0.0}
+    """
+    words = [word.strip() for word in text.split(",")]
+    return {word.removeprefix("not ").strip(): float(not word.startswith("not ")) for word in words if word}
+
+
+def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -> list[Hits]:
+    """Return the hits of each query; `GalleryError` as `Gallery.search`."""
+    where = None if request.where is None else parse_filter(request.where, gallery.contract)
+    if queries.item is not None:
+        others = Not(IdIn(frozenset([queries.item])))
+        where = others if where is None else where & others
+    w = None if request.w is None else parse_rows(request.w, max(gallery.count(where), 1))
+    return gallery.search(
+        queries.codes,
+        request.k,
+        w,
+        where,
+        request.parts,
+        request.max_distance,
+        attribute_codes=None if w is None else queries.attribute_codes,
+        fpir=request.fpir,
+        by=request.by,
+        person=request.person,
+        model=queries.model,
+        n_threads=request.n_threads,
+    )
+
+
+def search_description(gallery: Gallery, wanted: Mapping[str, float], request: SearchRequest) -> Hits:
+    """Return the hits of a description, see `Gallery.search_attributes`, which knows `k` and `where` only.
+
+    `SettingsError` if the request says anything else.
+    """
+    given = [field.name for field in fields(request) if getattr(request, field.name) != field.default]
+    others = [name for name in given if name not in ("k", "where")]
+    if others:
+        raise SettingsError(f"expected k and where at most with a description, got {others[0]}; leave it out")
+    return gallery.search_attributes(wanted, request.k, request.where)
+
+
+def hits_json(name: str, hits: Hits) -> dict[str, Any]:
+    """Return the hits of the query of this name as JSON values; times in ISO format."""
+    found = [{**hit._asdict(), "time": None if hit.time is None else hit.time.isoformat()} for hit in hits]
+    return {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "hits": found}

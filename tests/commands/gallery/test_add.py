@@ -1,0 +1,67 @@
+"""`bitreid gallery add`: what items are called, codes and pictures."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bitreid.gallery import Contract, create_gallery, open_gallery
+from bitreid.gallery.items import Id
+from tests.commands.words import (
+    Capture,
+    answer,
+    codes_of,
+    done,
+    n_items,
+    queries,
+    refusal,
+)
+
+
+def test_ids(codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    more = codes_of(tmp_path / "more.npz", folder="cam2")
+    wanted: dict[str, set[Id]] = {"path": {"cam/00.jpg", "cam2/11.jpg"}, "number": {0, 23}}
+    for way, some in wanted.items():
+        place = tmp_path / f"{way}.gallery"
+        done("gallery", "create", place, "--bits", 64)
+        done("gallery", "add", place, codes, more, "--id", way)
+        with open_gallery(place) as gallery:
+            assert some < {id for batch in gallery.scan() for id in batch.ids}
+            assert gallery.count() == 24
+    done("gallery", "create", tmp_path / "name.gallery", "--bits", 64)
+    error = refusal(capsys, "gallery", "add", tmp_path / "name.gallery", codes, more, "--id", "name")
+    assert "got '00' 2 times; name each file once, or choose ids of another kind" in error
+    done("gallery", "add", tmp_path / "name.gallery", codes, "--id", "name")
+    assert n_items(tmp_path / "name.gallery", 'id in ("00", "11")') == 2
+
+
+def test_codes_of_another_model_are_refused(codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    create_gallery(tmp_path / "other.gallery", Contract(64, "f" * 16, "other")).close()
+    words = ["gallery", "add", tmp_path / "other.gallery"]
+    assert f"of the model other ({'f' * 16}), got codes of abc" in refusal(capsys, *words, codes)
+    assert "64 bits, got 128" in refusal(capsys, *words, codes_of(codes, n_bits=128, model=""))
+    words = ["gallery", "search", tmp_path / "other.gallery"]
+    assert "64 bits, got 128" in refusal(capsys, *words, codes)
+
+
+def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, model = tmp_path / "people.gallery", trained / "artifact"
+    done("gallery", "create", place, "--model", model)
+    folder = people / "bounding_box_test"
+    one = sorted(folder.iterdir())[0]
+    (tmp_path / "table.csv").write_text(f"path,pid,camid,time\n{one},25,3,1700000000\n", encoding="utf-8")
+    words = ["add", place, "--model", model]
+    assert answer(capsys, *words, tmp_path / "table.csv", "--time-unit", "s") == {"items": 1, "added": 1}
+    assert answer(capsys, *words, folder) == {"items": 28, "added": 27}
+    with open_gallery(place) as gallery:
+        (item,) = gallery.get([str(one)])
+        assert item is not None
+        assert (item.person, item.camera, item.picture) == ("25", 3, str(one))
+        assert item.time == datetime.fromtimestamp(1_700_000_000, UTC)
+        assert gallery.count("time >= 2000-01-01") == 1
+    query = queries(people, 26)
+    words = ["search", place, *query, "--model", model, "-k", 5, "--max-distance", "none"]
+    (two,) = answer(capsys, *words, "--w", "50%", "--parts", "global")
+    assert len(two["hits"]) == 5
+    (tmp_path / "table.csv").write_text(f"path,time\n{one},{10**15}\n", encoding="utf-8")
+    assert "of the years 1 to 9999, got 1000000000000000, counted in s from 1970 on" in refusal(
+        capsys, "gallery", "add", place, tmp_path / "table.csv", "--model", model, "--time-unit", "s"
+    )

@@ -1,0 +1,25 @@
+"""`bitreid gallery export`, `import`, `copy` and `backup`."""
+
+from pathlib import Path
+
+from tests.commands.words import Capture, answer, done, refusal, said
+
+
+def test_export_import_copy_and_backup(place: Path, tmp_path: Path, capsys: Capture) -> None:
+    file, other = tmp_path / "items.parquet", tmp_path / "other.gallery"
+    assert said(capsys, "export", place, file, "--where", "camera = 1") == f"4 items: {file}\n"
+    done("gallery", "create", other, "--bits", 64, "--attributes", "hat,bag,top=red")
+    assert answer(capsys, "import", other, file) == {"added": 4}
+    assert said(capsys, "copy", place, other) == f"8 items copied, 4 were there already: {other}\n"
+    assert answer(capsys, "copy", place, tmp_path / "third.gallery") == {"copied": 12}
+    assert said(capsys, "backup", place, tmp_path / "backup.gallery") == f"backup: {tmp_path / 'backup.gallery'}\n"
+    for each in (other, tmp_path / "third.gallery", tmp_path / "backup.gallery"):
+        assert answer(capsys, "search", each, "--like", "cam/04.jpg") == answer(
+            capsys, "search", place, "--like", "cam/04.jpg"
+        )
+    assert "neither read nor written" in refusal(capsys, "gallery", "export", place, place)
+    assert "neither read nor written" in refusal(capsys, "gallery", "backup", place, place)
+    file.write_bytes(b"something else")
+    assert "got: no whole Parquet file" in refusal(capsys, "gallery", "import", other, file)
+    assert "expected a gallery, got another or a damaged file" in refusal(capsys, "gallery", "copy", place, file)
+    assert file.read_bytes() == b"something else"

@@ -1,0 +1,109 @@
+"""`bitreid gallery search`: by codes, items and descriptions; nobody; refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bitreid.commands.main import main
+from bitreid.gallery import Contract, create_gallery
+from bitreid.open_set import OpenSet
+from tests.commands.words import Capture, N, answer, done, refusal, said
+
+
+def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    found = answer(capsys, "search", place, codes, "-k", 3, "--where", "camera in (0, 1)")
+    assert [each["query"] for each in found] == [f"cam/{i:02}.jpg" for i in range(N)]
+    assert all(each["n_gallery"] == 8 and each["threshold"] is None and len(each["hits"]) == 3 for each in found)
+    first = found[4]["hits"][0]
+    assert first == {
+        "id": "cam/04.jpg",
+        "distance": 0,
+        "probability": None,
+        "camera": 1,
+        "time": None,
+        "tracklet": "2",
+        "person": "1",
+        "votes": 1,
+    }
+    # Two stages: of camera 1, the attributes of row 4 are those of no other row.
+    two = answer(capsys, "search", place, codes, "-k", 3, "--w", "1", "--where", "camera = 1")
+    assert [len(each["hits"]) for each in two] == [1] * N
+    assert two[4]["hits"][0]["id"] == "cam/04.jpg"
+    text = said(capsys, "search", place, codes, "-k", 1)
+    assert text.count("1 of 12 items") == N
+    assert "votes" not in text
+    assert "time" not in text
+    out = tmp_path / "new" / "hits.json"
+    assert "cam/04.jpg: 3 of 8 items" in said(
+        capsys, "search", place, codes, "-k", 3, "--where", "camera in (0, 1)", "--json", out
+    )
+    assert json.loads(out.read_text(encoding="utf-8")) == found
+
+
+def test_search_by_an_item_leaves_it_out(place: Path, capsys: Capture) -> None:
+    (found,) = answer(capsys, "search", place, "--like", "cam/04.jpg", "-k", 100, "--max-distance", "none")
+    assert found["n_gallery"] == len(found["hits"]) == N - 1
+    assert "cam/04.jpg" not in {hit["id"] for hit in found["hits"]}
+    (people,) = answer(capsys, "search", place, "--like", "cam/04.jpg", "--by", "person", "--where", "camera = 1")
+    assert sorted((hit["person"], hit["votes"]) for hit in people["hits"]) == [("1", 1), ("2", 1)]
+    assert "votes" in said(capsys, "search", place, "--like", "cam/04.jpg", "--by", "tracklet")
+
+
+def test_search_by_a_description(place: Path, capsys: Capture) -> None:
+    (found,) = answer(capsys, "search", place, "--attributes", "hat, not bag,top=red", "-k", 1)
+    assert [(hit["id"], hit["distance"]) for hit in found["hits"]] == [("cam/05.jpg", 0)]
+    assert "2 of 12 items" in said(capsys, "search", place, "--attributes", "hat", "-k", 2)
+
+
+def test_nobody(place: Path, codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    words = ["search", place, "--like", "cam/04.jpg"]
+    assert said(capsys, *words, "--max-distance", 3) == "nobody: none of 11 items is within 3 bits\n"
+    assert said(capsys, *words, "--where", "camera = 77") == "nobody: there is no item to compare with\n"
+    text = said(capsys, *words, "--where", 'id = "cam/00.jpg"', "--by", "person")
+    assert text == "nobody: none of 1 items is of a known person\n"
+    # A model whose impostors are everywhere is never sure.
+    unsure = OpenSet(tail_slope=0.1, tail_offset=0.0, slope=-0.1, offset=1.0)
+    calibrated = tmp_path / "calibrated.gallery"
+    create_gallery(calibrated, Contract(64, open_set=unsure)).close()
+    done("gallery", "add", calibrated, codes)
+    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg")
+    assert text == "nobody: among 11 items no distance is small enough to be sure (--fpir 0.01)\n"
+    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg", "--max-distance", 64, "-k", 1)
+    assert "at most 64 bits" in text
+    assert "probability" in text
+
+
+def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
+    words = ["gallery", "search", place]
+    assert "expected one of QUERY, --like and --attributes to search for, got 0" in refusal(capsys, *words)
+    assert "got 2 of them" in refusal(capsys, *words, codes, "--like", "x")
+    assert "expected the id of an item in the gallery, got 'x'" in refusal(capsys, *words, "--like", "x")
+    assert "expected one file of codes" in refusal(capsys, *words, codes, codes)
+    assert "expected --model ARTIFACT" in refusal(capsys, *words, "a.jpg")
+    assert "number of bits, or none, got '3.5'" in refusal(capsys, *words, codes, "--max-distance", "3.5")
+    assert "such as 1%, above 0, got '0'" in refusal(capsys, *words, codes, "--w", "0")
+    assert "share such as 1%" in refusal(capsys, *words, codes, "--fpir", "2")
+    assert "expected k" in refusal(capsys, *words, codes, "-k", "0")
+    assert "parts among none at all, got head" in refusal(capsys, *words, codes, "--parts", "head")
+    assert "got by; leave it out" in refusal(capsys, *words, "--attributes", "hat", "--by", "person")
+    assert "got max_distance; leave it out" in refusal(capsys, *words, "--attributes", "hat", "--max-distance", 1)
+    assert "attributes among hat, bag, top=red, got cap" in refusal(capsys, *words, "--attributes", "cap")
+    capsys.readouterr()
+    assert main([*map(str, words), str(codes), "--where", "camera = x"]) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert error[0].startswith("bitreid: at character 10: expected a whole number")
+    assert error[1:] == ["camera = x", "         ^"]
+
+
+def test_threads(place: Path, codes: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    words = ["search", place, codes, "-k", 5]
+    found = answer(capsys, *words)
+    for n in (1, 2, 7):
+        assert answer(capsys, *words, "--threads", n) == found
+        monkeypatch.setenv("BITREID_THREADS", str(n))
+        assert answer(capsys, *words) == found
+    assert "at least 1, got 0" in refusal(capsys, "gallery", *words, "--threads", "0")
+    monkeypatch.setenv("BITREID_THREADS", "many")
+    assert "expected BITREID_THREADS to be a whole number" in refusal(capsys, "gallery", *words)
+    assert answer(capsys, *words, "--threads", 2) == found

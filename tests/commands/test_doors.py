@@ -1,0 +1,65 @@
+"""One application, several doors: the same model and the same codes have the same hits through each of them."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bitreid.artifact import Calibration, load_artifact, save_artifact
+from bitreid.encoding.files import load_encoded
+from bitreid.gallery import Contract, create_gallery
+from bitreid.gallery.ingest import items_of
+from bitreid.open_set import OpenSet
+from bitreid.training.load import load_encoder
+from tests.commands.words import Capture, answer, done, queries
+
+# Among 28 rows it says 26 bits, which is among the distances of a model that knows little.
+OPEN_SET = OpenSet(tail_slope=0.25, tail_offset=-10.0, slope=-0.2, offset=8.0)
+
+
+@pytest.fixture(scope="module")
+def model(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with a calibration, whose weights of attribute bits differ."""
+    folder = tmp_path_factory.mktemp("calibrated") / "artifact"
+    shutil.copytree(artifact, folder)
+    saved = load_artifact(folder)
+    assert saved.card.attributes is not None
+    weights = tuple(1 + 5 * (i % 3) for i in range(saved.card.attributes.n_code_bits))
+    save_artifact(folder, replace(saved.card, calibration=Calibration(OPEN_SET, weights, 40, 10)), saved.weights)
+    return folder
+
+
+@pytest.mark.parametrize("w", [None, "3", "50%"])
+@pytest.mark.parametrize("max_distance", [None, "none"])
+def test_every_door_has_the_same_hits(
+    w: str | None, max_distance: str | None, model: Path, people: Path, gallery: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    query, place = queries(people, 26), tmp_path / "people.gallery"
+    words: list[object] = ["-k", 7, *(["--w", w] if w else [])]
+    words += ["--max-distance", max_distance] if max_distance else []
+    done("search", model, "--query", *query, "--gallery", gallery, *words, "--json", tmp_path / "hits.json")
+    (by_search,) = json.loads((tmp_path / "hits.json").read_text(encoding="utf-8"))
+
+    done("gallery", "create", place, "--model", model)
+    done("gallery", "add", place, gallery)
+    (by_gallery,) = answer(capsys, "search", place, *query, "--model", model, *words)
+    assert by_search == by_gallery
+
+    encoder, encoded = load_encoder(model), load_encoded(gallery)
+    one = encoder.merge(encoder.encode_files(query))
+    rows = {None: None, "3": 3, "50%": len(encoded) // 2}[w]
+    with create_gallery("memory:", Contract.of(encoder.card)) as memory:
+        memory.add(items_of(encoded, [str(path) for path in encoded.paths], None, attributes=True))
+        (hits,) = memory.search(
+            one.codes, 7, rows, max_distance=None if max_distance else "calibrated", attribute_codes=one.attribute_codes
+        )
+    assert [(hit["id"], hit["distance"], hit["probability"]) for hit in by_search["hits"]] == [hit[:3] for hit in hits]
+    assert by_search["threshold"] == hits.threshold
+    if max_distance == "none":
+        assert len(hits) == (3 if w == "3" else 7)
+    else:
+        assert hits.threshold == 26
+        assert all(hit.distance <= 26 for hit in hits)
+        assert w is not None or 0 < len(hits) < 7

@@ -1,0 +1,158 @@
+"""Items from files, pictures, folders and tables; adding them goes on where it was stopped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitreid.codes import Codes
+from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.files import EncodedSet, encode_manifest, manifest_of, save_encoded
+from bitreid.errors import GalleryError, SettingsError
+from bitreid.gallery import Contract, Gallery, create_gallery, ingest
+from bitreid.gallery.ingest import Source, add_sources, items_of, sources_of
+from bitreid.training.load import load_encoder
+
+N = 10
+
+
+@pytest.fixture(scope="module")
+def encoder(trained: Path) -> Encoder:
+    return load_encoder(trained / "artifact")
+
+
+def no_encoder() -> Encoder:
+    raise AssertionError("there are no pictures to encode")
+
+
+def encoded(seed: int = 0, folder: str = "cam", **changes: Any) -> EncodedSet:
+    """Ten pictures, of nobody (pid 0), junk, an unknown person and persons 1 to 7."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, Any] = {
+        "paths": tuple(Path(folder, f"{i}.jpg") for i in range(N)),
+        "codes": Codes(rng.integers(0, 256, (N, 8), np.uint8), 64),
+        "attribute_codes": Codes(rng.integers(0, 256, (N, 1), np.uint8), 8),
+        "features": None,
+        "pids": np.array([0, -1, -2, 1, 2, 3, 4, 5, 6, 7]),
+        "camids": np.array([-2, *range(1, N)]),
+        "model": "abc",
+        "tracklets": np.array([-2, *range(1, N)]),
+    }
+    return EncodedSet(**(columns | changes))
+
+
+def saved(path: Path, **changes: Any) -> Path:
+    save_encoded(path, encoded(**changes))
+    return path
+
+
+def in_memory(attributes: Sequence[str] = ()) -> Gallery:
+    return create_gallery("memory:", Contract(64, "abc", "mine", attributes=tuple(attributes)))
+
+
+def sources(inputs: Sequence[Path], ids: Any = "path", attributes: bool = False) -> list[Source]:
+    return sources_of(inputs, no_encoder, ids=ids, time_unit=None, attributes=attributes)
+
+
+def test_what_is_known_of_a_picture_goes_into_its_item() -> None:
+    found = items_of(encoded(), range(N), None, attributes=True)
+    assert found.persons == (None, None, None, "1", "2", "3", "4", "5", "6", "7")
+    assert [item.camera for item in found] == [None, *range(1, N)]
+    assert found.tracklets == (None, *map(str, range(1, N)))
+    assert found.pictures == tuple(f"cam/{i}.jpg" for i in range(N))
+    assert found.attribute_codes is not None
+    assert (found.model, {item.time for item in found}) == ("abc", {None})
+    assert items_of(encoded(tracklets=None), range(N), None, attributes=False).attribute_codes is None
+
+
+def test_a_file_of_codes_needs_no_encoder(tmp_path: Path) -> None:
+    (source,) = sources([saved(tmp_path / "codes.npz")])
+    assert list(source.ids) == [f"cam/{i}.jpg" for i in range(N)]
+    assert np.array_equal(source.items([7, 2]).codes.packed, encoded().codes.packed[[7, 2]])
+    assert source.model == "abc"
+
+
+def test_ids_of_each_kind(tmp_path: Path) -> None:
+    files = [saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", folder="cam2")]
+    assert [list(source.ids)[-1] for source in sources(files)] == ["cam/9.jpg", "cam2/9.jpg"]
+    assert [list(source.ids) for source in sources(files, "number")] == [[*range(10)], [*range(10, 20)]]
+    assert list(sources(files[:1], "name")[0].ids) == [str(i) for i in range(10)]
+    for given, ids, name in ((files, "name", "'0'"), ([files[0], files[0]], "path", "'cam/0.jpg'")):
+        with pytest.raises(SettingsError, match=f"an id of its own for each, got {name} 2 times"):
+            sources(given, ids)
+
+
+def test_adding_leaves_or_replaces_what_is_there(tmp_path: Path) -> None:
+    one, other = sources([saved(tmp_path / "a.npz")]), sources([saved(tmp_path / "b.npz", seed=1)])
+    gallery = in_memory()
+    assert [add_sources(gallery, each) for each in (one, one, other)] == [10, 0, 0]
+    (item,) = gallery.get(["cam/3.jpg"])
+    assert item is not None
+    assert np.array_equal(item.code, encoded().codes.packed[3])
+    assert add_sources(gallery, other, upsert=True) == 0
+    (item,) = gallery.get(["cam/3.jpg"])
+    assert item is not None
+    assert np.array_equal(item.code, encoded(seed=1).codes.packed[3])
+    with pytest.raises(GalleryError, match=r"of the model mine \(abc\), got codes of def"):
+        add_sources(gallery, sources([saved(tmp_path / "c.npz", model="def")]))
+
+
+def test_stopped_adding_goes_on_without_encoding_again(
+    encoder: Encoder, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "PICTURES_BATCH", 8)
+    folder = people / "bounding_box_test"
+    encode = encode_manifest
+    rows: list[int] = []
+
+    def counted(*arguments: Any) -> EncodedSet:
+        found = encode(*arguments)
+        rows.append(len(found))
+        return found
+
+    monkeypatch.setattr(ingest, "encode_manifest", counted)
+    gallery = create_gallery("memory:", Contract.of(encoder.card))
+
+    def stop_at_16(done: int, total: int) -> None:
+        assert total == 28
+        if done == 16:
+            raise KeyboardInterrupt
+
+    def add(progress: Any = None) -> int:
+        return add_sources(
+            gallery,
+            sources_of([folder], lambda: encoder, ids="path", time_unit=None, attributes=True),
+            progress=progress,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        add(stop_at_16)
+    assert (rows, gallery.count()) == ([8, 8], 16)
+    reports: list[tuple[int, int]] = []
+    assert add(lambda done, total: reports.append((done, total))) == 12
+    assert rows == [8, 8, 8, 4]
+    assert reports == [(8, 28), (16, 28), (24, 28), (28, 28)]
+
+    whole = encode(encoder, manifest_of([folder]))
+    found = gallery.get([str(path) for path in whole.paths])
+    assert [item is not None and item.code.tolist() for item in found] == whole.codes.packed.tolist()
+
+
+def test_times_of_a_table(encoder: Encoder, people: Path, tmp_path: Path) -> None:
+    one, two = sorted((people / "query").iterdir())[:2]
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,time\n{one},1700000000\n{two},-2\n", encoding="utf-8")
+
+    def times(unit: Any) -> list[str | None]:
+        (source,) = sources_of([table], lambda: encoder, ids="path", time_unit=unit, attributes=True)
+        return [None if item.time is None else item.time.isoformat() for item in source.items([0, 1])]
+
+    assert times("s") == ["2023-11-14T22:13:20+00:00", None]
+    assert times("ms") == ["1970-01-20T16:13:20+00:00", None]
+    assert times("us") == ["1970-01-01T00:28:20+00:00", None]
+    assert times(None) == [None, None]
+    table.write_text(f"path,time\n{one},{10**15}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="years 1 to 9999, got 1000000000000000, counted in s"):
+        times("s")
