@@ -1,6 +1,6 @@
 """Files of `bitreid evaluate --json` of every format can be compared."""
 
-from bitreid.commands.evaluate import read_scores
+from bitreid.evaluation.score_files import read_scores
 from tests.formats.cases import FORMATS
 
 
