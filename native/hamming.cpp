@@ -8,9 +8,16 @@
 #include <nanobind/stl/vector.h>
 
 #include <atomic>
+#include <chrono>
+#include <exception>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#if defined(__GLIBCXX__)
+#include <cxxabi.h>
+#endif
 
 #include "paths.hpp"
 #include "search.hpp"
@@ -67,11 +74,38 @@ Settings settings_of(size_t n_threads, const Mask &allowed, const Ids &ids, cons
     return {chosen.load(), n_threads, allowed ? allowed->data() : nullptr, ids ? ids->data() : nullptr};
 }
 
+// Releases the GIL for its lifetime. A thread that wants it back after the interpreter has begun to end does not get it:
+// Python 3.13 and earlier end the thread by unwinding its stack, which aborts the process at a destructor or at a
+// handler of nanobind's. Such a thread, a daemon in a search, waits here instead until the process has ended.
+class Released {
+public:
+    Released() : state_(PyEval_SaveThread()) {}
+    Released(const Released &) = delete;
+    Released &operator=(const Released &) = delete;
+    ~Released() {
+#if defined(__GLIBCXX__)
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (const abi::__forced_unwind &) {
+            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+        }
+#else
+        PyEval_RestoreThread(state_);
+#endif
+    }
+
+private:
+    PyThreadState *state_;
+};
+
 // An array that numpy owns, its numbers not set.
 template <typename T, size_t n>
 std::pair<T *, Array<T, n>> array(const size_t (&shape)[n]) {
     size_t size = 1;
-    for (size_t each : shape) size *= each;
+    for (size_t each : shape) {
+        expect(!each || size <= std::numeric_limits<std::ptrdiff_t>::max() / sizeof(T) / each, "expected fewer results");
+        size *= each;
+    }
     T *data = new T[size];
     nb::capsule owner(data, [](void *memory) noexcept { delete[] static_cast<T *>(memory); });
     return {data, Array<T, n>(data, n, shape, owner)};
@@ -95,7 +129,7 @@ nb::tuple search_of(const Bytes &queries, const Bytes &gallery, size_t k, const 
     auto [positions, first] = array<i64, 2>({q.n, k});
     auto [distances, second] = array<std::int32_t, 2>({q.n, k});
     {
-        nb::gil_scoped_release released;
+        Released released;
         search(settings, q, g, weights, k, [&, p = positions, d = distances](size_t i, Nearest &list) {
             expect(list.size() == k, "expected k of at most the rows that may be found");
             write(list, p + i * k, d + i * k);
@@ -117,7 +151,7 @@ nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, c
     auto [positions, first] = array<i64, 2>({q.n, k});
     auto [distances, second] = array<std::int32_t, 2>({q.n, k});
     {
-        nb::gil_scoped_release released;
+        Released released;
         two_stage(settings, sq, sg, short_weights, q, g, weights, w, k, ties, sweep,
                   [&, p = positions, d = distances](size_t i, Nearest &list) {
                       expect(list.size() == k, "expected k of at most the rows that may be found");
@@ -137,7 +171,7 @@ nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance,
     std::vector<u64> keys;
     auto [offsets, first] = array<i64, 1>({q.n + 1});
     {
-        nb::gil_scoped_release released;
+        Released released;
         offsets[0] = 0;
         range(settings, q, g, weights, below, [&, o = offsets](size_t i, Nearest &list) {
             keys.insert(keys.end(), list.begin(), list.end());
@@ -169,7 +203,7 @@ nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector
     auto [nearer, first] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
     auto [at, second] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
     {
-        nb::gil_scoped_release released;
+        Released released;
         count(settings, q, g, mask ? mask->data() : nullptr, lengths, thresholds.data(), n_thresholds, nearer, at);
     }
     return nb::make_tuple(first, second);
@@ -181,7 +215,7 @@ nb::object distances_of(const Bytes &queries, const Bytes &gallery, const Planes
     const Weights weights = weights_of(planes, g);
     auto [distances, all] = array<u32, 2>({q.n, g.n});
     {
-        nb::gil_scoped_release released;
+        Released released;
         all_distances(settings_of(n_threads, {}, {}, g), q, g, weights, distances);
     }
     return nb::cast(all);
@@ -198,7 +232,7 @@ nb::object distances_at_of(const Bytes &queries, const Bytes &gallery,
         expect(positions.data()[i] >= 0 && static_cast<size_t>(positions.data()[i]) < g.n, "expected rows as positions");
     auto [distances, all] = array<u32, 2>({q.n, n_listed});
     {
-        nb::gil_scoped_release released;
+        Released released;
         distances_at(settings_of(n_threads, {}, {}, g), q, g, {}, positions.data(), n_listed, distances);
     }
     return nb::cast(all);
@@ -240,11 +274,4 @@ NB_MODULE(_native, module) {
                nb::arg("n_threads"));
     module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),
                nb::arg("n_threads"));
-    module.def(
-        "read_all",
-        [](const nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu> &data, size_t n_threads) {
-            nb::gil_scoped_release released;
-            return read_all(data.data(), data.shape(0), n_threads);
-        },
-        nb::arg("data"), nb::arg("n_threads"), "All bytes, read once and combined: to measure how fast memory reads.");
 }

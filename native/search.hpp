@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -278,19 +277,6 @@ inline void distances_at(const Settings &settings, const Codes &queries, const C
         Scanner scanner(settings, queries, q, 1, gallery.rows, weights);
         scanner.gather(0, reinterpret_cast<const u64 *>(positions) + q * n_listed, n_listed, out + q * n_listed);
     });
-}
-
-// Reads all bytes, as fast as the scan could: what its speed is held against.
-inline u64 read_all(const u8 *data, size_t n_bytes, size_t n_threads) {
-    std::atomic<u64> all{0};
-    parallel(n_threads, n_threads, [&](size_t slice) {
-        u64 sums[8] = {};
-        const size_t n_lines = n_bytes / 64;
-        for (size_t i = slice * n_lines / n_threads; i < (slice + 1) * n_lines / n_threads; i++)
-            for (size_t j = 0; j < 8; j++) sums[j] |= load_word(data + 64 * i + 8 * j, 8);
-        for (u64 sum : sums) all |= sum;
-    });
-    return all;
 }
 
 }  // namespace bitreid

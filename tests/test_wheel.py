@@ -33,10 +33,10 @@ print(kernel.__file__, kernel.path(), len(caught), *(warning.message for warning
 """
 
 
-def wheel(folder: Path, environment: dict[str, str]) -> Path:
-    """The folder of what is in the wheel that is built in this environment, without fetching anything."""
+def wheel(folder: Path, environment: dict[str, str], *settings: str) -> Path:
+    """Build a wheel in this environment, without fetching anything, and return the folder that it is unpacked in."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", *settings, "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, env=os.environ | environment)
     (built,) = folder.glob("bitreid-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(built)], check=True)
@@ -63,7 +63,9 @@ def search(site: Path, path: str = "") -> tuple[str, list[object]]:
 
 @pytest.fixture(scope="module")
 def with_kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wheel(tmp_path_factory.mktemp("with"), {"BITREID_REQUIRE_KERNEL": "1"})
+    # What was compiled stays in build/wheel, so that only a change to the kernel is compiled again.
+    kept = ("--config-settings", f"build-dir={ROOT / 'build' / 'wheel'}")
+    return wheel(tmp_path_factory.mktemp("with"), {"BITREID_REQUIRE_KERNEL": "1"}, *kept)
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def main() -> None:
         console.print(title, highlight=False)
         console.print(as_markdown(table) if arguments.markdown else table)
     if arguments.json:
-        record = {name: rows for name, (_, _, rows) in tables.items()} | {"mAP_one_stage": exact}
+        record = {name: rows for name, (_, _, rows) in tables.items()} | {"mAP_one_stage": exact, "bars": {}}
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ Codes are made up: people are clusters, and queries other pictures of theirs. `-
 `bitreid encode` wrote, and repeats the gallery's, with bits flipped as often as they differ between two pictures of one
 person from one camera (or at a stated `--noise`). All ways run in this process and take turns; times are medians, and a
 time of several queries at once is divided among them. Threads are one, or as many as a row says. The read rate is that
-of our fastest loop over an array as large as the gallery.
+of the quickest of three reductions by numpy over an array as large as the gallery.
 
 Rivals: faiss's whole scans (the nearest kept in a heap, or counted), its inverted lists and graph, its short lists
 ordered by numpy or by faiss, of each the quickest; usearch's exact search; hnswlib, in floats, since it has no Hamming
@@ -69,7 +69,8 @@ def main() -> None:
             markup=False,
         )
     timings = timed(plan_of(arguments.quick, rivals), arguments, progress)
-    console.print(f"path in use: {kernel.path()}", highlight=False)
+    here = machine()
+    console.print(f"{here['processor']}, {here['cores']} cores, path in use: {kernel.path()}", highlight=False)
     for title, table in tables_of(timings).items():
         console.print(title, highlight=False)
         console.print(as_markdown(table) if arguments.markdown else table)
@@ -78,7 +79,7 @@ def main() -> None:
         console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:g}: {'met' if bar['met'] else 'NOT met'}")
     if arguments.json:
         timed_ways = [asdict(timing) for timing in timings]
-        record = {"path": kernel.path(), "machine": machine(), "timings": timed_ways, "bars": bars}
+        record = {"path": kernel.path(), "machine": here, "timings": timed_ways, "bars": bars}
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if arguments.plots:
         draw(timings, arguments.plots)
@@ -95,19 +96,24 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
+_GENERATIONS = {"23": "Zen or Zen 2", "25": "Zen 3 or Zen 4", "26": "Zen 5"}
+"""Names of AMD's families of processors, which a virtual machine's model name does not tell."""
+
+
 def machine(packages: Sequence[str] = ("faiss-cpu", "usearch", "hnswlib", "numpy")) -> dict[str, str]:
     """The processor, as far as the system tells, and the versions of the rivals."""
-    names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    processor = about.get("model name") or platform.processor()
+    if family := about.get("cpu family"):
+        generation = _GENERATIONS.get(family, "") if about.get("vendor_id") == "AuthenticAMD" else ""
+        processor += f" ({generation}{', ' * bool(generation)}family {family}, model {about.get('model')})"
     versions = {}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {"processor": names[0] if names else platform.processor(), "cores": str(kernel.usable_cpus())} | versions
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {"processor": processor, "cores": str(kernel.usable_cpus())} | versions
 
 
 def plan_of(quick: bool, rivals: Rivals) -> Plan:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from benchmarks.search.data import SHORT_BITS, Pair
 from benchmarks.search.rivals import Rivals, Task
-from benchmarks.search.timing import Array, Cell, Pace, Timing, Way, in_turns, recall
+from benchmarks.search.timing import READ, Array, Cell, Pace, Timing, Way, in_turns, recall
 from bitreid.codes import Codes
-from bitreid.hamming import kernel, search_exact, search_planned, search_two_stage
+from bitreid.hamming import kernel, search_exact, search_two_stage
 
 K = 100
 LENGTH = 2048  # where one length stands for all
@@ -39,18 +40,28 @@ def batches(codes: Codes, size: int) -> list[Codes]:
     return [codes[start : start + size] for start in range(0, len(codes), size)]
 
 
-def read_way(gallery: Codes, threads: int) -> list[Way]:
-    """Reading all codes once, as fast as we know how: what a scan for one query cannot beat. Needs the kernel."""
-    native = kernel.native()
-    if native is None:
-        return []
-    data = gallery.packed.ravel()
+def read_ways(gallery: Codes, threads: int) -> list[Way]:
+    """Read all codes once, by numpy's reductions that read memory fastest: a scan for one query has to read as much."""
+    parts = np.array_split(gallery.packed.reshape(-1), threads)
+    pool = ThreadPoolExecutor(threads)
 
-    def call(_: int) -> Array:
-        native.read_all(data, threads)
-        return np.empty((0, 0), np.int64)
+    def way(name: str, reduce: Callable[[Array], object], dtype: type[np.unsignedinteger]) -> Way:
+        words = [part.view(dtype) for part in parts]
 
-    return [Way("read", call)]
+        def call(_: int) -> Array:
+            if threads == 1:
+                reduce(words[0])
+            else:
+                list(pool.map(reduce, words))
+            return np.empty((0, 0), np.int64)
+
+        return Way(f"{READ}, {name}", call)
+
+    return [
+        way("maximum of 32 bits", np.max, np.uint32),
+        way("or of 64 bits", np.bitwise_or.reduce, np.uint64),
+        way("or of 8 bits", np.bitwise_or.reduce, np.uint8),
+    ]
 
 
 def on_path(path: str, search: Callable[[int], Array]) -> Callable[[int], Array]:
@@ -81,15 +92,6 @@ def our_two_stage(task: Task) -> Way:
         return search_two_stage(short, long, *galleries, task.w, task.k, n_threads=task.threads).positions
 
     return Way("two-stage", call)
-
-
-def our_planned(task: Task) -> Way:
-    def call(i: int) -> Array:
-        short, long = task.short_queries[i], task.queries[i]
-        galleries = task.short, task.gallery
-        return search_planned(short, long, *galleries, task.w, task.k, n_threads=task.threads).positions
-
-    return Way("planned", call)
 
 
 def task_of(cell: Cell, long: Pair, short: Pair | None = None) -> Task:
@@ -125,7 +127,7 @@ def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
         for threads, queries in itertools.product(threads_of(plan, rows), AT_ONCE):
             cell = Cell("exact", rows, n_bits, queries, threads)
             task = task_of(cell, long)
-            ways = [our_exact(task), *read_way(task.gallery, threads), *plan.rivals.exact(index, task)]
+            ways = [our_exact(task), *read_ways(task.gallery, threads), *plan.rivals.exact(index, task)]
             if threads == 1:
                 ways.append(Way("numpy", on_path(kernel.NUMPY, our_exact(task).call)))
             timings += in_turns(cell, ways, len(task.queries), plan.pace)
@@ -133,10 +135,7 @@ def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
 
 
 def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Both stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits.
-
-    Every cell has both ways that a plan chooses between, so that a way named "planned" can be judged beside them.
-    """
+    """Both stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits."""
     timings: list[Timing] = []
     for rows, n_bits in sizes(plan, report):
         long, short = data[n_bits].rows(rows), data[SHORT_BITS].rows(rows)
@@ -145,8 +144,7 @@ def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Ti
         for threads, queries, share in itertools.product(threads_here, AT_ONCE, SHARES):
             cell = Cell("two-stage", rows, n_bits, queries, threads, round(share * rows))
             task = task_of(cell, long, short)
-            ours = [our_two_stage(task), our_exact(task), our_planned(task)]
-            ways = [*ours, *plan.rivals.two_stage(short_index, task)]
+            ways = [our_two_stage(task), our_exact(task), *plan.rivals.two_stage(short_index, task)]
             if n_bits == LENGTH and share == SHARE:
                 ways += plan.rivals.exact(long_index, task, usearch=False)
             timings += in_turns(cell, ways, len(task.queries), plan.pace)
@@ -162,7 +160,7 @@ def short_part(plan: Plan, short: Pair, report: Report) -> list[Timing]:
     for done, cell in enumerate(cells):
         report(done, len(cells))
         task = Task(batches(short.queries, cell.queries), short.gallery, cell.w)
-        ways = [our_exact(task), Way("weighted", partial(_weighted, task, weights)), *read_way(short.gallery, 1)]
+        ways = [our_exact(task), Way("weighted", partial(_weighted, task, weights)), *read_ways(short.gallery, 1)]
         timings += in_turns(cell, [*ways, *plan.rivals.exact(index, task, usearch=False)], len(task.queries), plan.pace)
     return timings
 

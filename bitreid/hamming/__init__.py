@@ -1,6 +1,5 @@
 """Exact and two-stage search over arrays of packed codes."""
 
-from bitreid.hamming.planner import Plan, PlannedRanking, search_planned
 from bitreid.hamming.ranking import Matches, Ranking
 from bitreid.hamming.search import (
     count_nearer,
@@ -16,8 +15,6 @@ from bitreid.hamming.search import (
 
 __all__ = [
     "Matches",
-    "Plan",
-    "PlannedRanking",
     "Ranking",
     "count_nearer",
     "count_nearer_prefixes",
@@ -26,7 +23,6 @@ __all__ = [
     "pairwise_distances",
     "prefix_distance_blocks",
     "search_exact",
-    "search_planned",
     "search_range",
     "search_two_stage",
 ]

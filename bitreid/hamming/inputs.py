@@ -1,4 +1,4 @@
-"""What is asked of a search: checked, and in the form that the kernel and its twin take."""
+"""Check the arguments of a search, and bring them into the form that the kernel and its numpy twin take."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,16 @@ from bitreid.errors import CodesError, SettingsError
 LARGEST_DISTANCE = 2**23
 """No code has so many bits, and no weights a larger sum: the kernel orders by distances of 24 bits."""
 
+MOST_RESULTS = 2**59
+"""Results of one call: the bytes of an array of more could not be counted by 64 bits."""
+
+MOST_COUNTED_ROWS = 2**32 - 2
+"""Gallery rows that `count_nearer` takes: the kernel counts them by 32 bits."""
+
 
 @dataclass(frozen=True)
-class Counted:
-    """Which bits of packed codes count, and how much.
+class BitWeights:
+    """The weight of each bit in a distance, as bit planes.
 
     Only the bytes `run` of each code are read. A distance is the sum over `planes`, `(n_planes, n_bytes of the run)`,
     of the bits that differ among those of plane p, times 2**p; without planes it is the number of bits that differ.
@@ -26,13 +32,14 @@ class Counted:
     planes: Bytes | None
 
     def bytes_of(self, codes: Codes) -> Bytes:
+        """Return the bytes `(n, n_bytes of the run)` of packed codes that have a weight."""
         return codes.packed[:, self.run]
 
 
-def counted(n_bits: int, bits: Bools | None, weights: Sequence[int] | None) -> Counted:
-    """What counts of codes of `n_bits`, by a mask of bits and by weights, either or both or none."""
+def bit_weights(n_bits: int, bits: Bools | None, weights: Sequence[int] | None) -> BitWeights:
+    """Return the weights of codes of `n_bits`, from a mask of bits, from weights, from both or from neither."""
     if bits is None and weights is None:
-        return Counted(slice(None), None)
+        return BitWeights(slice(None), None)
     each = np.ones(n_bits, np.int64) if weights is None else _checked_weights(weights, n_bits)
     if bits is not None:
         _check_mask("bits", bits, n_bits, "one a bit of the codes")
@@ -42,11 +49,11 @@ def counted(n_bits: int, bits: Bools | None, weights: Sequence[int] | None) -> C
     read = np.flatnonzero(planes.any(axis=0))
     run = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(0, 1)
     planes = np.ascontiguousarray(planes[:, run])
-    return Counted(run, None if n_planes == 1 and (planes == 255).all() else planes)
+    return BitWeights(run, None if n_planes == 1 and (planes == 255).all() else planes)
 
 
 def bit_mask(bits: Bools | None, n_bits: int) -> Bytes | None:
-    """Which bits count, packed `(n_bits / 8,)`; None: all."""
+    """Return the mask of bits packed, `(n_bits / 8,)`; None where all bits count."""
     if bits is None:
         return None
     _check_mask("bits", bits, n_bits, "one a bit of the codes")
@@ -54,7 +61,7 @@ def bit_mask(bits: Bools | None, n_bits: int) -> Bytes | None:
 
 
 def _checked_weights(weights: Sequence[int], n_bits: int) -> Ints:
-    """A weight for each of `n_bits` bits."""
+    """Return a weight for each of `n_bits` bits, 0 for those that fill the last byte."""
     if not n_bits - 8 < len(weights) <= n_bits:
         raise CodesError(
             f"expected a weight for each bit of codes of {n_bits} bits, those that fill the last byte left out or not, "
@@ -69,13 +76,13 @@ def _checked_weights(weights: Sequence[int], n_bits: int) -> Ints:
     return np.pad(np.asarray(weights, np.int64), (0, n_bits - len(weights)))
 
 
-def findable(rows: Bools | None, n: int) -> tuple[Bytes | None, int]:
-    """Which of `n` gallery rows may be found, a byte a row (None: all), and how many."""
+def row_mask(rows: Bools | None, n: int) -> tuple[Bytes | None, int]:
+    """Return the mask of `n` gallery rows, a byte a row (None where all may be found), and how many may be found."""
     if rows is None:
         return None, n
     _check_mask("rows", rows, n, "one a gallery row")
-    n_findable = int(np.count_nonzero(rows))
-    return (None if n_findable == n else np.ascontiguousarray(rows).view(np.uint8)), n_findable
+    n_allowed = int(np.count_nonzero(rows))
+    return (None if n_allowed == n else np.ascontiguousarray(rows).view(np.uint8)), n_allowed
 
 
 def _check_mask(name: str, mask: Bools, n: int, meaning: str) -> None:
@@ -84,7 +91,7 @@ def _check_mask(name: str, mask: Bools, n: int, meaning: str) -> None:
 
 
 def checked_ids(ids: Ints | None, n: int) -> Ints | None:
-    """The ids of `n` gallery rows, aligned and without gaps; None where the row is the id."""
+    """Return the ids of `n` gallery rows, aligned and contiguous; None where the row is the id."""
     if ids is None:
         return None
     if ids.shape != (n,) or ids.dtype != np.int64:
@@ -93,21 +100,21 @@ def checked_ids(ids: Ints | None, n: int) -> Ints | None:
 
 
 def clipped(name: str, value: int, limit: int) -> int:
-    """A number of gallery rows, at most `limit`."""
+    """Return a number of gallery rows, clipped to `limit`."""
     if not isinstance(value, int | np.integer) or value < 1:
         raise SettingsError(f"expected {name} to be a number of gallery rows, at least 1, got {value}")
     return min(int(value), limit)
 
 
 def checked_threads(n_threads: int) -> int:
-    """A number of threads."""
+    """Return a number of threads, at least 1."""
     if not isinstance(n_threads, int | np.integer) or n_threads < 1:
         raise SettingsError(f"expected n_threads to be a whole number, at least 1, got {n_threads}")
     return int(n_threads)
 
 
 def check_lengths(queries: Codes, gallery: Codes) -> None:
-    """Nothing, if both sides have codes of one length that can be counted; else `CodesError`."""
+    """Check that both sides have codes of one length, which the kernel can count; else `CodesError`."""
     if queries.n_bits != gallery.n_bits:
         raise CodesError(
             f"expected query and gallery codes of one length, got {queries.n_bits} and {gallery.n_bits} bits; "
@@ -118,6 +125,7 @@ def check_lengths(queries: Codes, gallery: Codes) -> None:
 
 
 def check_sides(short_queries: Codes, long_queries: Codes, short_gallery: Codes, long_gallery: Codes) -> None:
+    """Check that each stage has codes of one length, and both stages the same rows; else `CodesError`."""
     check_lengths(short_queries, short_gallery)
     check_lengths(long_queries, long_gallery)
     if len(short_queries) != len(long_queries) or len(short_gallery) != len(long_gallery):
@@ -127,13 +135,23 @@ def check_sides(short_queries: Codes, long_queries: Codes, short_gallery: Codes,
         )
 
 
+def check_n_results(n_queries: int, n_each: int) -> None:
+    """Check that an array can hold the results of all queries, `n_each` of each query; else `CodesError`."""
+    if n_queries * n_each > MOST_RESULTS:
+        raise CodesError(
+            f"expected at most {MOST_RESULTS} results, got {n_queries} queries with {n_each} each; "
+            "search fewer queries at a time"
+        )
+
+
 def check_ties(ties: str) -> None:
+    """Check that `ties` is a way to treat rows that tie at the end of a short list; else `SettingsError`."""
     if ties not in ("cut", "keep"):
         raise SettingsError(f"expected ties to be 'cut' or 'keep', got {ties!r}")
 
 
 def check_prefixes(lengths: Sequence[int], n_bits: int) -> None:
-    """Nothing, if codes of `n_bits` have prefixes of these lengths, in ascending order; else `CodesError`."""
+    """Check that codes of `n_bits` have prefixes of these lengths, in ascending order; else `CodesError`."""
     runs = list(pairwise((0, *lengths)))
     if not runs or any(stop % 8 or start >= stop for start, stop in runs) or lengths[-1] > n_bits:
         raise CodesError(
@@ -142,5 +160,5 @@ def check_prefixes(lengths: Sequence[int], n_bits: int) -> None:
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
-    """Slices that cover `0 .. n` in order."""
+    """Yield slices of at most `size` that cover `0 .. n` in order."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

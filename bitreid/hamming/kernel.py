@@ -1,4 +1,4 @@
-"""The native kernel, if it was built, and which of its paths runs.
+"""Load the native kernel, if it was built, and choose which of its paths runs.
 
 `native/hamming.cpp` holds one path for each kind of processor; the fastest that this one can run is chosen when the
 module is imported. The environment variable `BITREID_KERNEL` forces another: the name of a path (`avx512`, `avx2`,
@@ -17,7 +17,7 @@ VARIABLE = "BITREID_KERNEL"
 
 
 def _load() -> tuple[ModuleType | None, str]:
-    """The native module, or None and why not."""
+    """Return the native module and "", or None and the reason why there is none."""
     try:
         return import_module("bitreid.hamming._native"), ""
     except ModuleNotFoundError:
@@ -32,12 +32,12 @@ _told = True  # that there is no kernel, or a path was asked for by name
 
 
 def available_paths() -> tuple[str, ...]:
-    """The names of the paths that can run here, fastest first; the last one is `numpy`."""
+    """Return the names of the paths that can run here, fastest first; the last one is `numpy`."""
     return (*(_native.paths() if _native else ()), NUMPY)
 
 
 def path() -> str:
-    """The name of the path in use."""
+    """Return the name of the path in use."""
     return _in_use
 
 
@@ -55,7 +55,7 @@ def use_path(name: str) -> None:
 
 
 def native() -> ModuleType | None:
-    """The native module, or None where the numpy twin is in use.
+    """Return the native module, or None where the numpy twin is in use.
 
     The first call where no kernel was built says so in a warning, once a process, unless numpy was asked for by name.
     """
@@ -73,7 +73,7 @@ def native() -> ModuleType | None:
 
 
 def usable_cpus() -> int:
-    """How many processors this process may use, at least 1."""
+    """Return the number of processors that this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

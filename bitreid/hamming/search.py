@@ -1,15 +1,16 @@
 """Exact and two-stage Hamming search over arrays of packed codes, and the counts that evaluation needs.
 
-What is asked is checked here, once and in words; the native kernel answers, or its numpy twin where there is none
-(see `kernel`). Results are exact and fully ordered, the same on every path and for any number of threads.
+Arguments are checked here; the native kernel searches, or its numpy twin where the kernel was not built (see `kernel`).
+Results are exact and fully ordered, the same on every path and for any number of threads.
 
-All functions take codes of any whole number of bytes. `n_threads` is how many threads a call may use; Python's lock is
-not held meanwhile: do not write to the arrays until it returns. A thread that searched keeps up to 64 MB for its next
-search. Arguments that several functions share:
+All functions take codes of any whole number of bytes. `n_threads` is how many threads a call may use; Python's global
+lock (GIL) is released meanwhile: do not write to the arrays until the call returns. A thread that has searched keeps up
+to 64 MB for its next search; what the C library keeps of freed memory comes on top (95 MB in all were seen). Arguments
+that several functions share:
 
 - `ids`, `(n_gallery,) int64`, decide between rows of equal distance, by default the row; rows of equal distance and id
-  keep the gallery's order. Ids that only ascend say no more than the rows: leave them out, which is a little faster
-  (to look whether they ascend would cost as much as a search of short codes).
+  keep the gallery's order. Ids that only ascend order nothing that the rows do not: leave them out, which is a little
+  faster (to check whether they ascend would cost as much as a search of short codes).
 - `weights`, whole numbers from 0 for the bits in order: a distance is then the sum of the weights of the bits that
   differ. Bits that fill the last byte need none. Their sum is at most 2**23. The cost of a search grows with the
   binary digits of the largest.
@@ -23,35 +24,36 @@ Codes, ids and masks that do not fit raise `CodesError`; impossible numbers and 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bools, Bytes, Ints, Ints32
+from bitreid.arrays import Bools, Ints, Ints32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
 from bitreid.hamming.inputs import (
     LARGEST_DISTANCE,
+    MOST_COUNTED_ROWS,
     bit_mask,
+    bit_weights,
     blocks,
     check_lengths,
+    check_n_results,
     check_prefixes,
     check_sides,
     check_ties,
     checked_ids,
     checked_threads,
     clipped,
-    counted,
-    findable,
+    row_mask,
 )
 from bitreid.hamming.ranking import Matches, Ranking
 
 _BLOCK_BYTES = 2**22  # of a block of distances
 _ROWS_IN_BLOCK = 64  # at least, however many queries there are
-SWEEP_QUERIES = 8
-"""So many queries, and more, visit their short lists together."""
+_SWEEP_QUERIES = 8  # from so many on, queries visit their short lists together
 
 
 def search_exact(
@@ -65,7 +67,7 @@ def search_exact(
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> Ranking:
-    """The `k` nearest gallery rows of each query, ordered by (distance, id).
+    """Return the `k` nearest gallery rows of each query, ordered by (distance, id).
 
     `k` is clipped to the rows that may be found. The other arguments and the errors are those of this module's
     docstring.
@@ -77,9 +79,10 @@ def search_exact(
     ([[1, 2]], [[1, 1]])
     """
     check_lengths(queries, gallery)
-    of = counted(queries.n_bits, bits, weights)
-    allowed, n_allowed = findable(rows, len(gallery))
+    of = bit_weights(queries.n_bits, bits, weights)
+    allowed, n_allowed = row_mask(rows, len(gallery))
     k = clipped("k", k, n_allowed)
+    check_n_results(len(queries), k)
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     return Ranking(*_engine().search(of.bytes_of(queries), of.bytes_of(gallery), k, of.planes, allowed, ids, n_threads))
 
@@ -95,7 +98,7 @@ def search_range(
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> Matches:
-    """All gallery rows at most `max_distance` from each query, ordered by (distance, id).
+    """Return all gallery rows at most `max_distance` from each query, ordered by (distance, id).
 
     `max_distance` is in bits, or in units of the weights; below 0 nothing is found. The other arguments and the errors
     are those of this module's docstring. All that is found is held in memory, about 32 bytes a row.
@@ -108,8 +111,8 @@ def search_range(
     check_lengths(queries, gallery)
     if not isinstance(max_distance, int | np.integer):
         raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
-    of = counted(queries.n_bits, bits, weights)
-    allowed, _ = findable(rows, len(gallery))
+    of = bit_weights(queries.n_bits, bits, weights)
+    allowed, _ = row_mask(rows, len(gallery))
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     max_distance = min(max(int(max_distance), -1), LARGEST_DISTANCE)
     return Matches(
@@ -133,7 +136,7 @@ def search_two_stage(
     sweep: bool | None = None,
     n_threads: int = 1,
 ) -> Ranking:
-    """The `k` nearest rows by the long code among the `w` nearest by the short code (AFR).
+    """Return the `k` nearest rows by the long code among the `w` nearest by the short code (AFR).
 
     Stage 1 keeps `w` rows: with `ties="cut"` exactly those, the first by (short distance, id); with `"keep"` also every
     row as near as the last of them. Stage 2 orders what is kept by (long distance, id). The distances returned are of
@@ -144,56 +147,20 @@ def search_two_stage(
     lists, and no matter for the result; None chooses. The other arguments and the errors are those of this module's
     docstring.
     """
-    asked = asked_of_two_stages(
-        short_queries, long_queries, short_gallery, long_gallery, w, k, ids, short_weights, bits, rows, ties, n_threads
-    )
-    return asked.answer(len(long_queries) >= SWEEP_QUERIES if sweep is None else sweep)
-
-
-class TwoStages(NamedTuple):
-    """A two-stage search, checked: the codes, bytes that are read and planes of each stage, and the other arguments."""
-
-    stage_1: tuple[Bytes, Bytes, Bytes | None]
-    stage_2: tuple[Bytes, Bytes, Bytes | None]
-    w: int
-    k: int
-    keep_ties: bool
-    allowed: Bytes | None
-    ids: Ints | None
-    n_threads: int
-
-    def answer(self, sweep: bool) -> Ranking:
-        stages = *self.stage_1, *self.stage_2
-        rest = self.w, self.k, self.keep_ties, bool(sweep), self.allowed, self.ids, self.n_threads
-        return Ranking(*_engine().two_stage(*stages, *rest))
-
-
-def asked_of_two_stages(
-    short_queries: Codes,
-    long_queries: Codes,
-    short_gallery: Codes,
-    long_gallery: Codes,
-    w: int,
-    k: int,
-    ids: Ints | None,
-    short_weights: Sequence[int] | None,
-    bits: Bools | None,
-    rows: Bools | None,
-    ties: str,
-    n_threads: int,
-) -> TwoStages:
-    """The arguments of `search_two_stage`, checked and clipped, for those who choose the way of searching."""
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
     check_ties(ties)
-    n = len(long_gallery)
-    short, long = counted(short_queries.n_bits, None, short_weights), counted(long_queries.n_bits, bits, None)
-    allowed, n_allowed = findable(rows, n)
+    short, long = bit_weights(short_queries.n_bits, None, short_weights), bit_weights(long_queries.n_bits, bits, None)
+    allowed, n_allowed = row_mask(rows, len(long_gallery))
     w = clipped("w", w, n_allowed)
     k = clipped("k", k, w)
-    stage_1 = short.bytes_of(short_queries), short.bytes_of(short_gallery), short.planes
-    stage_2 = long.bytes_of(long_queries), long.bytes_of(long_gallery), long.planes
-    threads = checked_threads(n_threads)
-    return TwoStages(stage_1, stage_2, w, k, ties == "keep", allowed, checked_ids(ids, n), threads)
+    check_n_results(len(long_queries), k)
+    ids, n_threads = checked_ids(ids, len(long_gallery)), checked_threads(n_threads)
+    stages = (
+        *(short.bytes_of(short_queries), short.bytes_of(short_gallery), short.planes),
+        *(long.bytes_of(long_queries), long.bytes_of(long_gallery), long.planes),
+    )
+    sweeps = len(long_queries) >= _SWEEP_QUERIES if sweep is None else bool(sweep)
+    return Ranking(*_engine().two_stage(*stages, w, k, ties == "keep", sweeps, allowed, ids, n_threads))
 
 
 def count_nearer(
@@ -205,11 +172,11 @@ def count_nearer(
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> tuple[Ints, Ints]:
-    """How many gallery rows are strictly nearer than, and exactly at, each given distance.
+    """Count the gallery rows that are strictly nearer than each given distance, and those exactly at it.
 
-    `thresholds` is `(n_queries, m) int32`, in bits, in any order; both results are `(n_queries, m) int64`. Rows that
-    should count for no query are left out of `rows`. Those of a single query are few and their distances known
-    (`distances_at`): take them off the results.
+    `thresholds` is `(n_queries, m) int32`, in bits, in any order; both results are `(n_queries, m) int64`. `rows`
+    leaves out the rows that count for no query. To leave out rows for single queries, take their distances
+    (`distances_at`) off the results. The gallery has at most 2**32 - 2 rows.
     """
     check_lengths(queries, gallery)
     if thresholds.ndim != 2 or len(thresholds) != len(queries):
@@ -240,24 +207,29 @@ def count_nearer_prefixes(
         raise CodesError(f"expected thresholds of shape ({len(lengths)}, {len(queries)}, m), got {thresholds.shape}")
     if not np.can_cast(thresholds.dtype, np.int64):
         raise CodesError(f"expected thresholds that are whole numbers of bits, got {thresholds.dtype}")
-    allowed, _ = findable(rows, len(gallery))
+    if len(gallery) > MOST_COUNTED_ROWS:
+        raise CodesError(
+            f"expected at most {MOST_COUNTED_ROWS} gallery rows to count, got {len(gallery)}; "
+            "count parts of the gallery and add the results"
+        )
+    allowed, _ = row_mask(rows, len(gallery))
     n_bytes = [int(length) // 8 for length in lengths]
-    wanted = np.require(thresholds, np.int64, ["C", "A"])
+    whole = np.require(thresholds, np.int64, ["C", "A"])
     mask, n_threads = bit_mask(bits, queries.n_bits), checked_threads(n_threads)
-    nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, wanted, mask, allowed, n_threads)
+    nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, whole, mask, allowed, n_threads)
     return nearer, at
 
 
 def distance_blocks(
     queries: Codes, gallery: Codes, weights: Sequence[int] | None = None, *, n_threads: int = 1
 ) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
-    """Runs of gallery rows in order, and the distances `(n_queries, rows)`, in bits, of all the queries to them.
+    """Yield runs of gallery rows in order, with the distances `(n_queries, rows)`, in bits, of all queries to them.
 
     Every block holds all the queries, and is a few MB: pass a few hundred at a time. `weights` and the errors are those
     of this module's docstring.
     """
     check_lengths(queries, gallery)
-    of, n_threads, engine = counted(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
+    of, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
     for rows in _row_blocks(queries, gallery, 1):
         yield rows, engine.distances(of.bytes_of(queries), of.bytes_of(gallery)[rows], of.planes, n_threads)
 
@@ -265,7 +237,7 @@ def distance_blocks(
 def prefix_distance_blocks(
     queries: Codes, gallery: Codes, lengths: Sequence[int], *, n_threads: int = 1
 ) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
-    """Runs of gallery rows in order, and the distances `(n_lengths, n_queries, rows)` of the codes' prefixes, in bits.
+    """Yield runs of gallery rows in order, with the distances `(n_lengths, n_queries, rows)`, in bits, of prefixes.
 
     `lengths` are numbers of bits: multiples of 8, ascending, at most the codes' own. The bits that a longer prefix has
     beyond a shorter one are added to the shorter one's distances, so that all cost little more than the longest.
@@ -280,7 +252,7 @@ def prefix_distance_blocks(
 
 
 def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: int = 1) -> Ints32:
-    """Hamming distances `(n_queries, m)`, in bits, of each query to its own gallery rows `positions (n_queries, m)`."""
+    """Return the Hamming distances `(n_queries, m)`, in bits, of each query to its gallery rows `positions`."""
     check_lengths(queries, gallery)
     if positions.ndim != 2 or len(positions) != len(queries) or not np.can_cast(positions.dtype, np.int64):
         raise CodesError(
@@ -297,18 +269,19 @@ def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: 
 
 
 def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Ints32:
-    """Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
+    """Return the Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
     check_lengths(codes, codes)
+    check_n_results(len(codes), len(codes))
     found = _engine().distances(codes.packed, codes.packed, None, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
 
 
 def _engine() -> ModuleType:
-    """What answers: the kernel, or the module that has the same functions in numpy."""
+    """Return the kernel, or the numpy module that has the same functions."""
     return kernel.native() or twin
 
 
 def _row_blocks(queries: Codes, gallery: Codes, n_lengths: int) -> Iterator[slice]:
-    """The gallery's rows, as many at a time as make a block of distances."""
+    """Yield the gallery's rows, as many at a time as make a block of distances."""
     size = _BLOCK_BYTES // (4 * n_lengths * max(len(queries), 1))
     return blocks(len(gallery), max(size, _ROWS_IN_BLOCK))

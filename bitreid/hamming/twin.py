@@ -28,7 +28,7 @@ def search(
     ids: Ints | None,
     n_threads: int,
 ) -> tuple[Ints, Ints32]:
-    """The positions and distances `(n_queries, k)` of each query's nearest rows."""
+    """Return the positions and distances `(n_queries, k)` of each query's nearest rows."""
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), _QUERY_BLOCK):
@@ -58,7 +58,7 @@ def two_stage(
     ids: Ints | None,
     n_threads: int,
 ) -> tuple[Ints, Ints32]:
-    """The same of the `k` nearest rows among the `w` nearest by the short code."""
+    """Return the same of the `k` nearest rows among the `w` nearest by the short code."""
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), _QUERY_BLOCK):
@@ -82,7 +82,7 @@ def range(  # named as the kernel's: this module has no use for the built-in one
     ids: Ints | None,
     n_threads: int,
 ) -> tuple[Ints, Ints, Ints32]:
-    """Offsets `(n_queries + 1,)`, positions and distances of the rows at most `max_distance` away."""
+    """Return offsets `(n_queries + 1,)`, positions and distances of the rows at most `max_distance` away."""
     by_id, rank = _id_order(len(gallery), ids)
     offsets = np.zeros(len(queries) + 1, np.int64)
     found = [np.empty(0, np.int64)]
@@ -106,7 +106,7 @@ def count(
     allowed: Bytes | None,
     n_threads: int,
 ) -> tuple[Ints, Ints]:
-    """How many rows are nearer than, and at, `thresholds (n_lengths, n_queries, m)`, by prefixes of `lengths` bytes."""
+    """Count the rows nearer than, and at, `thresholds (n_lengths, n_queries, m)`, by prefixes of `lengths` bytes."""
     kept = np.full(lengths[-1], 255, np.uint8) if mask is None else mask
     nearer = np.empty(thresholds.shape, np.int64)
     at = np.empty(thresholds.shape, np.int64)
@@ -132,7 +132,7 @@ def count(
 
 
 def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Words32:
-    """All distances `(n_queries, n_gallery)`."""
+    """Return all distances `(n_queries, n_gallery)`."""
     found = np.empty((len(queries), len(gallery)), np.uint32)
     for some in blocks(len(queries), _QUERY_BLOCK):
         for rows, codes in _gallery_blocks(gallery, None):
@@ -141,7 +141,7 @@ def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: i
 
 
 def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> Words32:
-    """The distances of each query to its own rows `positions (n_queries, m)`."""
+    """Return the distances of each query to its own rows `positions (n_queries, m)`."""
     found = np.empty(positions.shape, np.uint32)
     for i, rows in enumerate(positions):
         found[i] = _compare_listed(queries[i : i + 1], gallery, rows, None)
@@ -149,7 +149,7 @@ def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int
 
 
 def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[slice | Ints, Bytes]]:
-    """The rows that may be found, in order, and their codes."""
+    """Yield the rows that may be found, in order, with their codes."""
     if allowed is None:
         yield from ((rows, gallery[rows]) for rows in blocks(len(gallery), _GALLERY_BLOCK))
         return
@@ -159,7 +159,7 @@ def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[sli
 
 
 def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Words32:
-    """The distances `(n_queries, rows)`, weighted by `planes`."""
+    """Return the distances `(n_queries, rows)`, weighted by `planes`."""
     distances = np.zeros((len(queries), len(gallery)), np.uint32)
     if planes is None:
         _add_distances(distances, _words(queries), _words(gallery))
@@ -171,7 +171,7 @@ def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Words32:
 
 
 def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | None) -> Words32:
-    """The distances of one query `(1, n_bytes)` to listed rows."""
+    """Return the distances of one query `(1, n_bytes)` to listed rows."""
     found = np.empty(len(rows), np.uint32)
     for some in blocks(len(rows), _GALLERY_BLOCK):
         found[some] = _compare(query, gallery[rows[some]], planes)[0]
@@ -191,13 +191,13 @@ def _add_distances(distances: Words32, query_words: Words, gallery_words: Words)
 
 
 def _words(packed: Bytes) -> Words:
-    """The codes as 64-bit words, zero-padded; only ever compared with words made here, so byte order is no matter."""
+    """Return the codes as zero-padded 64-bit words, compared only with each other, so that byte order is no matter."""
     missing = -packed.shape[1] % 8
     return (np.pad(packed, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(packed)).view(np.uint64)
 
 
 def _id_order(n: int, ids: Ints | None) -> tuple[Ints, Ints]:
-    """Gallery rows in the order of their ids, and each row's rank in that order."""
+    """Return gallery rows in the order of their ids, and each row's rank in that order."""
     if ids is None:
         rows = np.arange(n, dtype=np.int64)
         return rows, rows
@@ -208,6 +208,6 @@ def _id_order(n: int, ids: Ints | None) -> tuple[Ints, Ints]:
 
 
 def _of_keys(keys: Ints, by_id: Ints) -> tuple[Ints, Ints32]:
-    """Rows and distances of keys, each distance * rows of the gallery + rank."""
+    """Return rows and distances of keys, each distance * rows of the gallery + rank."""
     distances, rank = np.divmod(keys, max(len(by_id), 1))
     return by_id[rank], distances.astype(np.int32)

@@ -1,5 +1,7 @@
 """What a search refuses, in which words; which bytes it reads; how large its blocks are."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,14 @@ from bitreid.hamming import (
     count_nearer_prefixes,
     distance_blocks,
     distances_at,
+    kernel,
     pairwise_distances,
     prefix_distance_blocks,
     search_exact,
     search_range,
     search_two_stage,
 )
-from bitreid.hamming.inputs import counted
+from bitreid.hamming.inputs import bit_weights
 from tests.hamming.cases import random_codes
 
 RNG = np.random.default_rng(0)
@@ -102,6 +105,32 @@ def test_codes_longer_than_the_kernel_counts_are_refused() -> None:
     assert pairwise_distances(longest).tolist() == [[0, 2**23 - 8], [2**23 - 8, 0]]
 
 
+def test_more_results_than_an_array_can_hold_are_refused(tmp_path: Path) -> None:
+    """2**32 codes of a byte in a sparse file, of which nothing is read: 2**32 times 2**32 is 0 in 64 bits."""
+    n = 2**32
+    many = Codes(np.memmap(tmp_path / "codes", np.uint8, "w+", shape=(n, 1)), 8)
+    searches: list[Callable[[], object]] = [
+        lambda: pairwise_distances(many),
+        lambda: search_exact(many, many, n),
+        lambda: search_two_stage(many, many, many, many, n, n),
+    ]
+    for search in searches:
+        with pytest.raises(CodesError, match=f"at most {2**59} results, got {n} queries with {n} each; search fewer"):
+            search()
+    native, none = kernel.native(), None
+    if native:
+        calls: list[tuple[Callable[..., object], tuple[object, ...]]] = [
+            (native.distances, (many.packed, many.packed, none, 1)),
+            (native.search, (many.packed, many.packed, n, none, none, none, 1)),
+            (native.two_stage, (*(many.packed, many.packed, none) * 2, n, n, False, False, none, none, 1)),
+        ]
+        for function, arguments in calls:
+            with pytest.raises(ValueError, match="expected fewer results"):
+                function(*arguments)
+    with pytest.raises(CodesError, match=f"at most {n - 2} gallery rows to count, got {n}; count parts"):
+        count_nearer(many[:1], many, np.zeros((1, 1), np.int32))
+
+
 def test_results_of_loose_arrays_are_refused() -> None:
     with pytest.raises(CodesError, match=r"positions of shape \(n_queries, k\) int64"):
         Ranking(np.zeros(3, np.int64), np.zeros(3, np.int32))
@@ -124,19 +153,19 @@ def test_results_of_loose_arrays_are_refused() -> None:
 def test_only_the_bytes_that_count_are_read() -> None:
     bits = np.zeros(64, np.bool_)
     bits[16:32] = True
-    whole_bytes = counted(64, bits, None)
+    whole_bytes = bit_weights(64, bits, None)
     assert whole_bytes.run == slice(2, 4)
     assert whole_bytes.planes is None
     bits[17] = False
-    some = counted(64, bits, [3] * 20 + [0] * 44)
+    some = bit_weights(64, bits, [3] * 20 + [0] * 44)
     assert some.run == slice(2, 3)
     assert some.planes is not None
     assert some.planes.tolist() == [[0b1011_0000]] * 2
-    nothing = counted(64, bits, [0] * 64)
+    nothing = bit_weights(64, bits, [0] * 64)
     assert nothing.run == slice(0, 1)
     assert nothing.planes is not None
     assert nothing.planes.tolist() == [[0]]
-    assert counted(64, None, None).bytes_of(random_codes(RNG, 5, 64)).shape == (5, 8)
+    assert bit_weights(64, None, None).bytes_of(random_codes(RNG, 5, 64)).shape == (5, 8)
 
 
 def test_blocks_of_many_queries_stay_small() -> None:

@@ -86,5 +86,29 @@ def test_a_path_by_name_is_in_use_until_another_is() -> None:
             assert native is None or native.path() == path
 
 
+DAEMON = """
+import threading
+import numpy as np
+from bitreid.codes import Codes
+from bitreid.hamming import search_exact
+codes = Codes(np.zeros((20_000, 256), np.uint8), 2048)
+searching = threading.Event()
+def search():
+    while True:
+        searching.set()
+        search_exact(codes[:16], codes, 5)
+threading.Thread(target=search, daemon=True).start()
+searching.wait()
+"""
+
+
+@pytest.mark.parametrize("path", kernel.available_paths())
+def test_a_process_ends_quietly_while_a_daemon_thread_searches(path: str) -> None:
+    environment = os.environ | {kernel.VARIABLE: path}
+    command = [sys.executable, "-c", DAEMON]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
+    assert [(run.communicate(timeout=120)[1], run.returncode) for run in runs] == [("", 0)] * 3
+
+
 def test_processors_are_counted() -> None:
     assert 1 <= kernel.usable_cpus() <= (os.cpu_count() or 1)
