@@ -5,8 +5,19 @@ BitreidError
 ├── SettingsError      a setting or a recipe is impossible
 ├── CodesError         codes, features or their layout do not fit together
 ├── ArtifactError      a model on disk is incomplete, changed or too new
-└── GalleryError       a gallery cannot do what was asked, is damaged or out of reach
-    └── FilterError    a filter's text cannot be read; says where
+└── GalleryError       a gallery cannot do what was asked, is damaged or out of reach; always one of these kinds:
+    ├── GalleryNotFound     there is no gallery where one was named
+    ├── ItemNotFound        the gallery has no item of an id that was named
+    ├── GalleryExists       there is a gallery, or another file, where a new one was to be made
+    ├── GalleryClosed       the gallery was closed before it was used
+    ├── GalleryBusy         somebody else is writing or reading; the same works later
+    ├── GalleryReadOnly     something was to be written to a gallery that can only be read
+    ├── GalleryDamaged      a file is not what was written, or something else; a backup helps
+    ├── GalleryUnreachable  a server does not answer, or a disk or folder cannot be used or is full
+    ├── Unsupported         this kind of gallery, or what is installed here, cannot do that
+    ├── WrongModel          codes of one model met a gallery or a file of another
+    └── BadRequest          what was asked is impossible for any gallery: correct it
+        └── FilterError     a filter cannot be read, or does not fit the gallery; says where
 
 DataWarning, a UserWarning of its own, counts what was left out or looks wrong but does not stop the work.
 
@@ -39,8 +50,52 @@ class ArtifactError(BitreidError):
 
 
 class GalleryError(BitreidError):
-    """A gallery cannot do what was asked, is damaged or out of reach."""
+    """A gallery cannot do what was asked, is damaged or out of reach; always raised as one of its kinds."""
 
 
-class FilterError(GalleryError):
-    """A filter's text cannot be read; says where."""
+class GalleryNotFound(GalleryError):
+    """There is no gallery where one was named."""
+
+
+class ItemNotFound(GalleryError):
+    """The gallery has no item of an id that was named."""
+
+
+class GalleryExists(GalleryError):
+    """There is a gallery, or another file, where a new one was to be made."""
+
+
+class GalleryClosed(GalleryError):
+    """The gallery was closed before it was used."""
+
+
+class GalleryBusy(GalleryError):
+    """Somebody else is writing or reading; the same works later."""
+
+
+class GalleryReadOnly(GalleryError):
+    """Something was to be written to a gallery that can only be read."""
+
+
+class GalleryDamaged(GalleryError):
+    """A file is not what was written, or something else; a backup helps."""
+
+
+class GalleryUnreachable(GalleryError):
+    """A server does not answer, or a disk or folder cannot be used or is full."""
+
+
+class Unsupported(GalleryError):
+    """This kind of gallery, or what is installed here, cannot do that."""
+
+
+class WrongModel(GalleryError):
+    """Codes of one model met a gallery or a file of another."""
+
+
+class BadRequest(GalleryError):
+    """What was asked is impossible for any gallery: correct it."""
+
+
+class FilterError(BadRequest):
+    """A filter cannot be read, or does not fit the gallery; says where."""

@@ -3,7 +3,7 @@
     python benchmarks/accuracy/voting.py --data DATA [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
 
 Each picture is a query. The gallery is all pictures of the other cameras; a person's pictures by one camera are a
-tracklet. A tracklet is as near as the mean distance of so many of its nearest pictures (`bitreid.gallery.voting`).
+tracklet. A tracklet is as near as the mean distance of so many of its nearest pictures (`bitreid.gallery.people`).
 Prints the share of queries whose nearest tracklet is the right one, and the mean of 1 / place of the right one.
 `--quick` takes every tenth query. It decides nothing by itself, so that it has no bars.
 """
@@ -20,8 +20,8 @@ from bitreid.commands.console import as_markdown, progress_of
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.files import EncodedSet, encode_manifest
-from bitreid.gallery import Contract, create_gallery, items
-from bitreid.gallery.voting import voted
+from bitreid.gallery import Contract, Items, create_gallery
+from bitreid.gallery.people import voted
 from bitreid.training.load import load_encoder
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -57,7 +57,7 @@ def scores_of(encoded: EncodedSet, step: int = 1) -> dict[int, tuple[float, floa
         with create_gallery("memory:", Contract(encoded.codes.n_bits), audited=False) as gallery:
             tracklets = [f"{pids[i]} by {camids[i]}" for i in others]
             persons = [str(pids[i]) for i in others]
-            gallery.add(items(others.tolist(), encoded.codes[others], tracklets=tracklets, persons=persons))
+            gallery.add(Items.of(others.tolist(), encoded.codes[others], tracklets=tracklets, persons=persons))
             for query in np.flatnonzero((camids == camera) & np.isin(pids, pids[others]))[::step]:
                 hits = gallery.search(encoded.codes[query : query + 1], len(others), max_distance=None)[0].hits
                 for votes in VOTES:

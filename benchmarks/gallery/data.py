@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.search.data import PICTURES, SHORT_BITS, Ints, Pair, clustered
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
-from bitreid.gallery import CameraIn, Contract, Filter, Items, MetadataIs, TimeBetween, items
+from bitreid.gallery import CameraIn, Contract, Filter, Items, MetadataIs, TimeBetween
 from bitreid.open_set import OpenSet
 
 N_BITS = 2048
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
     def items(self) -> Items:
         """The batch that our galleries take."""
-        return items(
+        return Items.of(
             self.ids.tolist(),
             Codes(self.codes, N_BITS),
             Codes(self.attributes, SHORT_BITS),

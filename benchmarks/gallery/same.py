@@ -25,7 +25,7 @@ from rich.table import Table
 from bitreid.artifact import load_artifact
 from bitreid.commands.console import as_markdown, progress_of
 from bitreid.encoding.files import EncodedSet, load_encoded
-from bitreid.gallery import Contract, Gallery, Hits, Items, create_gallery, items
+from bitreid.gallery import Contract, Gallery, Hits, Items, create_gallery
 
 Search = Callable[[Gallery, EncodedSet, slice], list[Hits]]
 BATCH = 50  # queries at once
@@ -95,7 +95,7 @@ def made(contract: Contract, milvus: str | None, stack: ExitStack) -> Iterator[G
 
 
 def items_of(gallery: EncodedSet) -> Items:
-    return items(
+    return Items.of(
         [str(path.name) for path in gallery.paths],
         gallery.codes,
         gallery.attribute_codes,

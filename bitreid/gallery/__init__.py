@@ -17,8 +17,8 @@ from bitreid.gallery.filters.types import (
     TimeBetween,
     TrackletIn,
 )
-from bitreid.gallery.items import GalleryItem, Hit, Hits, Items, items
-from bitreid.gallery.opening import create_gallery, open_gallery
+from bitreid.gallery.items import GalleryItem, Hit, Hits, Items
+from bitreid.gallery.opening import create_gallery, open_gallery, open_or_create_gallery
 from bitreid.gallery.requests import Info
 from bitreid.gallery.transfer import copy_gallery, export_parquet, import_parquet
 
@@ -47,7 +47,7 @@ __all__ = [
     "export_parquet",
     "format_filter",
     "import_parquet",
-    "items",
     "open_gallery",
+    "open_or_create_gallery",
     "parse_filter",
 ]

@@ -1,7 +1,7 @@
 """The protocol of galleries, and all that they have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,24 +9,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from bitreid.codes import Codes
-from bitreid.errors import GalleryError
+from bitreid.errors import BadRequest, WrongModel
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.description import Wanted, wanted_of
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.text import parse_filter
-from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, TrackletIn, check_filter
-from bitreid.gallery.items import (
-    GalleryItem,
-    Hit,
-    Hits,
-    Id,
-    Items,
-    check_same_id,
-    check_text,
-    microseconds,
-    plain_id,
-)
+from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
+from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
+from bitreid.gallery.people import By, decide, forget, rejected, undo, voted, with_tracklets
 from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
-from bitreid.gallery.voting import By, voted
 from bitreid.hamming.threads import default_threads
 
 HITS = 10
@@ -42,7 +33,7 @@ class Gallery(ABC):
 
     All that is acknowledged by returning is there afterwards, whatever happens to the process (in memory: as long as
     the process lives). Hits are in (distance, key) order, see `items.key_of`, and the same in every gallery of the
-    same items. `GalleryError` for what cannot be done, and after `close`.
+    same items. Each method raises a kind of `GalleryError` for what cannot be done, `GalleryClosed` after `close`.
     """
 
     contract: Contract
@@ -53,51 +44,51 @@ class Gallery(ABC):
     # Adding and removing.
 
     def add(self, batch: Items) -> int:
-        """How many items were added: those whose ids are there already are left as they are.
+        """Add items, but for those whose ids are there already; return how many were added.
 
-        `GalleryError` for codes of another model.
+        `WrongModel` for codes of another model.
         """
         return self._put(batch, replace=False)
 
     def upsert(self, batch: Items) -> int:
-        """How many items are new; those whose ids were there already are replaced."""
+        """Add items, and replace those whose ids are there already; return how many are new."""
         return self._put(batch, replace=True)
 
     def delete(self, ids: Sequence[Id]) -> int:
-        """How many items of these ids were there, and are no more."""
+        """Delete the items of these ids; return how many there were."""
         return self.delete_where(IdIn(frozenset(map(plain_id, ids))))
 
     def delete_where(self, where: Filter | str) -> int:
-        """How many items passed the filter, and are no more.
+        """Delete the items that pass the filter; return how many there were.
 
         A filter that is a `PersonIn` alone forgets the names of those persons in the decisions about others, too.
         """
         chosen = self._filter(where)
         if chosen is None:
-            raise GalleryError("expected a filter that says what to delete, got none")
+            raise BadRequest("expected a filter that says what to delete, got none")
         with self._transaction():
             removed = self._remove(chosen)
-            self._scrub(removed, chosen.persons if isinstance(chosen, PersonIn) else frozenset())
+            forget(self, removed, chosen.persons if isinstance(chosen, PersonIn) else frozenset())
             self._record("delete", removed)
         return len(removed)
 
     def expire(self, before: datetime) -> int:
-        """How many items were older, and are no more; an item whose time is unknown is as old as its addition."""
+        """Delete the items that are older; return how many. One of unknown time is as old as its addition."""
         return self.delete_where(OlderThan(microseconds(before)))
 
     # Looking and searching.
 
     @abstractmethod
     def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
-        """The items of these ids, in that order; None for one that is not there."""
+        """Return the items of these ids, in that order; None for one that is not there."""
 
     @abstractmethod
     def count(self, where: Where = None) -> int:
-        """How many items pass the filter."""
+        """Return how many items pass the filter."""
 
     @abstractmethod
     def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
-        """All items that pass the filter in batches, by ascending key, from the first key above `after` on.
+        """Yield all items that pass the filter in batches, by ascending key, from the first key above `after` on.
 
         Items that are added or removed meanwhile may be among them or not; all others are, once.
         """
@@ -118,7 +109,7 @@ class Gallery(ABC):
         model: str = "",
         n_threads: int | None = None,
     ) -> list[Hits]:
-        """The `k` nearest items of each query that pass the filter, those that are near enough.
+        """Return the `k` nearest items of each query that pass the filter, those that are near enough.
 
         With `w`, two stages: the `w` items nearest by attribute code, ordered by identity code. By `parts` only the
         bits of these parts of the body count. A hit is at most `max_distance` bits away; "calibrated" is the distance
@@ -126,11 +117,11 @@ class Gallery(ABC):
         passed the filter, and no limit where nothing was calibrated or not all parts count. None is no limit.
 
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
-        (`voting`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
+        (`people`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
         `model` is the fingerprint of the model that made the codes. `n_threads` changes no hit: None is
         `default_threads`.
 
-        `GalleryError` for codes of another model or length, or `w` without attribute codes.
+        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes.
         """
         self.contract.check(codes, attribute_codes, model)
         check_number("k", k)
@@ -138,102 +129,82 @@ class Gallery(ABC):
         if w is not None:
             check_number("w", w)
             if attribute_codes is None or not self.contract.attributes:
-                raise GalleryError("expected attribute codes for a search in two stages, got none; search without w")
+                raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
         if attribute_codes is not None and len(attribute_codes) != len(codes):
-            raise GalleryError(
-                f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}"
-            )
+            raise BadRequest(f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}")
         chosen = self._filter(where)
         if person is not None and (rejected := self.rejected(person)):
             others = Not(IdIn(rejected))
             chosen = others if chosen is None else chosen & others
         mask = self.contract.mask_of(parts)
-        wanted = k if by == "item" else max(k, POOL)
+        most = k if by == "item" else max(k, POOL)
         n_threads = default_threads() if n_threads is None else n_threads
-        found = self._find(Request(codes, attribute_codes, wanted, w, chosen, mask, n_threads))
+        found = self._find(Request(codes, attribute_codes, most, w, chosen, mask, n_threads))
         hits = self._judged(found, k, by, max_distance, fpir, whole=mask is None)
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
 
-    def search_attributes(self, wanted: Mapping[str, float], k: int = HITS, where: Where = None) -> Hits:
-        """The `k` items nearest to a description, without a picture: "red top, backpack, no hat".
+    def search_attributes(self, attributes: Mapping[str, float], k: int = HITS, where: Where = None) -> Hits:
+        """Return the `k` items nearest to a description, without a picture: "red top, backpack, no hat".
 
-        `wanted` gives for each attribute that is asked for the probability that the person has it: True and False, or
+        `attributes` gives for each attribute that counts the probability that the person has it: True and False, or
         something between. The distance is the expected number of those attributes that an item has wrong, rounded to
-        1/64; others do not count. `GalleryError` for attributes that the codes do not tell.
+        1/64. `BadRequest` for attributes that the codes do not tell.
         """
         check_number("k", k)
-        asked = wanted_of(wanted, self.contract)
-        hits, n_compared = self._find_attributes(asked, k, self._filter(where))
+        hits, n_compared = self._find_attributes(Description.of(attributes, self.contract), k, self._filter(where))
         self._record("search attributes", [hit.id for hit in hits], n_queries=1)
         return Hits(tuple(hits), n_compared, None)
 
     # People.
 
     def confirm(self, ids: Sequence[Id], person: str) -> int:
-        """How many items are now known to show `person`: those of `ids` and of their tracklets."""
-        return self._decide("confirm", lambda: self._with_tracklets(ids), person, person)
+        """Decide that the items of `ids`, and all of their tracklets, show `person`; return how many they are.
+
+        `ItemNotFound` for an id that is not there.
+        """
+        return decide(self, "confirm", lambda: with_tracklets(self, ids), person)
 
     def reject(self, ids: Sequence[Id], person: str) -> int:
-        """How many items are now known not to show `person`: those of `ids` and of their tracklets.
+        """Decide that the items of `ids`, and all of their tracklets, do not show `person`; return how many they are.
 
         Searches for `person` leave them out, and where they were taken for that person they are nobody's.
+        `ItemNotFound` for an id that is not there.
         """
-        return self._decide("reject", lambda: self._with_tracklets(ids), person, None)
+        return decide(self, "reject", lambda: with_tracklets(self, ids), person)
 
     def merge(self, person: str, other: str) -> int:
-        """How many items of `other` are now known to show `person`, who is the same."""
+        """Decide that `other` is `person`; return how many items of `other` there were, which are now of `person`."""
         others = PersonIn(frozenset([other]))
-        return self._decide("merge", lambda: [item for batch in self.scan(others) for item in batch], person, person)
+        return decide(self, "merge", lambda: [item for batch in self.scan(others) for item in batch], person)
 
     def undo(self) -> str | None:
-        """What the last decision was that is now undone, as "confirm P7"; None if there is none.
+        """Undo the last decision; return what it was, as "confirm P7", or None if there is none.
 
         Items that were changed again, or are no more, stay as they are.
         """
-        with self._transaction():
-            decisions = self._decisions()
-            if not decisions:
-                return None
-            number, last = decisions[-1]
-            now = {item.id: item for item in self.get([id for id, _ in last["before"]]) if item is not None}
-            rejected = last["action"] == "reject"  # which changed only those who were taken for that person
-            after = None if rejected else last["person"]
-            changed = [(id, was) for id, was in last["before"] if not rejected or was == last["person"]]
-            self._assign({id: was for id, was in changed if id in now and now[id].person == after})
-            self._forget_note(number)
-            self._record(f"undo {last['action']}", [id for id, _ in last["before"]])
-            return f"{last['action']} {last['person']}"
+        return undo(self)
 
     def rejected(self, person: str) -> frozenset[Id]:
-        """The ids of the items rejected as `person`, or as somebody merged into them, and not confirmed since."""
-        decisions, names = self._decisions(), {person}
-        for _, decision in reversed(decisions):
-            if decision["action"] == "merge" and decision["person"] in names:
-                names |= {was for _, was in decision["before"]}
-        rejected: set[Id] = set()
-        for _, decision in decisions:
-            if decision["person"] in names:
-                ids = {id for id, _ in decision["before"]}
-                rejected = rejected | ids if decision["action"] == "reject" else rejected - ids
-        return frozenset(rejected)
+        """Return the ids of items rejected as `person`, or as somebody merged into them, and not confirmed since."""
+        return rejected(self, person)
 
     # Keeping.
 
     @abstractmethod
     def audit(self) -> Iterator[Mapping[str, Any]]:
-        """What was done, oldest first: each with `time`, `actor`, `action`, `count` and `ids`."""
+        """Yield what was done, oldest first: each with `time`, `actor`, `action`, `count` and `ids`."""
 
     @abstractmethod
     def info(self) -> Info:
-        """What the gallery is and holds."""
+        """Return what the gallery is and holds."""
 
     @abstractmethod
     def compact(self) -> None:
-        """Nothing; the bytes of what was deleted are gone from the gallery's files when it returns."""
+        """Remove the bytes of what was deleted from the gallery's files; they are gone when it returns."""
 
     def repair(self) -> int:
-        """How many items were half there and are mended; 0 where that cannot be. Nobody else may write meanwhile."""
+        """Mend items that are half there; return how many, 0 where that cannot be. Nobody else may write meanwhile."""
         return 0
 
     @abstractmethod
@@ -263,7 +234,7 @@ class Gallery(ABC):
 
     @abstractmethod
     def _remove(self, where: Filter) -> list[Id]:
-        """Remove the items that pass the filter; their ids."""
+        """Remove the items that pass the filter; return their ids."""
 
     @abstractmethod
     def _assign(self, persons: Mapping[Id, str | None]) -> None:
@@ -271,11 +242,11 @@ class Gallery(ABC):
 
     @abstractmethod
     def _find(self, request: Request) -> Found:
-        """The nearest items."""
+        """Return the nearest items."""
 
     @abstractmethod
-    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        """The `k` nearest items by attributes, and how many items the filter let through."""
+    def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        """Return the `k` nearest items by attributes, and how many items the filter let through."""
 
     @abstractmethod
     def _note(self, note: Mapping[str, Any]) -> None:
@@ -283,15 +254,15 @@ class Gallery(ABC):
 
     @abstractmethod
     def _notes(self) -> list[tuple[int, dict[str, Any]]]:
-        """All decisions that are kept, oldest first, with the numbers under which they are."""
+        """Return all decisions that are kept, oldest first, with the numbers under which they are."""
 
     @abstractmethod
     def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
-        """Keep this instead."""
+        """Replace the decision kept under this number."""
 
     @abstractmethod
     def _forget_note(self, number: int) -> None:
-        """Keep it no longer."""
+        """Remove the decision kept under this number."""
 
     @abstractmethod
     def _log(self, entry: Mapping[str, Any]) -> None:
@@ -307,7 +278,7 @@ class Gallery(ABC):
         self.contract.check(batch.codes, batch.attribute_codes, batch.model)
         if bool(self.contract.attributes) != (batch.attribute_codes is not None):
             expected, got = ("attribute codes", "none") if self.contract.attributes else ("no attribute codes", "some")
-            raise GalleryError(f"expected {expected} in this gallery, got {got}")
+            raise WrongModel(f"expected {expected} in this gallery, got {got}")
         if not len(batch):
             return 0
         there: dict[int, Id] = {}
@@ -325,7 +296,7 @@ class Gallery(ABC):
         return chosen
 
     def _judged(self, found: Found, k: int, by: By, max_distance: Limit, fpir: float, whole: bool) -> list[Hits]:
-        """The hits of a search with probabilities, by item, tracklet or person, those that are near enough."""
+        """Return the hits of a search with probabilities, by item, tracklet or person, those that are near enough."""
         open_set = self.contract.open_set if whole else None
         n = max(found.n_compared, 1)
         limit: int | None = None if isinstance(max_distance, str) else max_distance
@@ -341,46 +312,6 @@ class Gallery(ABC):
                 kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
             judged.append(Hits(tuple(kept), found.n_compared, limit))
         return judged
-
-    def _with_tracklets(self, ids: Sequence[Id]) -> list[GalleryItem]:
-        """The items of the ids and of their tracklets; `GalleryError` for an id that is not there."""
-        found = self.get(ids)
-        missing = [id for id, item in zip(ids, found, strict=True) if item is None]
-        if missing:
-            raise GalleryError(f"expected ids of items in the gallery, got {missing[0]!r}, which is not there")
-        items = {item.id: item for item in found if item is not None}
-        tracklets = frozenset(item.tracklet for item in items.values() if item.tracklet is not None)
-        if tracklets:
-            items |= {item.id: item for batch in self.scan(TrackletIn(tracklets)) for item in batch}
-        return list(items.values())
-
-    def _decide(self, action: str, find: Callable[[], Sequence[GalleryItem]], person: str, now: str | None) -> int:
-        """Assign `now` to items and keep the decision; a rejection leaves those alone who are somebody else."""
-        if not person:
-            raise GalleryError("expected the name of a person, got none")
-        check_text("persons", person)
-        with self._transaction():
-            items = find()  # nobody else changes or deletes them from here on
-            if not items:
-                return 0
-            before = [(item.id, item.person) for item in items]
-            self._note({"action": action, "person": person, "before": before})
-            self._assign({item.id: now for item in items if action != "reject" or item.person == person})
-            self._record(action, [item.id for item in items])
-        return len(items)
-
-    def _decisions(self) -> list[tuple[int, dict[str, Any]]]:
-        return [(n, {**note, "before": [(id, was) for id, was in note["before"]]}) for n, note in self._notes()]
-
-    def _scrub(self, ids: Sequence[Id], persons: frozenset[str]) -> None:
-        """Take forgotten items and persons out of the decisions."""
-        gone = set(ids)
-        for number, decision in self._decisions() if gone or persons else ():
-            kept = [(id, None if was in persons else was) for id, was in decision["before"] if id not in gone]
-            if not kept or decision["person"] in persons:
-                self._forget_note(number)
-            elif kept != decision["before"]:
-                self._rewrite_note(number, {**decision, "before": kept})
 
     def _record(self, action: str, ids: Sequence[Id], n_queries: int | None = None) -> None:
         if not self.audited:

@@ -10,7 +10,7 @@ import numpy as np
 from bitreid.arrays import Bools
 from bitreid.artifact import Card, fingerprint
 from bitreid.codes import Codes, Part
-from bitreid.errors import ArtifactError, CodesError, GalleryError
+from bitreid.errors import ArtifactError, BadRequest, GalleryDamaged, WrongModel
 from bitreid.open_set import OpenSet
 
 
@@ -35,9 +35,9 @@ class Contract:
 
     def __post_init__(self) -> None:
         if self.n_bits <= 0 or self.n_bits % 8:
-            raise GalleryError(f"expected codes of a positive multiple of 8 bits, got {self.n_bits}")
+            raise BadRequest(f"expected codes of a positive multiple of 8 bits, got {self.n_bits}")
         if "" in self.attributes or len(set(self.attributes)) < len(self.attributes):
-            raise GalleryError(f"expected attributes of different names, got {', '.join(self.attributes)!r}")
+            raise BadRequest(f"expected attributes of different names, got {', '.join(self.attributes)!r}")
 
     @classmethod
     def of(cls, card: Card) -> Self:
@@ -49,7 +49,7 @@ class Contract:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the contract that `to_json` wrote; `GalleryError` for anything else."""
+        """Return the contract from what `to_json` gave; `GalleryDamaged` for anything else."""
         try:
             values: dict[str, Any] = json.loads(text)
             values["parts"] = tuple(Part(**part) for part in values["parts"])
@@ -58,10 +58,10 @@ class Contract:
                 values["open_set"] = OpenSet.from_json(values["open_set"])
             return cls(**values)
         except (ValueError, TypeError, KeyError, ArtifactError) as error:
-            raise GalleryError(f"expected the description of a gallery's codes, got {text!r:.80}") from error
+            raise GalleryDamaged(f"expected the description of a gallery's codes, got {text!r:.80}") from error
 
     def to_json(self) -> str:
-        """Return all of it as JSON."""
+        """Return all of it as text."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
@@ -70,32 +70,30 @@ class Contract:
         return -(-len(self.attributes) // 8) * 8
 
     def check(self, codes: Codes, attribute_codes: Codes | None, model: str = "") -> None:
-        """Check that codes made by `model` belong here (empty: the caller vouches for them); `GalleryError` if not."""
+        """Check that codes made by `model` (empty: the caller vouches for them) belong here; else `WrongModel`."""
         self.check_model(model)
         if codes.n_bits != self.n_bits:
-            raise GalleryError(f"expected codes of {self.n_bits} bits, got {codes.n_bits}; another model made them")
+            raise WrongModel(f"expected codes of {self.n_bits} bits, got {codes.n_bits}; another model made them")
         found = 0 if attribute_codes is None else attribute_codes.n_bits
         if attribute_codes is not None and found != self.attribute_bits:
-            expected = (
-                f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
-            )
-            raise GalleryError(f"expected {expected}, got some of {found} bits")
+            wanted = f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
+            raise WrongModel(f"expected {wanted}, got some of {found} bits")
 
     def check_model(self, model: str) -> None:
-        """Check that codes made by `model` belong here (empty: the caller vouches for them); `GalleryError` if not."""
+        """Check that codes made by `model` (empty: the caller vouches for them) belong here; else `WrongModel`."""
         if model and self.model and model != self.model:
-            raise GalleryError(
+            raise WrongModel(
                 f"expected codes of the model {self.name} ({self.model}), got codes of {model}; encode them again"
             )
 
     def mask_of(self, parts: Sequence[str]) -> Bools | None:
-        """Return which bits count in a search by these parts, `(n_bits,) bool`; None for all of them."""
+        """Return which bits count, `(n_bits,) bool`, in a search by these parts; None for all of them."""
         if not parts:
             return None
         known = {part.name: part for part in self.parts}
         missing = [name for name in parts if name not in known]
         if missing:
-            raise CodesError(f"expected parts among {', '.join(known) or 'none at all'}, got {', '.join(missing)}")
+            raise BadRequest(f"expected parts among {', '.join(known) or 'none at all'}, got {', '.join(missing)}")
         mask = np.zeros(self.n_bits, np.bool_)
         for name in parts:
             mask[known[name].start : known[name].stop] = True

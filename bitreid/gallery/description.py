@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from typing import Self
 
 import numpy as np
 
 from bitreid.arrays import Bools
 from bitreid.codes import Codes, pack_bits
-from bitreid.errors import GalleryError
+from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
 
 UNIT = 64
@@ -16,8 +17,8 @@ UNIT = 64
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked for, in whole numbers.
+class Description:
+    """What the attributes of a person should be, in whole numbers.
 
     bits     (n_attributes,) bool, the likelier value of each attribute
     weights  (n_attributes,) whole numbers, 0 where it does not count: what it costs to have it wrong rather than right,
@@ -29,31 +30,31 @@ class Wanted:
     weights: tuple[int, ...]
     base: float
 
+    @classmethod
+    def of(cls, attributes: Mapping[str, float], contract: Contract) -> Self:
+        """Return the description that gives for each attribute the probability that the person has it.
+
+        With p the probability and b the item's bit, the attribute is wrong with probability b (1 - p) + (1 - b) p: at
+        least min(p, 1 - p), and |2 p - 1| more if b is the unlikelier value. `BadRequest` for a name that the codes do
+        not tell, a number that is no probability, or no attribute at all.
+        """
+        unknown = [name for name in attributes if name not in contract.attributes]
+        if unknown or not attributes:
+            known = ", ".join(contract.attributes) or "none at all"
+            raise BadRequest(f"expected attributes among {known}, got {', '.join(unknown) or 'none'}")
+        wrong = {name: p for name, p in attributes.items() if not (isinstance(p, Real) and 0 <= p <= 1)}
+        if wrong:
+            raise BadRequest(f"expected probabilities from 0 to 1, got {wrong}")
+        likely = np.array([float(attributes.get(name, 0.5)) for name in contract.attributes])
+        weights = tuple(round(float(each) * UNIT) for each in np.abs(2 * likely - 1))
+        base = sum(min(float(p), 1 - float(p)) for p in attributes.values())
+        return cls(likely > 0.5, weights, base)
+
     @property
     def code(self) -> Codes:
         """The bits as one attribute code."""
         return pack_bits(self.bits[None])
 
     def distance(self, weighted: int) -> float:
-        """The expected number of wrong attributes, of an item whose wrong bits weigh so much."""
+        """Return the expected number of wrong attributes, of an item whose wrong bits weigh so much."""
         return self.base + weighted / UNIT
-
-
-def wanted_of(wanted: Mapping[str, float], contract: Contract) -> Wanted:
-    """What is asked for, from the probability of each attribute that the person has it.
-
-    With p the probability and b the item's bit, the attribute is wrong with probability b (1 - p) + (1 - b) p: at least
-    min(p, 1 - p), and |2 p - 1| more if b is the unlikelier value. `GalleryError` for a name that the codes do not
-    tell, a number that is no probability, or no attribute at all.
-    """
-    unknown = [name for name in wanted if name not in contract.attributes]
-    if unknown or not wanted:
-        known = ", ".join(contract.attributes) or "none at all"
-        raise GalleryError(f"expected attributes among {known}, got {', '.join(unknown) or 'none'}")
-    wrong = {name: p for name, p in wanted.items() if not (isinstance(p, Real) and 0 <= p <= 1)}
-    if wrong:
-        raise GalleryError(f"expected probabilities from 0 to 1, got {wrong}")
-    asked = np.array([float(wanted.get(name, 0.5)) for name in contract.attributes])
-    weights = tuple(round(float(each) * UNIT) for each in np.abs(2 * asked - 1))
-    base = sum(min(float(p), 1 - float(p)) for p in wanted.values())
-    return Wanted(asked > 0.5, weights, base)

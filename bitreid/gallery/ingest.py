@@ -16,7 +16,8 @@ from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_manifest, load_encoded, manifest_of
 from bitreid.errors import SettingsError
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.items import NO_TIME, Id, Items, items, microseconds
+from bitreid.gallery.fields import NO_TIME, microseconds
+from bitreid.gallery.items import Id, Items
 from bitreid.gallery.requests import BATCH
 
 PICTURES_BATCH = 256
@@ -93,7 +94,7 @@ def add_sources(
     """Add the items of all sources, batch by batch, and return how many are new.
 
     Items whose ids are there already are left as they are, and not encoded again: a call that was stopped is repeated
-    to go on. With `upsert` they are replaced. `GalleryError` for codes of another model.
+    to go on. With `upsert` they are replaced. `WrongModel` for codes of another model.
     """
     total, done, new = sum(len(source.ids) for source in sources), 0, 0
     for source in sources:
@@ -115,7 +116,7 @@ def add_sources(
 def items_of(encoded: EncodedSet, ids: Sequence[Id], times: Ints | None, attributes: bool) -> Items:
     """Return encoded pictures as items; `times` in microseconds from 1970 on. Only pids above 0 name a person."""
     tracklets = [UNKNOWN] * len(encoded) if encoded.tracklets is None else encoded.tracklets.tolist()
-    return items(
+    return Items.of(
         ids,
         encoded.codes,
         encoded.attribute_codes if attributes else None,

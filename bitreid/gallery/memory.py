@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bitreid.errors import GalleryError
+from bitreid.errors import GalleryClosed
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.description import Wanted
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import SEARCHED_NUMBERS, SEARCHED_TEXTS, microseconds
 from bitreid.gallery.filters.types import Filter
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.table.columns import encoded
 from bitreid.gallery.table.table import Rows, Snapshot, Table
@@ -41,13 +42,13 @@ class MemoryGallery(Gallery):
             return [item if item is not None and item.id == id else None for item, id in zip(found, ids, strict=True)]
 
     def count(self, where: Where = None) -> int:
-        return self._snapshot().findable(self._filter(where))[1]
+        return self._snapshot().matching(self._filter(where))[1]
 
     def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
         wanted = self._filter(where)
         with self._transaction():
             snapshot, items = self._table.snapshot(), dict(self._items)
-        rows, _ = snapshot.findable(wanted)
+        rows, _ = snapshot.matching(wanted)
         chosen = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
         chosen = chosen[np.argsort(snapshot.keys[chosen])]
         if after is not None:
@@ -61,10 +62,9 @@ class MemoryGallery(Gallery):
 
     def info(self) -> Info:
         with self._transaction():
-            items = list(self._items.values())
-            persons, tracklets = ({getattr(item, name) for item in items} for name in ("person", "tracklet"))
-            n_persons, n_tracklets = len(persons - {None}), len(tracklets - {None})
-            return Info("memory:", self.contract, len(items), n_persons, n_tracklets, None, {})
+            snapshot = self._table.snapshot()
+            persons, tracklets = snapshot.distinct("person"), snapshot.distinct("tracklet")
+            return Info("memory:", self.contract, snapshot.n_alive, persons, tracklets, None, {})
 
     def compact(self) -> None:
         with self._transaction():
@@ -108,11 +108,9 @@ class MemoryGallery(Gallery):
                 encoded(id if isinstance(id, str) else None for id in kept.ids),
                 kept.codes.packed,
                 np.empty((len(kept), 0), np.uint8) if attributes is None else attributes.packed,
-                kept.cameras,
-                kept.times,
                 np.full(len(kept), now),
-                encoded(kept.tracklets),
-                encoded(kept.persons),
+                [getattr(kept, field.column) for field in SEARCHED_NUMBERS],
+                [encoded(getattr(kept, field.column)) for field in SEARCHED_TEXTS],
             )
         )
         self._items |= dict(zip(seqs.tolist(), kept, strict=True))
@@ -129,7 +127,7 @@ class MemoryGallery(Gallery):
 
     def _remove(self, where: Filter) -> list[Id]:
         snapshot = self._table.snapshot()
-        rows, _ = snapshot.findable(where)
+        rows, _ = snapshot.matching(where)
         seqs = snapshot.seqs[slice(None) if rows is None else rows].tolist()
         removed = [self._items[seq].id for seq in seqs]
         self._drop(seqs)
@@ -144,8 +142,8 @@ class MemoryGallery(Gallery):
     def _find(self, request: Request) -> Found:
         return self._snapshot().find(request)
 
-    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        return self._snapshot().find_attributes(wanted, k, where)
+    def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        return self._snapshot().find_attributes(description, k, where)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._kept[max(self._kept, default=0) + 1] = dict(note)
@@ -165,7 +163,7 @@ class MemoryGallery(Gallery):
 
     def _transaction(self) -> AbstractContextManager[object]:
         if self._closed:
-            raise GalleryError("expected an open gallery, got one that was closed; open it again")
+            raise GalleryClosed("expected an open gallery, got one that was closed; open it again")
         return self._lock
 
     def _snapshot(self) -> Snapshot:

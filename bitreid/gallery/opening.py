@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bitreid.errors import GalleryError
+from bitreid.errors import BadRequest, GalleryNotFound
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 
@@ -12,7 +12,7 @@ _MILVUS = re.compile(r"milvus(s?)://([^/]+)/([^/]+)")
 
 
 def create_gallery(place: str | Path, contract: Contract, *, audited: bool = True, actor: str = "") -> Gallery:
-    """A new, empty gallery for codes of this contract; `GalleryError` if there is one at the place.
+    """Return a new, empty gallery for codes of this contract; `GalleryExists` if there is one at the place.
 
     `place` is the path of a SQLite file, `milvus://HOST:PORT/NAME` (`milvuss://` with TLS; before the host may stand
     `USER:PASSWORD@`), or `memory:`. `audited` galleries log additions, searches and deletions, under the name `actor`.
@@ -36,7 +36,7 @@ def create_gallery(place: str | Path, contract: Contract, *, audited: bool = Tru
 
 
 def open_gallery(place: str | Path, *, actor: str = "", read_only: bool = False) -> Gallery:
-    """The gallery at a place (see `create_gallery`); `GalleryError` if there is none.
+    """Return the gallery at a place (see `create_gallery`); `GalleryNotFound` if there is none.
 
     With `read_only` a file is not written, and searches of it are not audited.
     """
@@ -46,19 +46,30 @@ def open_gallery(place: str | Path, *, actor: str = "", read_only: bool = False)
 
         return open_milvus(*match, actor=actor)
     if str(place) == MEMORY:
-        raise GalleryError("expected a gallery that lasts, got memory:, which is new each time; use create_gallery")
+        raise BadRequest("expected a gallery that lasts, got memory:, which is new each time; use create_gallery")
     from bitreid.gallery.sqlite.gallery import open_sqlite
 
     return open_sqlite(Path(place), actor=actor, read_only=read_only)
 
 
+def open_or_create_gallery(place: str | Path, contract: Contract, *, audited: bool = True, actor: str = "") -> Gallery:
+    """Return the gallery at a place that lasts; where there is none, a new one for codes of this contract.
+
+    The contract of a gallery that is there may be another. What is there and cannot be opened is left alone.
+    """
+    try:
+        return open_gallery(place, actor=actor)
+    except GalleryNotFound:
+        return create_gallery(place, contract, audited=audited, actor=actor)
+
+
 def _milvus(place: str | Path) -> tuple[str, str] | None:
-    """The server's address and the gallery's name; None for a place that is no Milvus server."""
+    """Return the server's address and the gallery's name; None for a place that is no Milvus server."""
     if isinstance(place, Path) or "://" not in place:
         return None
     match = _MILVUS.fullmatch(place)
     if match is None:
-        raise GalleryError(
+        raise BadRequest(
             f"expected a place such as people.gallery, milvus://localhost:19530/people or memory:, got {place}"
         )
     return f"http{match[1]}://{match[2]}", match[3]

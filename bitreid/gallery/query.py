@@ -14,15 +14,15 @@ from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import load_encoded, manifest_of
-from bitreid.errors import GalleryError, SettingsError
+from bitreid.errors import ItemNotFound, SettingsError
 from bitreid.evaluation.settings import parse_rows
 from bitreid.gallery.base import FPIR, HITS, Gallery
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import IdIn, Not
 from bitreid.gallery.ingest import LoadEncoder
 from bitreid.gallery.items import Hits, Id
+from bitreid.gallery.people import By
 from bitreid.gallery.requests import Limit
-from bitreid.gallery.voting import By
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
@@ -94,10 +94,10 @@ def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:
 
 
 def query_of_item(gallery: Gallery, id: Id) -> Queries:
-    """Return an item of the gallery as a query; `GalleryError` if it is not there."""
+    """Return an item of the gallery as a query; `ItemNotFound` if it is not there."""
     (item,) = gallery.get([id])
     if item is None:
-        raise GalleryError(f"expected the id of an item in the gallery, got {id!r}, which is not there")
+        raise ItemNotFound(f"expected the id of an item in the gallery, got {id!r}, which is not there")
     contract, short = gallery.contract, item.attribute_code
     attribute_codes = None if short is None else Codes(short[None], contract.attribute_bits)
     return Queries([str(id)], Codes(item.code[None], contract.n_bits), attribute_codes, contract.model, id)
@@ -121,7 +121,7 @@ def description_of(text: str) -> dict[str, float]:
 
 
 def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -> list[Hits]:
-    """Return the hits of each query; `GalleryError` as `Gallery.search`."""
+    """Return the hits of each query; the errors of `Gallery.search`."""
     where = None if request.where is None else parse_filter(request.where, gallery.contract)
     if queries.item is not None:
         others = Not(IdIn(frozenset([queries.item])))

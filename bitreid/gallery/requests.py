@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from bitreid.arrays import Bools
 from bitreid.codes import Codes
-from bitreid.errors import GalleryError
+from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import Hit
@@ -64,13 +64,13 @@ class Info:
 
 
 def check_limit(limit: object) -> None:
-    """Nothing, if it is a `Limit`; else `GalleryError`."""
+    """Check that it is a `Limit`; else `BadRequest`."""
     number = isinstance(limit, int) and not isinstance(limit, bool)
     if not number and limit is not None and limit != "calibrated":
-        raise GalleryError(f"expected max_distance to be a whole number of bits, None or 'calibrated', got {limit!r}")
+        raise BadRequest(f"expected max_distance to be a whole number of bits, None or 'calibrated', got {limit!r}")
 
 
 def check_number(name: str, value: int) -> None:
-    """Nothing, if it is a number of items; else `GalleryError`."""
+    """Check that it is a number of items; else `BadRequest`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise GalleryError(f"expected {name} to be a number of items, at least 1, got {value!r}")
+        raise BadRequest(f"expected {name} to be a number of items, at least 1, got {value!r}")

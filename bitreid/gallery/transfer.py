@@ -16,12 +16,12 @@ import numpy as np
 
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
-from bitreid.data.manifest import UNKNOWN
 from bitreid.data.pictures import Progress
-from bitreid.errors import GalleryError
+from bitreid.errors import GalleryDamaged, GalleryNotFound, Unsupported, WrongModel
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.items import NO_TIME, GalleryItem, Items
+from bitreid.gallery.fields import FIELDS, JSON_OBJECT, TEXT, TIME, WHOLE_NUMBER
+from bitreid.gallery.items import GalleryItem, Items
 from bitreid.gallery.requests import BATCH, Where
 
 FORMAT_VERSION = 1
@@ -34,11 +34,11 @@ _BLOCK = 1 << 20
 
 
 def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: Progress | None = None) -> int:
-    """How many items were written to `path`, a Parquet file: those that pass the filter, by ascending key.
+    """Write the items that pass the filter, by ascending key, to `path`, a Parquet file; return how many there were.
 
     Columns: `id_number` int64 or `id_text` (the other is null), `code` and `attribute_code` (bytes; the latter only
     where the gallery has them), `camera` int64, `time` (UTC, microseconds), `tracklet`, `person`, `metadata` (JSON) and
-    `picture`; null is what nobody told us. Rejections and the audit log are not part of it. The file appears when it is
+    `picture`; null is what is unknown. Rejections and the audit log are not part of it. The file appears when it is
     complete; one that was there is replaced. `progress` gets items done and in all.
     """
     pyarrow, parquet = _pyarrow()
@@ -64,10 +64,11 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
 
 
 def import_parquet(gallery: Gallery, path: Path, progress: Progress | None = None) -> int:
-    """How many items of a file that `export_parquet` wrote were added; those whose ids are there stay as they are.
+    """Add the items of a file that `export_parquet` wrote, but for ids that are there; return how many were added.
 
     So an import that was stopped is done again from the start, and goes on. The whole file is checked before the first
-    item is added. `GalleryError` for a file that is damaged, of something else, of a newer format or of another model.
+    item is added. `GalleryNotFound` if there is no file, `GalleryDamaged` for one that is damaged or of something else,
+    `Unsupported` for a newer format, `WrongModel` for items of another model.
     """
     added = done = 0
     for total, batch in _stored(path, gallery.contract):
@@ -78,13 +79,13 @@ def import_parquet(gallery: Gallery, path: Path, progress: Progress | None = Non
 
 
 def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = None) -> int:
-    """How many items of `source` were written to `target`, which then holds all of them as they are in `source`.
+    """Write to `target` the items of `source` that are not there as they are in `source`; return how many.
 
     Items that are in `target` already are compared and, if they differ, replaced, so that a copy that was stopped is
     done again from the start and writes only what is missing. Other items of `target` stay: what was deleted from
     `source` since an earlier copy is to be deleted there too. Decisions (`confirm`, `reject`, `merge`) go along; the
     audit log does not, and the age of items of unknown time begins anew. `progress` gets items done and in all.
-    `GalleryError` for galleries of two models.
+    `WrongModel` for galleries of two models.
     """
     check_same_model(source.contract, target.contract)
     done, written, total = 0, 0, source.count()
@@ -101,10 +102,10 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
 
 
 def check_same_model(found: Contract, wanted: Contract) -> None:
-    """Nothing, if codes of the one gallery can go to the other; else `GalleryError`. A model that the caller vouches
-    for is any."""
+    """Check that codes of the one gallery can go to the other; else `WrongModel`. A model that the caller vouches for
+    is any."""
     if found.model and wanted.model and found.model != wanted.model:
-        raise GalleryError(
+        raise WrongModel(
             f"expected items of the model {wanted.name} ({wanted.model}), got items of {found.name} ({found.model}); "
             "encode their pictures again"
         )
@@ -113,7 +114,7 @@ def check_same_model(found: Contract, wanted: Contract) -> None:
         ("attributes", ", ".join(wanted.attributes) or "none", ", ".join(found.attributes) or "none"),
     ):
         if mine != theirs:
-            raise GalleryError(f"expected items of the same model ({name}: {mine}), got {name}: {theirs}")
+            raise WrongModel(f"expected items of the same model ({name}: {mine}), got {name}: {theirs}")
 
 
 def _same(item: GalleryItem, there: GalleryItem | None) -> bool:
@@ -122,22 +123,23 @@ def _same(item: GalleryItem, there: GalleryItem | None) -> bool:
 
 def _content(item: GalleryItem) -> tuple[Any, ...]:
     short = None if item.attribute_code is None else item.attribute_code.tobytes()
-    metadata = None if item.metadata is None else _json(item.metadata)  # Python calls 1 and True equal
-    return item._replace(metadata=None)[3:], item.code.tobytes(), short, metadata
+    values = (getattr(item, field.name) for field in FIELDS)
+    # Python calls 1 and True equal.
+    return item.code.tobytes(), short, *(_json(value) if isinstance(value, Mapping) else value for value in values)
 
 
 def _copy_decisions(source: Gallery, target: Gallery) -> None:
-    """Those of the source that the target does not have from an earlier copy."""
+    """Copy the decisions of the source that the target does not have from an earlier copy."""
     there = Counter(_json(note) for _, note in target._notes())
-    wanted = []
+    missing = []
     for _, note in source._notes():
         text = _json(note)
         there[text] -= 1
         if there[text] < 0:
-            wanted.append(note)
-    if wanted:
+            missing.append(note)
+    if missing:
         with target._transaction():
-            for note in wanted:
+            for note in missing:
                 target._note(note)
 
 
@@ -149,7 +151,7 @@ def _json(value: Mapping[str, Any]) -> str:
 
 
 def _seal_at(file: BinaryIO) -> int:
-    """Where the digits of the checksum are; `ValueError` where there can be none.
+    """Return where the digits of the checksum are; `ValueError` where there can be none.
 
     Parquet ends in its footer, four bytes with the footer's length, and four letters.
     """
@@ -167,7 +169,7 @@ def _seal_at(file: BinaryIO) -> int:
 
 
 def _digest(file: BinaryIO, at: int) -> bytes:
-    """The SHA-256, in hexadecimal digits, of the file with zeros in place of the digits at `at`."""
+    """Return the SHA-256, in hexadecimal digits, of the file with zeros in place of the digits at `at`."""
     sha = hashlib.sha256()
     file.seek(0)
     for block in _blocks(file, at):
@@ -180,7 +182,7 @@ def _digest(file: BinaryIO, at: int) -> bytes:
 
 
 def _blocks(file: BinaryIO, n_bytes: int | None) -> Iterator[bytes]:
-    """The next bytes of a file, `n_bytes` of them or all that are left."""
+    """Yield the next bytes of a file, `n_bytes` of them or all that are left."""
     while n_bytes is None or n_bytes > 0:
         block = file.read(_BLOCK if n_bytes is None else min(_BLOCK, n_bytes))
         if not block:
@@ -197,21 +199,25 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise GalleryError(
+        raise Unsupported(
             "expected pyarrow to read and write Parquet files, got none; install bitreid[parquet]"
         ) from error
     return pyarrow, parquet
 
 
 def _fields(pyarrow: Any, contract: Contract) -> list[Any]:
+    types_of_kinds = {
+        WHOLE_NUMBER: pyarrow.int64(),
+        TIME: pyarrow.timestamp("us", "UTC"),
+        TEXT: pyarrow.string(),
+        JSON_OBJECT: pyarrow.string(),
+    }
     types = {
         "id_number": pyarrow.int64(),
         "id_text": pyarrow.string(),
         "code": pyarrow.binary(contract.n_bits // 8),
         "attribute_code": pyarrow.binary(contract.attribute_bits // 8),
-        "camera": pyarrow.int64(),
-        "time": pyarrow.timestamp("us", "UTC"),
-        **dict.fromkeys(("tracklet", "person", "metadata", "picture"), pyarrow.string()),
+        **{field.name: types_of_kinds[field.kind] for field in FIELDS},
     }
     if not contract.attributes:
         del types["attribute_code"]
@@ -227,22 +233,20 @@ def _record_batch(pyarrow: Any, batch: Items, schema: Any) -> Any:
         "id_number": pyarrow.array([None if isinstance(id, str) else int(id) for id in batch.ids], pyarrow.int64()),
         "id_text": pyarrow.array([id if isinstance(id, str) else None for id in batch.ids], pyarrow.string()),
         "code": packed(batch.codes),
-        "camera": pyarrow.array(batch.cameras, mask=batch.cameras == UNKNOWN),
-        "time": pyarrow.array(batch.times, mask=batch.times == NO_TIME).cast(schema.field("time").type),
-        "metadata": pyarrow.array(
-            [None if each is None else json.dumps(each) for each in batch.metadata], pyarrow.string()
-        ),
-        "tracklet": pyarrow.array(batch.tracklets, pyarrow.string()),
-        "person": pyarrow.array(batch.persons, pyarrow.string()),
-        "picture": pyarrow.array(batch.pictures, pyarrow.string()),
     }
     if batch.attribute_codes is not None:
         columns["attribute_code"] = packed(batch.attribute_codes)
+    for field in FIELDS:
+        values, type = getattr(batch, field.column), schema.field(field.name).type
+        if field.kind.is_number:
+            columns[field.name] = pyarrow.array(values, mask=values == field.kind.unknown).cast(type)
+        else:
+            columns[field.name] = pyarrow.array(field.kind.stored(values), type)
     return pyarrow.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items]]:
-    """The items of a file in batches, each with the number of all items; the file is checked before the first."""
+    """Yield the items of a file in batches, each with the number of all items; the file is checked before the first."""
     pyarrow, parquet = _pyarrow()
     try:
         with path.open("rb") as file:
@@ -257,15 +261,14 @@ def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items]]:
                 for rows in opened.iter_batches(BATCH):
                     yield opened.metadata.num_rows, _items(pyarrow, rows, contract)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise GalleryError(
-            f"expected a gallery's items in Parquet at {path}, got: {error}; export them again"
-        ) from error
+        kind = GalleryNotFound if isinstance(error, FileNotFoundError) else GalleryDamaged
+        raise kind(f"expected a gallery's items in Parquet at {path}, got: {error}; export them again") from error
 
 
 def _contract_in(metadata: Mapping[bytes, bytes], path: Path) -> Contract:
     version = int(metadata[b"bitreid.format"])
     if version > FORMAT_VERSION:
-        raise GalleryError(
+        raise Unsupported(
             f"expected a gallery's items of format {FORMAT_VERSION} or older at {path}, got format {version}; "
             "update bitreid"
         )
@@ -277,21 +280,18 @@ def _items(pyarrow: Any, rows: Any, contract: Contract) -> Items:
         packed = np.frombuffer(b"".join(rows[name].to_pylist()), np.uint8)
         return Codes(packed.reshape(len(rows), n_bits // 8), n_bits, contract.parts if name == "code" else ())
 
-    def column(name: str) -> tuple[Any, ...]:
-        return tuple(rows[name].to_pylist())
-
+    columns: dict[str, Any] = {}
+    for field in FIELDS:
+        stored, kind = rows[field.name], field.kind
+        if kind.is_number:
+            columns[field.column] = stored.cast(pyarrow.int64()).fill_null(kind.unknown).to_numpy()
+        else:
+            columns[field.column] = tuple(map(kind.loaded, stored.to_pylist()))
+    numbers, texts = rows["id_number"].to_pylist(), rows["id_text"].to_pylist()
     return Items(
-        tuple(
-            text if number is None else number
-            for number, text in zip(column("id_number"), column("id_text"), strict=True)
-        ),
+        tuple(text if number is None else number for number, text in zip(numbers, texts, strict=True)),
         codes("code", contract.n_bits),
         codes("attribute_code", contract.attribute_bits) if contract.attributes else None,
-        rows["camera"].fill_null(UNKNOWN).to_numpy(),
-        rows["time"].cast(pyarrow.int64()).fill_null(NO_TIME).to_numpy(),
-        column("tracklet"),
-        column("person"),
-        tuple(None if each is None else json.loads(each) for each in column("metadata")),
-        column("picture"),
-        contract.model,
+        **columns,
+        model=contract.model,
     )

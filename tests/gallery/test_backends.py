@@ -1,33 +1,21 @@
 """What every gallery does, in memory, in a file and on a server: the same items, the same hits."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bitreid.codes import Codes, Part
-from bitreid.errors import GalleryError
-from bitreid.gallery import (
-    Contract,
-    Filter,
-    Gallery,
-    Items,
-    create_gallery,
-    items,
-    open_gallery,
-    parse_filter,
-)
-from bitreid.gallery.items import Id, key_of
+from bitreid.codes import Codes
+from bitreid.errors import BadRequest, GalleryClosed, GalleryExists, WrongModel
+from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse_filter
+from bitreid.gallery.items import key_of
+from bitreid.gallery.table import table as tables
+from tests.gallery.cases import ATTRIBUTES, CONTRACT, IDS, START, Create, agree, codes, people, queries, same, three
 from tests.reference.gallery import PlainGallery
 
-ATTRIBUTES = ("backpack", "hat", "upper_colour=red", "upper_colour=blue", "skirt")
-PARTS = (Part("head", 0, 8), Part("legs", 8, 32))
-CONTRACT = Contract(32, "feed", "tiny", PARTS, ATTRIBUTES)
-START = datetime(2026, 1, 1, tzinfo=UTC)
 WHERES = (
     None,
     "camera = 1",
@@ -44,96 +32,19 @@ WHERES = (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite", "milvus"])
-def create(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Gallery]]:
-    """Makes galleries of one kind, and closes them."""
-    made: list[Gallery] = []
-
-    def place() -> str:
-        number = len(made)
-        if request.param == "milvus":
-            return f"{request.getfixturevalue('milvus_url').replace('http', 'milvus')}/t{tmp_path.name}_{number}"
-        return "memory:" if request.param == "memory" else str(tmp_path / f"{number}.gallery")
-
-    def new(contract: Contract = CONTRACT, **settings: Any) -> Gallery:
-        made.append(create_gallery(place(), contract, **settings))
-        return made[-1]
-
-    yield new
-    for gallery in made:
-        gallery.close()
-
-
-def people(ids: Sequence[Id], seed: int = 0, **columns: Any) -> Items:
-    """Items with codes that tie often, and much that nobody told us."""
-    rng = np.random.default_rng(seed)
-    n = len(ids)
-    codes = np.where(rng.random((n, 4)) < 0.7, 0, 1 << rng.integers(0, 8, (n, 4))).astype(np.uint8)
-    attributes = (rng.integers(0, 32, (n, 1)) << 3).astype(np.uint8)
-
-    def some(values: Sequence[Any]) -> list[Any]:
-        return [None if rng.random() < 0.2 else values[int(rng.integers(len(values)))] for _ in range(n)]
-
-    known = {
-        "cameras": some([0, 1, 2]),
-        "times": some([START + timedelta(hours=h) for h in range(0, 96, 6)]),
-        "tracklets": some([f"t{i}" for i in range(8)]),
-        "persons": some([f"P{i}" for i in range(5)]),
-        "metadata": some([{"zone": "north"}, {"zone": "south", "floor": 1}, {"floor": True}, {"floor": 1.0}, {}]),
-        "pictures": some(["a.jpg", "b.jpg"]),
-    }
-    return items(ids, Codes(codes, 32), Codes(attributes, 8), **(known | columns), model="feed")
-
-
-IDS: tuple[Id, ...] = (*range(-4, 30), *(f"x{i}" for i in range(30)), -(2**63), 2**63 - 2, "Zoë")
-
-
-def queries(n: int = 3, seed: int = 9) -> tuple[Codes, Codes]:
-    batch = people(range(n), seed)
-    assert batch.attribute_codes is not None
-    return batch.codes, batch.attribute_codes
-
-
-def agree(gallery: Gallery, plain: PlainGallery, where: str | None, seed: int = 9) -> None:
-    """Every way of searching finds what the twin finds."""
-    codes, short = queries(seed=seed)
-    chosen: Filter | None = None if where is None else parse_filter(where, CONTRACT)
-    for k, w, bits in ((1, None, None), (7, None, None), (500, None, None), (5, 9, None), (20, 20, None), (4, 11, 8)):
-        parts = () if bits is None else ("head",)
-        settings: dict[str, Any] = {"parts": parts, "max_distance": None, "attribute_codes": short}
-        found = gallery.search(codes, k, w, where, **settings)
-        assert {hits.n_gallery for hits in found} == {len(plain.passing(chosen))}
-        for hits, code, attributes in zip(found, codes.packed, short.packed, strict=True):
-            expected = plain.search(bytes(code), k, chosen, w, bytes(attributes), range(8) if bits else None)
-            assert [(hit.id, hit.distance) for hit in hits] == expected
-            for hit in hits:
-                item = plain.items[hit.id]
-                assert (hit.camera, hit.time, hit.tracklet, hit.person) == item[3:7]
-
-
-def same(found: Sequence[Any], expected: Sequence[Any]) -> bool:
-    """Whether items are equal, codes and all."""
-
-    def plain(item: Any) -> Any:
-        return None if item is None else [np.asarray(value).tolist() for value in item]
-
-    return [plain(item) for item in found] == [plain(item) for item in expected]
-
-
-@pytest.mark.parametrize("where", WHERES)
-def test_a_search_finds_what_the_twin_finds(create: Callable[..., Gallery], where: str | None) -> None:
+def test_a_search_finds_what_the_twin_finds(create: Create) -> None:
     gallery, plain = create(), PlainGallery(ATTRIBUTES)
     assert gallery.add(people(IDS)) == plain.add(people(IDS)) == len(IDS)
-    agree(gallery, plain, where)
+    for where in WHERES:
+        agree(gallery, plain, where)
     changed = people([3, "x3", "new"], seed=1)
     assert gallery.upsert(changed) == plain.upsert(changed) == 1
-    assert gallery.delete([7, "x8", "absent"]) == 2
-    for gone in (7, "x8"):
-        del plain.items[gone]
-    agree(gallery, plain, where, seed=10)
+    assert gallery.delete([7, "x8", "absent"]) == plain.delete([7, "x8", "absent"]) == 2
+    for where in WHERES:
+        agree(gallery, plain, where, seed=10)
 
 
-def test_adding_twice_changes_nothing_and_upserting_replaces(create: Callable[..., Gallery]) -> None:
+def test_adding_twice_changes_nothing_and_upserting_replaces(create: Create) -> None:
     gallery = create()
     first, second = people([1, "a"], seed=0), people([1, "a", 2], seed=1)
     assert (gallery.add(first), gallery.add(first), gallery.add(second)) == (2, 0, 1)
@@ -144,23 +55,23 @@ def test_adding_twice_changes_nothing_and_upserting_replaces(create: Callable[..
     assert gallery.add(people([])) == 0
 
 
-def test_a_number_and_its_text_are_two_ids(create: Callable[..., Gallery]) -> None:
+def test_a_number_and_its_text_are_two_ids(create: Create) -> None:
     gallery = create()
     assert gallery.add(people([7, "7"])) == 2
     assert gallery.delete(["7"]) == 1
     assert [item is not None for item in gallery.get([7, "7"])] == [True, False]
 
 
-def test_texts_and_numbers_that_share_a_key_are_refused(create: Callable[..., Gallery]) -> None:
+def test_texts_and_numbers_that_share_a_key_are_refused(create: Create) -> None:
     gallery = create()
     gallery.add(people(["a"]))
-    with pytest.raises(GalleryError, match="share"):
+    with pytest.raises(BadRequest, match="share"):
         gallery.add(people([key_of("a")]))
     assert gallery.delete([key_of("a")]) == 0
     assert gallery.count() == 1
 
 
-def test_scan_goes_by_key_and_can_go_on(create: Callable[..., Gallery]) -> None:
+def test_scan_goes_by_key_and_can_go_on(create: Create) -> None:
     gallery = create()
     gallery.add(people(IDS))
     keys = sorted(key_of(id) for id in IDS)
@@ -175,7 +86,7 @@ def test_scan_goes_by_key_and_can_go_on(create: Callable[..., Gallery]) -> None:
     assert same(list(next(gallery.scan(batch=1000))), sorted(again, key=lambda item: key_of(item.id)))
 
 
-def test_delete_where_and_expire(create: Callable[..., Gallery]) -> None:
+def test_delete_where_and_expire(create: Create) -> None:
     gallery, plain = create(), PlainGallery(ATTRIBUTES)
     gallery.add(people(IDS))
     plain.add(people(IDS))
@@ -189,37 +100,37 @@ def test_delete_where_and_expire(create: Callable[..., Gallery]) -> None:
     assert gallery.search(*queries()[:1], 3)[0].nobody
 
 
-def test_codes_that_do_not_belong_are_refused(create: Callable[..., Gallery]) -> None:
+def test_codes_that_do_not_belong_are_refused(create: Create) -> None:
     gallery = create()
     gallery.add(people([1]))
     codes, short = queries()
     other = Codes(np.zeros((3, 8), np.uint8), 64)
-    with pytest.raises(GalleryError, match=r"codes of the model tiny \(feed\)"):
+    with pytest.raises(WrongModel, match=r"codes of the model tiny \(feed\)"):
         gallery.search(codes, model="beef")
-    with pytest.raises(GalleryError, match="32 bits, got 64"):
+    with pytest.raises(WrongModel, match="32 bits, got 64"):
         gallery.search(other)
-    with pytest.raises(GalleryError, match="attribute codes of 8 bits"):
+    with pytest.raises(WrongModel, match="attribute codes of 8 bits"):
         gallery.search(codes, 3, 5, attribute_codes=other)
-    with pytest.raises(GalleryError, match="search without w"):
+    with pytest.raises(BadRequest, match="search without w"):
         gallery.search(codes, 3, 5)
-    with pytest.raises(GalleryError, match="attribute code for each of 3"):
+    with pytest.raises(BadRequest, match="attribute code for each of 3"):
         gallery.search(codes, 3, 5, attribute_codes=short[:2])
-    with pytest.raises(GalleryError, match="at least 1, got 0"):
+    with pytest.raises(BadRequest, match="at least 1, got 0"):
         gallery.search(codes, 0)
-    with pytest.raises(GalleryError, match="expected attribute codes in this gallery"):
-        gallery.add(items([2], codes[:1]))
+    with pytest.raises(WrongModel, match="expected attribute codes in this gallery"):
+        gallery.add(Items.of([2], codes[:1]))
     assert gallery.count() == 1
 
 
-def test_a_gallery_without_attributes(create: Callable[..., Gallery]) -> None:
+def test_a_gallery_without_attributes(create: Create) -> None:
     gallery = create(Contract(32))
-    gallery.add(items(["a", "b"], Codes(np.array([[0, 0, 0, 1], [0, 0, 0, 3]], np.uint8), 32)))
+    gallery.add(Items.of(["a", "b"], Codes(np.array([[0, 0, 0, 1], [0, 0, 0, 3]], np.uint8), 32)))
     assert gallery.search(Codes(np.zeros((1, 4), np.uint8), 32))[0].ids == ("a", "b")
-    with pytest.raises(GalleryError, match="no attribute codes here"):
+    with pytest.raises(WrongModel, match="no attribute codes here"):
         gallery.search(Codes(np.zeros((1, 4), np.uint8), 32), 1, 1, attribute_codes=queries(1)[1])
 
 
-def test_attributes_without_a_picture(create: Callable[..., Gallery]) -> None:
+def test_attributes_without_a_picture(create: Create) -> None:
     gallery = create()
     gallery.add(people(IDS))
     wanted = {"backpack": 1.0, "hat": False, "upper_colour=red": 0.75}
@@ -235,23 +146,23 @@ def test_attributes_without_a_picture(create: Callable[..., Gallery]) -> None:
     assert hits.ids == tuple(item.id for item in expected)
     assert [hit.distance for hit in hits] == [wrong(item) for item in expected]
     assert hits.n_gallery == len(allowed)
-    with pytest.raises(GalleryError, match="backpack, hat"):
+    with pytest.raises(BadRequest, match="backpack, hat"):
         gallery.search_attributes({"beard": True})
-    with pytest.raises(GalleryError, match="from 0 to 1"):
+    with pytest.raises(BadRequest, match="from 0 to 1"):
         gallery.search_attributes({"hat": 2})
 
 
-def test_what_was_closed_is_not_used(create: Callable[..., Gallery]) -> None:
+def test_what_was_closed_is_not_used(create: Create) -> None:
     gallery = create()
     gallery.add(people([1]))
     gallery.close()
     gallery.close()
     for use in (lambda: gallery.add(people([2])), gallery.count, lambda: gallery.get([1])):
-        with pytest.raises(GalleryError, match="closed"):
+        with pytest.raises(GalleryClosed, match="closed"):
             use()
 
 
-def test_searching_while_others_add_and_delete(create: Callable[..., Gallery]) -> None:
+def test_searching_while_others_add_and_delete(create: Create) -> None:
     gallery, codes = create(), queries(1)[0]
     gallery.add(people(range(50)))
     stop, errors = threading.Event(), []
@@ -275,7 +186,7 @@ def test_searching_while_others_add_and_delete(create: Callable[..., Gallery]) -
     assert gallery.count() == 50
 
 
-def test_the_audit_says_what_was_done(create: Callable[..., Gallery]) -> None:
+def test_the_audit_says_what_was_done(create: Create) -> None:
     gallery = create(actor="desk 7")
     gallery.add(people([1, "b"]))
     gallery.upsert(people([1, 2]))
@@ -298,11 +209,11 @@ def test_the_audit_says_what_was_done(create: Callable[..., Gallery]) -> None:
     assert not list(quiet.audit())
 
 
-def test_a_gallery_is_there_when_opened_again(create: Callable[..., Gallery]) -> None:
+def test_a_gallery_is_there_when_opened_again(create: Create) -> None:
     gallery = create(actor="one")
     place = gallery.info().place
     if place == "memory:":
-        with pytest.raises(GalleryError, match="memory:"):
+        with pytest.raises(BadRequest, match="memory:"):
             open_gallery(place)
         return
     gallery.add(people(IDS))
@@ -313,5 +224,47 @@ def test_a_gallery_is_there_when_opened_again(create: Callable[..., Gallery]) ->
         assert again.count() == len(IDS)
         assert again.undo() == "confirm Ada"
         assert [entry["actor"] for entry in again.audit()] == ["one", "one", "two"]
-    with pytest.raises(GalleryError, match="there"):
+    with pytest.raises(GalleryExists, match="there"):
         create_gallery(place, CONTRACT)
+
+
+@pytest.mark.parametrize("limit", ["10", "none", True, 12.5, [1]])
+def test_a_limit_that_is_none_is_not_taken_for_no_limit(create: Create, limit: Any) -> None:
+    gallery = three(create)
+    with pytest.raises(BadRequest, match="max_distance"):
+        gallery.search(codes(1), max_distance=limit)
+
+
+def test_a_deletion_of_nothing_named_is_refused(create: Create) -> None:
+    gallery = three(create)
+    nothing: Any = None
+    with pytest.raises(BadRequest, match="what to delete"):
+        gallery.delete_where(nothing)
+    assert gallery.count() == 3
+
+
+def test_a_closed_gallery_says_so_at_once(create: Create) -> None:
+    gallery = three(create)
+    gallery.close()
+    calls: list[Callable[[], object]] = [
+        lambda: list(gallery.audit()),
+        lambda: list(gallery.scan()),
+        lambda: gallery.rejected("Ada"),
+    ]
+    for call in calls:
+        with pytest.raises(GalleryClosed, match="closed"):
+            call()
+
+
+def test_columns_of_metadata_fill_no_memory_and_are_right_when_read_again(
+    create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_MOST_KEYS", 2)
+    gallery = create(Contract(64))
+    batch: Items = Items.of(range(9), codes(9), metadata=[{"a": i % 2, "b": i % 3, "c": i} for i in range(9)])
+    gallery.add(batch)
+    for _ in range(3):
+        assert gallery.count("metadata.a = 1 and metadata.b = 1 and metadata.c = 1") == 1
+        assert [gallery.count(f"metadata.{key} = 0") for key in "abcd"] == [5, 3, 1, 0]
+        gallery.delete([8])
+        gallery.add(batch)

@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 
 from bitreid.codes import Codes
-from bitreid.errors import GalleryError
-from bitreid.gallery import (
-    Contract,
-    Gallery,
-    Items,
-    create_gallery,
-    export_parquet,
-    items,
-    open_gallery,
-)
+from bitreid.errors import GalleryBusy
+from bitreid.gallery import Contract, Gallery, Items, create_gallery, export_parquet, open_gallery
 from bitreid.gallery.items import key_of
 
 CONTRACT = Contract(256, attributes=tuple(f"attribute {i}" for i in range(128)))
@@ -51,7 +43,7 @@ def people() -> Items:
         return [f"{secret} {row}" if row in somebody else f"{other} {row}" for row in range(N)]
 
     long = "long-story-of-somebody " * 400  # takes pages of its own
-    return items(
+    return Items.of(
         ["id-of-somebody" if row == 0 else text for row, text in enumerate(column("id-of-somebody", "id"))],
         Codes(codes, 256),
         Codes(short, 128),
@@ -136,7 +128,7 @@ def test_an_item_that_is_replaced_is_forgotten(tmp_path: Path) -> None:
         batch = people()
         gallery.add(batch)
         blank = Codes(np.zeros((N // 10, 32), np.uint8), 256), Codes(np.zeros((N // 10, 16), np.uint8), 128)
-        assert gallery.upsert(items(somebodys(), *blank)) == 0
+        assert gallery.upsert(Items.of(somebodys(), *blank)) == 0
         gallery.compact()
         assert {mark for _, mark in found_in(tmp_path, MARKS | IDS)} == {"id", "key"}
         assert gallery.count() == N
@@ -154,7 +146,7 @@ def test_a_compaction_says_so_when_somebody_reads_what_was_there_before(
             reader.execute("SELECT count(*) FROM items").fetchone()
             gallery.delete(somebodys())
             with pytest.raises(
-                GalleryError, match="got other processes that read what was there before; nothing is lost"
+                GalleryBusy, match="got other processes that read what was there before; nothing is lost"
             ):
                 gallery.compact()
         assert gallery.count() == N - N // 10

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bitreid.errors import GalleryError
-from bitreid.gallery import Contract, create_gallery, open_gallery
+from bitreid.errors import BadRequest, GalleryDamaged, GalleryExists, GalleryReadOnly
+from bitreid.gallery import Contract, create_gallery, open_gallery, open_or_create_gallery
 
 CONTRACT = Contract(64)
 
@@ -19,16 +19,16 @@ def test_a_file_is_a_place(tmp_path: Path) -> None:
         assert (made.contract, made.audited) == (CONTRACT, False)
     with open_gallery(str(place), actor="me") as opened:
         assert (opened.contract, opened.audited, opened.actor) == (CONTRACT, False, "me")
-    with pytest.raises(GalleryError, match="expected a new file"):
+    with pytest.raises(GalleryExists, match="expected a new file"):
         create_gallery(place, CONTRACT)
-    with open_gallery(place, read_only=True) as opened, pytest.raises(GalleryError, match="read only"):
+    with open_gallery(place, read_only=True) as opened, pytest.raises(GalleryReadOnly, match="read only"):
         opened.delete([1])
 
 
 def test_memory_is_a_place_for_new_galleries(tmp_path: Path) -> None:
     with create_gallery("memory:", CONTRACT, actor="me") as made:
         assert (made.contract, made.audited, made.actor) == (CONTRACT, True, "me")
-    with pytest.raises(GalleryError, match="which is new each time"):
+    with pytest.raises(BadRequest, match="which is new each time"):
         open_gallery("memory:")
 
 
@@ -48,5 +48,20 @@ def test_a_server_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", ["milvus://localhost:19530", "milvus://localhost:19530/", "http://localhost/people"])
 def test_no_place(place: str) -> None:
-    with pytest.raises(GalleryError, match="expected a place such as"):
+    with pytest.raises(BadRequest, match="expected a place such as"):
         open_gallery(place)
+
+
+def test_a_gallery_is_opened_or_else_made(tmp_path: Path) -> None:
+    place = tmp_path / "people.gallery"
+    for _ in range(2):
+        with open_or_create_gallery(place, CONTRACT, audited=False, actor="me") as gallery:
+            assert (gallery.contract, gallery.audited, gallery.actor) == (CONTRACT, False, "me")
+    with open_or_create_gallery(place, Contract(128)) as gallery:
+        assert gallery.contract == CONTRACT
+    place.write_bytes(b"id,code\n" * 1000)
+    with pytest.raises(GalleryDamaged, match="got another or a damaged file"):
+        open_or_create_gallery(place, CONTRACT)
+    assert place.read_bytes() == b"id,code\n" * 1000
+    with pytest.raises(BadRequest, match="which is new each time"):
+        open_or_create_gallery("memory:", CONTRACT)

@@ -1,28 +1,23 @@
 """Nobody, votes, and what people decide, in every gallery."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bitreid.artifact import load_artifact
 from bitreid.codes import Codes, Part
-from bitreid.errors import GalleryError
-from bitreid.gallery import Contract, Gallery, items
-from bitreid.gallery.items import Hit, Id, key_of
-from bitreid.gallery.voting import voted
+from bitreid.errors import BadRequest, ItemNotFound
+from bitreid.gallery import Contract, Gallery, Items, people
+from bitreid.gallery.items import GalleryItem, Hit, Id, key_of
+from bitreid.gallery.people import voted
 from bitreid.open_set import OpenSet
-from tests.gallery.test_backends import create
-
-__all__ = ["create"]
+from tests.gallery.cases import Create, codes, three
 
 OPEN_SET = OpenSet(tail_slope=0.15, tail_offset=-6.0, slope=-0.4, offset=6.0)
 CALIBRATED = Contract(64, open_set=OPEN_SET)
-MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite0"
-Create = Callable[..., Gallery]
 
 
 def at(*distances: int) -> Codes:
@@ -36,7 +31,7 @@ ZEROS = at(0)
 
 def filled(create: Create, distances: dict[Id, int], contract: Contract = CALIBRATED, **columns: Any) -> Gallery:
     gallery = create(contract)
-    gallery.add(items(list(distances), at(*distances.values()), **columns))
+    gallery.add(Items.of(list(distances), at(*distances.values()), **columns))
     return gallery
 
 
@@ -79,7 +74,7 @@ def test_tracklets_and_persons_are_as_near_as_their_three_nearest_items(create: 
     ]
     by_person = gallery.search(ZEROS, 2, by="person")[0]
     assert [(hit.person, hit.distance) for hit in by_person] == [("Cy", 2), ("Bo", 9)]
-    with pytest.raises(GalleryError, match="by item, tracklet or person"):
+    with pytest.raises(BadRequest, match="by item, tracklet or person"):
         gallery.search(ZEROS, by="crowd")  # type: ignore[arg-type]  # on purpose
 
 
@@ -114,9 +109,9 @@ def test_confirming_takes_the_tracklet_along_and_can_be_undone(create: Create) -
     assert gallery.undo() == "confirm Ada"
     assert persons(gallery) == {1: "X", 2: None, 3: None, 4: None}
     assert gallery.undo() is None
-    with pytest.raises(GalleryError, match="99"):
+    with pytest.raises(ItemNotFound, match="99"):
         gallery.confirm([99], "Ada")
-    with pytest.raises(GalleryError, match="name of a person"):
+    with pytest.raises(BadRequest, match="name of a person"):
         gallery.confirm([1], "")
 
 
@@ -138,7 +133,7 @@ def test_merging_persons_and_undoing_what_still_stands(create: Create) -> None:
     gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ida", "Ida"])
     assert gallery.merge("Ada", "Ida") == 2
     assert set(persons(gallery).values()) == {"Ada"}
-    gallery.upsert(items([2], at(2), persons=["Eve"]))
+    gallery.upsert(Items.of([2], at(2), persons=["Eve"]))
     gallery.delete([3])
     assert gallery.undo() == "merge Ada"
     assert persons(gallery) == {1: "Ada", 2: "Eve"}
@@ -187,19 +182,46 @@ def test_parts_have_no_threshold(create: Create) -> None:
     contract = replace(CALIBRATED, parts=(Part("head", 0, 24), Part("legs", 24, 64)), attributes=("hat",))
     gallery = create(contract)
     short = Codes(np.zeros((2, 1), np.uint8), 8)
-    gallery.add(items([1, 2], at(30, 40), short))
+    gallery.add(Items.of([1, 2], at(30, 40), short))
     hits = gallery.search(ZEROS, 2, 2, parts=["legs"], attribute_codes=short[:1])[0]
     assert hits.threshold is None
     assert hits[0].probability is None
     assert [hit.distance for hit in hits] == [6, 16]
 
 
-def test_the_contract_of_a_model_comes_from_its_card() -> None:
-    card = load_artifact(MODEL).card
-    contract = Contract.of(card)
-    assert contract == Contract.from_json(contract.to_json())
-    assert contract.n_bits == card.n_bits
-    assert card.attributes is not None
-    assert len(contract.attributes) == card.attributes.n_code_bits
-    assert card.calibration is not None
-    assert contract.open_set == card.calibration.open_set
+@pytest.mark.parametrize("person", ["x" * 5000, "a\0b", "\ud800", 5])
+def test_a_name_that_no_item_may_have_is_no_decision(create: Create, person: Any) -> None:
+    gallery = three(create)
+    calls: list[Callable[[], object]] = [lambda: gallery.confirm([1], person), lambda: gallery.merge(person, "Ada")]
+    for decide in calls:
+        with pytest.raises(BadRequest, match="expected persons of 1 to 4096 bytes"):
+            decide()
+    assert sum(len(batch) for batch in gallery.scan()) == 3
+    assert gallery.undo() is None
+
+
+def test_what_is_deleted_while_a_decision_is_made_is_forgotten(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = three(create)
+    find = people.with_tracklets
+    deleting = threading.Thread(target=lambda: gallery.delete([1]))
+
+    def slowly(gallery: Gallery, ids: Sequence[Id]) -> list[GalleryItem]:
+        found = find(gallery, ids)
+        deleting.start()
+        deleting.join(0.2)
+        return found
+
+    monkeypatch.setattr("bitreid.gallery.base.with_tracklets", slowly)
+    gallery.confirm([1], "Eve")
+    deleting.join()
+    assert gallery.undo() is None
+    assert [entry["action"] for entry in gallery.audit()] == ["add", "confirm", "delete"]
+
+
+def test_undoing_a_rejection_leaves_alone_whom_it_did_not_change(create: Create) -> None:
+    gallery = three(create)
+    assert gallery.reject(["a", 1], "Ada") == 2  # "a" is Bo, and stays so
+    gallery.upsert(Items.of(["a"], codes(1)))
+    assert gallery.undo() == "reject Ada"
+    assert [item and item.person for item in gallery.get(["a", 1])] == [None, "Ada"]
+    assert set(list(gallery.audit())[-1]["ids"]) == {"a", 1}

@@ -15,7 +15,7 @@ from bitreid.data.manifest import UNKNOWN
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, save_encoded
 from bitreid.errors import CodesError, GalleryError, SettingsError
-from bitreid.gallery import Contract, Gallery, Hit, Hits, create_gallery, items
+from bitreid.gallery import Contract, Gallery, Hit, Hits, Items, create_gallery
 from bitreid.gallery.items import Id
 from bitreid.gallery.query import (
     Queries,
@@ -49,7 +49,7 @@ LONG, SHORT = codes(N, 4, 0), codes(N, 1, 1)
 def gallery() -> Gallery:
     """Items 0 to 39, of cameras 0 to 3."""
     made = create_gallery("memory:", Contract(32, "abc", attributes=tuple("abcdefgh")))
-    made.add(items(range(N), LONG, SHORT, cameras=[i % 4 for i in range(N)], model="abc"))
+    made.add(Items.of(range(N), LONG, SHORT, cameras=[i % 4 for i in range(N)], model="abc"))
     return made
 
 
@@ -132,7 +132,7 @@ def test_threads_change_no_hit(n_threads: int | None, monkeypatch: pytest.Monkey
     n = 5000
     long, short = codes(n, 2, 3), codes(n, 1, 4)  # so short that many distances are equal
     big = create_gallery("memory:", Contract(16, attributes=tuple("abcdefgh")))
-    big.add(items(range(n), long, short))
+    big.add(Items.of(range(n), long, short))
     queries = Queries(["a", "b", "c"], long[:3], short[:3], "")
     if n_threads is None:
         monkeypatch.setenv("BITREID_THREADS", "4")
@@ -179,7 +179,7 @@ def test_pictures_of_one_person_are_one_query(trained: Path, people: Path) -> No
 
 
 def test_words_are_numbers_where_such_an_item_is(gallery: Gallery) -> None:
-    gallery.add(items(["07", "x"], LONG[:2], SHORT[:2]))
+    gallery.add(Items.of(["07", "x"], LONG[:2], SHORT[:2]))
     assert ids_of(gallery, ["7", "07", "x", "99", "-1", str(2**63)]) == [7, "07", "x", "99", "-1", str(2**63)]
 
 

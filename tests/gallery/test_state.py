@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bitreid.codes import Codes
-from bitreid.gallery import Filter, Gallery, Items, create_gallery, items, open_gallery
+from bitreid.gallery import Filter, Gallery, Items, create_gallery, open_gallery
 from bitreid.gallery.filters.types import CameraIn, HasAttribute, Not, PersonIn
 from bitreid.gallery.items import Id
+from tests.gallery.cases import CONTRACT
 from tests.gallery.filters import cases as filter_cases
-from tests.gallery.test_backends import CONTRACT
 from tests.reference.gallery import PlainGallery
 
 IDS: st.SearchStrategy[Id] = st.integers(0, 9) | st.sampled_from(["a", "b", "7"])
@@ -37,13 +37,12 @@ def batches(draw: st.DrawFn) -> Items:
         return Codes(np.frombuffer(b"".join(packed), np.uint8).reshape(len(ids), n_bits // 8), n_bits)
 
     short, cameras, persons = codes(column(SHORTS), 8), column(st.integers(0, 2)), column(PERSONS)
-    return items(ids, codes(column(CODES), 32), short, cameras=cameras, persons=persons)
+    tracklets = column(st.none() | st.sampled_from("tu"))
+    return Items.of(ids, codes(column(CODES), 32), short, cameras=cameras, persons=persons, tracklets=tracklets)
 
 
 class GalleryMachine(RuleBasedStateMachine):
     """One gallery in memory, one in a file, and a dict."""
-
-    decided = Bundle("decided")
 
     @initialize()
     def start(self) -> None:
@@ -64,28 +63,27 @@ class GalleryMachine(RuleBasedStateMachine):
 
     @rule(ids=st.lists(IDS, max_size=3, unique=True))
     def delete(self, ids: list[Id]) -> None:
-        gone = [self.plain.items.pop(id, None) for id in ids]
-        assert {gallery.delete(ids) for gallery in self.both} == {sum(item is not None for item in gone)}
+        assert {gallery.delete(ids) for gallery in self.both} == {self.plain.delete(ids)}
 
     @rule(where=WHERE)
     def delete_where(self, where: Filter) -> None:
         found = {gallery.delete_where(where) for gallery in self.both}
         assert found == {self.plain.delete_where(where)}
 
-    @rule(target=decided, id=IDS, person=st.sampled_from(["Ada", "Bo"]))
-    def confirm(self, id: Id, person: str) -> Any:
-        if id not in self.plain.items:
-            return multiple()
-        was = self.plain.items[id]
-        self.plain.items[id] = was._replace(person=person)
-        assert [gallery.confirm([id], person) for gallery in self.both] == [1, 1]
-        return id, was.person, person
+    @rule(action=st.sampled_from(["confirm", "reject"]), id=IDS, person=st.sampled_from(["Ada", "Bo"]))
+    def decide(self, action: str, id: Id, person: str) -> None:
+        if id in self.plain.items:
+            found = {getattr(gallery, action)([id], person) for gallery in self.both}
+            assert found == {self.plain.decide(action, person, [id])}
 
-    @rule(decision=consumes(decided))
-    def undo(self, decision: tuple[Id, str | None, str]) -> None:
-        assert len({gallery.undo() for gallery in self.both}) == 1
-        for item in (item for batch in self.memory.scan() for item in batch):
-            self.plain.items[item.id] = self.plain.items[item.id]._replace(person=item.person)
+    @rule(person=st.sampled_from(["Ada", "Bo"]), other=st.sampled_from(["Ada", "Bo"]))
+    def merge(self, person: str, other: str) -> None:
+        theirs = [id for id, item in self.plain.items.items() if item.person == other]
+        assert {gallery.merge(person, other) for gallery in self.both} == {self.plain.decide("merge", person, theirs)}
+
+    @rule()
+    def undo(self) -> None:
+        assert {gallery.undo() for gallery in self.both} == {self.plain.undo()}
 
     @rule()
     def open_again(self) -> None:
@@ -117,6 +115,8 @@ class GalleryMachine(RuleBasedStateMachine):
                 assert bytes(found[id].code) == bytes(item.code)
                 assert (found[id].camera, found[id].person) == (item.camera, item.person)
             assert gallery.count() == len(self.plain.items)
+            for person in ("Ada", "Bo"):
+                assert gallery.rejected(person) == self.plain.rejected(person)
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):

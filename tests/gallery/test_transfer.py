@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from bitreid.codes import Codes, pack_bits
-from bitreid.errors import GalleryError
+from bitreid.errors import GalleryDamaged, GalleryNotFound, Unsupported, WrongModel
 from bitreid.gallery import (
     Contract,
     Gallery,
@@ -22,11 +22,11 @@ from bitreid.gallery import (
     create_gallery,
     export_parquet,
     import_parquet,
-    items,
     transfer,
 )
 from bitreid.gallery.items import Id
 from bitreid.gallery.memory import MemoryGallery
+from bitreid.gallery.people import decisions_of
 from bitreid.gallery.requests import Where
 
 CONTRACT = Contract(64, "f" * 16, "small", attributes=("hat", "bag", "top=red"))
@@ -41,7 +41,7 @@ def some_items(ids: list[Id] = IDS, seed: int = 0) -> Items:
     def column(values: list[Any]) -> list[Any]:
         return [values[i] for i in rng.integers(0, len(values), n)]
 
-    return items(
+    return Items.of(
         ids,
         Codes(rng.integers(0, 256, (n, 8), np.uint8), 64),
         pack_bits(rng.random((n, 3)) < 0.5),
@@ -143,7 +143,7 @@ def test_others_read_the_file(gallery: Gallery, tmp_path: Path) -> None:
 def test_without_attributes(tmp_path: Path) -> None:
     plain = replace(CONTRACT, attributes=())
     source, target = MemoryGallery(plain), MemoryGallery(plain)
-    source.add(items([1], Codes(np.ones((1, 8), np.uint8), 64)))
+    source.add(Items.of([1], Codes(np.ones((1, 8), np.uint8), 64)))
     export_parquet(source, tmp_path / "items.parquet")
     assert import_parquet(target, tmp_path / "items.parquet") == 1
     assert contents(target) == contents(source)
@@ -156,14 +156,14 @@ def test_a_damaged_file_is_refused_before_anything_is_imported(gallery: Gallery,
     rng = np.random.default_rng(0)
     for at in [0, 3, len(whole) - 1, len(whole) - 8, *rng.integers(0, len(whole), 200).tolist()]:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
-        with pytest.raises(GalleryError, match=r"Parquet at .*items\.parquet, got: .*; export them again"):
+        with pytest.raises(GalleryDamaged, match=r"Parquet at .*items\.parquet, got: .*; export them again"):
             import_parquet(target, path)
     for n in [0, 5, 12, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:n])
-        with pytest.raises(GalleryError, match="no whole Parquet file"):
+        with pytest.raises(GalleryDamaged, match="no whole Parquet file"):
             import_parquet(target, path)
     path.write_bytes(whole + b"\0")
-    with pytest.raises(GalleryError, match="no whole Parquet file"):
+    with pytest.raises(GalleryDamaged, match="no whole Parquet file"):
         import_parquet(target, path)
     assert target.count() == 0
     path.write_bytes(whole)
@@ -172,16 +172,16 @@ def test_a_damaged_file_is_refused_before_anything_is_imported(gallery: Gallery,
 
 def test_another_file_is_refused(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "items.parquet"
-    with pytest.raises(GalleryError, match="No such file"):
+    with pytest.raises(GalleryNotFound, match="No such file"):
         import_parquet(gallery, path)
     export_parquet(gallery, path)
     parquet.write_table(parquet.read_table(path, columns=["camera"]).replace_schema_metadata(None), path)
-    with pytest.raises(GalleryError, match="without the checksum"):
+    with pytest.raises(GalleryDamaged, match="without the checksum"):
         import_parquet(gallery, path)
     with monkeypatch.context() as newer:
         newer.setattr(transfer, "FORMAT_VERSION", 2)
         export_parquet(gallery, path)
-    with pytest.raises(GalleryError, match=r"format 1 or older at .*, got format 2; update bitreid"):
+    with pytest.raises(Unsupported, match=r"format 1 or older at .*, got format 2; update bitreid"):
         import_parquet(gallery, path)
 
 
@@ -196,9 +196,9 @@ def test_another_file_is_refused(gallery: Gallery, tmp_path: Path, monkeypatch: 
 def test_items_of_another_model_are_refused(gallery: Gallery, contract: Contract, why: str, tmp_path: Path) -> None:
     export_parquet(gallery, tmp_path / "items.parquet")
     other = MemoryGallery(contract)
-    with pytest.raises(GalleryError, match=why):
+    with pytest.raises(WrongModel, match=why):
         import_parquet(other, tmp_path / "items.parquet")
-    with pytest.raises(GalleryError, match=why):
+    with pytest.raises(WrongModel, match=why):
         copy_gallery(gallery, other)
     assert other.count() == 0
 
@@ -217,9 +217,9 @@ def test_an_export_that_fails_leaves_the_old_file(gallery: Gallery, tmp_path: Pa
 
 def test_without_pyarrow(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(GalleryError, match=r"install bitreid\[parquet\]"):
+    with pytest.raises(Unsupported, match=r"install bitreid\[parquet\]"):
         export_parquet(gallery, tmp_path / "items.parquet")
-    with pytest.raises(GalleryError, match=r"install bitreid\[parquet\]"):
+    with pytest.raises(Unsupported, match=r"install bitreid\[parquet\]"):
         import_parquet(gallery, tmp_path / "items.parquet")
 
 
@@ -255,12 +255,12 @@ def test_a_copy_sees_small_differences(gallery: Gallery, empty: Gallery) -> None
     code = Codes(np.zeros((1, 8), np.uint8), 64)
     short = Codes(np.zeros((1, 1), np.uint8), 8)
     for metadata in ({"n": 1}, {"n": True}, {"n": 1.5}, {}):
-        gallery.upsert(items(["one"], code, short, metadata=[metadata]))
+        gallery.upsert(Items.of(["one"], code, short, metadata=[metadata]))
         copy_gallery(gallery, empty)
         (item,) = empty.get(["one"])
         assert item is not None
         assert json.dumps(item.metadata) == json.dumps(metadata)
-    gallery.upsert(items(["one"], code, Codes(np.full((1, 1), 128, np.uint8), 8), metadata=[{}]))
+    gallery.upsert(Items.of(["one"], code, Codes(np.full((1, 1), 128, np.uint8), 8), metadata=[{}]))
     assert copy_gallery(gallery, empty) == 1
 
 
@@ -270,7 +270,7 @@ def test_decisions_go_along_once(gallery: Gallery, empty: Gallery) -> None:
     gallery.confirm(["7"], "P 9")
     for _ in range(2):
         copy_gallery(gallery, empty)
-        assert [note for _, note in empty._decisions()] == [note for _, note in gallery._decisions()]
+        assert [note for _, note in decisions_of(empty)] == [note for _, note in decisions_of(gallery)]
     assert empty.rejected("P 7") == gallery.rejected("P 7") >= {100, 101}
     gallery.reject([102], "P 9")
     copy_gallery(gallery, empty)

@@ -1,12 +1,23 @@
 """A gallery that is a dict, searched item by item: slow and obvious."""
 
+import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
-from bitreid.gallery import Filter, GalleryItem, Items
-from bitreid.gallery.items import Id, key_of
+from bitreid.gallery import Filter, GalleryItem, Items, PersonIn
+from bitreid.gallery.items import Id
 from tests.reference.filters import passes
+
+
+class Decision(NamedTuple):
+    """What somebody said of some items, and who they were before."""
+
+    action: str
+    person: str
+    before: dict[Id, str | None]
 
 
 class PlainGallery:
@@ -15,6 +26,7 @@ class PlainGallery:
     def __init__(self, attributes: tuple[str, ...]) -> None:
         self.attributes = attributes
         self.items: dict[Id, GalleryItem] = {}
+        self.decisions: list[Decision] = []
         self.added = datetime.now(UTC)
 
     def add(self, batch: Items) -> int:
@@ -27,15 +39,27 @@ class PlainGallery:
         self.items.update({item.id: item for item in batch})
         return len(new)
 
-    def delete_where(self, where: Filter) -> int:
-        gone = [item.id for item in self.passing(where)]
+    def delete(self, ids: Iterable[Id]) -> int:
+        gone = {id for id in ids if id in self.items}
         for id in gone:
             del self.items[id]
+            for decision in self.decisions:
+                decision.before.pop(id, None)
+        self.decisions = [decision for decision in self.decisions if decision.before]
         return len(gone)
+
+    def delete_where(self, where: Filter) -> int:
+        n = self.delete([item.id for item in self.passing(where)])
+        if isinstance(where, PersonIn):  # who is forgotten by name is forgotten in decisions about others
+            self.decisions = [decision for decision in self.decisions if decision.person not in where.persons]
+            for decision in self.decisions:
+                forgotten = [id for id, was in decision.before.items() if was in where.persons]
+                decision.before.update(dict.fromkeys(forgotten))
+        return n
 
     def passing(self, where: Filter | None) -> list[GalleryItem]:
         """The items that pass, by key."""
-        items = sorted(self.items.values(), key=lambda item: key_of(item.id))
+        items = sorted(self.items.values(), key=lambda item: key(item.id))
         return [item for item in items if where is None or passes(where, item, self.added, self.attributes)]
 
     def search(
@@ -50,10 +74,55 @@ class PlainGallery:
         """The ids and distances of the nearest items; with `bits` only those bits of the code count."""
         items = self.passing(where)
         if w is not None:
-            items.sort(key=lambda item: (distance(short, item.attribute_code), key_of(item.id)))
+            items.sort(key=lambda item: (distance(short, item.attribute_code), key(item.id)))
             items = items[:w]
-        found = [(distance(code, item.code, bits), key_of(item.id), item.id) for item in items]
+        found = [(distance(code, item.code, bits), key(item.id), item.id) for item in items]
         return [(id, near) for near, _, id in sorted(found, key=lambda each: each[:2])[:k]]
+
+    def decide(self, action: str, person: str, about: Iterable[Id]) -> int:
+        """Confirm or reject items as a person, with all of their tracklets; or merge items of another person."""
+        chosen = {id: self.items[id] for id in about}
+        if action != "merge":
+            tracklets = {item.tracklet for item in chosen.values()} - {None}
+            chosen |= {id: item for id, item in self.items.items() if item.tracklet in tracklets}
+        if chosen:
+            self.decisions.append(Decision(action, person, {id: item.person for id, item in chosen.items()}))
+        for id, item in chosen.items():
+            if action != "reject":
+                self.items[id] = item._replace(person=person)
+            elif item.person == person:
+                self.items[id] = item._replace(person=None)
+        return len(chosen)
+
+    def undo(self) -> str | None:
+        """Take the last decision back, of items that are still as it made them."""
+        if not self.decisions:
+            return None
+        action, person, before = self.decisions.pop()
+        for id, was in before.items():
+            made = was if action == "reject" and was != person else None if action == "reject" else person
+            if self.items[id].person == made:
+                self.items[id] = self.items[id]._replace(person=was)
+        return f"{action} {person}"
+
+    def rejected(self, person: str) -> set[Id]:
+        """The items of which the last that was said is that they are not this person, nor one merged into them."""
+        names = {person}
+        for decision in reversed(self.decisions):
+            if decision.action == "merge" and decision.person in names:
+                names |= {was for was in decision.before.values() if was is not None}
+        about = [decision for decision in self.decisions if decision.person in names]
+        last = {id: decision.action for decision in about for id in decision.before}
+        return {id for id, action in last.items() if action == "reject"}
+
+
+def key(id: Id) -> int:
+    """The number that orders equal distances: the id, or the first eight bytes of a text's hash, the lowest first."""
+    if isinstance(id, int):
+        return id
+    digits = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
+    turned = "".join(digits[at : at + 2] for at in range(14, -1, -2))
+    return int(turned, 16) - (2**64 if turned[0] in "89abcdef" else 0)
 
 
 def distance(a: bytes, b: np.ndarray[tuple[int], np.dtype[np.uint8]] | None, bits: range | None = None) -> int:

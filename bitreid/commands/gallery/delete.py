@@ -10,7 +10,7 @@ from rich.console import Console
 from bitreid.commands.gallery.action import Action, Answer, add_where, moment_of, open_place
 from bitreid.errors import SettingsError
 from bitreid.gallery import Filter, Gallery, IdIn, OlderThan, PersonIn, parse_filter
-from bitreid.gallery.items import microseconds
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.query import ids_of
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
-from bitreid.errors import GalleryError, SettingsError
+from bitreid.errors import BadRequest, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery
 from bitreid.gallery.opening import MEMORY
 
@@ -23,9 +23,9 @@ def _creation(create: argparse.ArgumentParser) -> None:
 
 
 def create_lasting(place: str, contract: Contract, audited: bool, actor: str) -> Gallery:
-    """Create a gallery that outlives this process; `GalleryError` for a place in memory."""
+    """Create a gallery that outlives this process; `BadRequest` for a place in memory."""
     if place == MEMORY:
-        raise GalleryError(f"expected a place that lasts, got {MEMORY}; name a file, such as people.gallery")
+        raise BadRequest(f"expected a place that lasts, got {MEMORY}; name a file, such as people.gallery")
     return create_gallery(place, contract, audited=audited, actor=actor)
 
 

@@ -7,9 +7,7 @@ from rich.console import Console
 
 from bitreid.commands.console import progress_of
 from bitreid.commands.gallery.action import Action, Answer, actor_of, add_where, open_place
-from bitreid.commands.gallery.keeping import create_lasting
-from bitreid.errors import GalleryError
-from bitreid.gallery import copy_gallery, export_parquet, import_parquet, open_gallery, parse_filter
+from bitreid.gallery import copy_gallery, export_parquet, import_parquet, open_or_create_gallery, parse_filter
 
 
 def _exported(export: argparse.ArgumentParser) -> None:
@@ -40,14 +38,9 @@ def _target(copy: argparse.ArgumentParser) -> None:
 
 def _copy(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments, read_only=True) as source:
-        try:
-            target = open_gallery(arguments.to, actor=actor_of(arguments))
-        except GalleryError as why_not:
-            try:
-                target = create_lasting(arguments.to, source.contract, source.audited, actor_of(arguments))
-            except GalleryError:
-                # There is something that cannot be opened, and that is what to tell.
-                raise why_not from None
+        target = open_or_create_gallery(
+            arguments.to, source.contract, audited=source.audited, actor=actor_of(arguments)
+        )
         with target, progress_of(console, "copying") as progress:
             n = copy_gallery(source, target, progress)
             others = source.count() - n

@@ -12,6 +12,7 @@ from bitreid.commands.gallery.action import Action, Answer, add_where, open_plac
 from bitreid.commands.options import add_search_options, loader_of, max_distance_of
 from bitreid.errors import SettingsError
 from bitreid.evaluation.settings import parse_share
+from bitreid.gallery.people import By
 from bitreid.gallery.query import (
     SearchRequest,
     description_of,
@@ -22,7 +23,6 @@ from bitreid.gallery.query import (
     search_description,
     search_queries,
 )
-from bitreid.gallery.voting import By
 
 
 def _arguments(search: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.fields import microseconds, time_of
 from bitreid.gallery.filters.tokens import KEYWORDS, Token, error_at, is_word, tokens
 from bitreid.gallery.filters.types import (
     And,
@@ -41,7 +42,7 @@ from bitreid.gallery.filters.types import (
     TrackletIn,
     check_filter,
 )
-from bitreid.gallery.items import Id, microseconds, time_of
+from bitreid.gallery.items import Id
 
 MOST_NESTED = 100
 """Parentheses and `not` within one another that a filter's text may have."""

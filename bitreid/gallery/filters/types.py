@@ -17,7 +17,8 @@ from bitreid.arrays import Bools, Ints
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.items import NO_TIME, Id
+from bitreid.gallery.fields import NO_TIME
+from bitreid.gallery.items import Id
 
 Scalar = str | int | float | bool | None
 
@@ -176,8 +177,8 @@ class Not(Filter):
 class Columns(Protocol):
     """What filters ask of a gallery of n rows. They write to none of the arrays, all of length n.
 
-    `cameras` holds `UNKNOWN`, and `times` `NO_TIME`, where nobody told us; `added` is when the row was added, in
-    microseconds as times are. `person_in` and the like are false where nobody told us.
+    `cameras` holds `UNKNOWN`, and `times` `NO_TIME`, where it is unknown; `added` is when the row was added, in
+    microseconds as times are. `person_in` and the like are false where it is unknown.
     """
 
     def __len__(self) -> int: ...
@@ -195,7 +196,7 @@ class Columns(Protocol):
 
 
 def mask(filter: Filter, columns: Columns) -> Bools:
-    """The rows that pass, `(len(columns),) bool`; not to be written to, as it may be one of the columns."""
+    """Return the rows that pass, `(len(columns),) bool`; not to be written to, as it may be one of the columns."""
     match filter:
         case CameraIn(cameras):
             return _camera_in(cameras, columns.cameras)
@@ -223,7 +224,7 @@ def mask(filter: Filter, columns: Columns) -> Bools:
 
 
 def predicates(filter: Filter) -> Iterator[Filter]:
-    """The predicates that a filter is made of: all that is not `And`, `Or` or `Not`, from left to right."""
+    """Yield the predicates that a filter is made of: all that is not `And`, `Or` or `Not`, from left to right."""
     match filter:
         case And(parts) | Or(parts):
             for part in parts:
@@ -235,7 +236,7 @@ def predicates(filter: Filter) -> Iterator[Filter]:
 
 
 def check_filter(filter: Filter, contract: Contract) -> None:
-    """Nothing, if the gallery's attribute codes have all attributes that are asked for; else `FilterError`."""
+    """Check that the gallery's attribute codes have all attributes of the filter; else `FilterError`."""
     _check_parts((filter,))
     for predicate in predicates(filter):
         if isinstance(predicate, HasAttribute) and predicate.name not in contract.attributes:

@@ -1,6 +1,6 @@
 """Filters as Milvus reads them, and the columns that they are about.
 
-Milvus knows no null here: what nobody told us is `UNKNOWN`, `NO_TIME` or the empty text, so that every predicate is
+Milvus knows no null here: what is unknown is `UNKNOWN`, `NO_TIME` or the empty text, so that every predicate is
 true or false of every item, as in `filters`.
 """
 
@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
-from bitreid.errors import FilterError, GalleryError
-from bitreid.gallery.description import Wanted
+from bitreid.errors import FilterError, Unsupported
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import NO_TIME
 from bitreid.gallery.filters.types import (
     And,
     CameraIn,
@@ -25,7 +26,7 @@ from bitreid.gallery.filters.types import (
     TimeBetween,
     TrackletIn,
 )
-from bitreid.gallery.items import NO_TIME, Id, canonical, key_of
+from bitreid.gallery.items import Id, canonical, key_of
 
 _LEAST = NO_TIME + 1
 """The least number that Milvus can read; there is one below it."""
@@ -35,7 +36,7 @@ MOST_ASKED = 12
 
 
 def expression(filter: Filter, attributes: Sequence[str]) -> str:
-    """What Milvus is to evaluate, in a gallery whose attribute codes have these bits."""
+    """Return what Milvus is to evaluate, in a gallery whose attribute codes have these bits."""
     match filter:
         case CameraIn(cameras):
             return f"camera in {sorted(cameras)}"
@@ -47,7 +48,7 @@ def expression(filter: Filter, attributes: Sequence[str]) -> str:
         case HasAttribute(name):
             return f"array_contains(attributes, {attributes.index(name)})"
         case MetadataIs(key, value):
-            return f"array_contains(metadata, {pair(key, value)})"
+            return f"array_contains(metadata, {pair_number(key, value)})"
         case PersonIn(persons):
             return f"person in {_texts(persons)}"
         case TrackletIn(tracklets):
@@ -64,7 +65,7 @@ def expression(filter: Filter, attributes: Sequence[str]) -> str:
 
 
 def keys_in(keys: Iterable[int]) -> str:
-    """That an item's key is one of these."""
+    """Return the condition that an item's key is one of these."""
     chosen = sorted(keys)
     if chosen and chosen[0] < _LEAST:
         return f"(key < {_LEAST} or key in {chosen[1:]})"
@@ -72,34 +73,34 @@ def keys_in(keys: Iterable[int]) -> str:
 
 
 def above(key: int) -> str:
-    """That an item's key is larger."""
+    """Return the condition that an item's key is larger."""
     return f"key >= {_LEAST}" if key < _LEAST else f"key > {key}"
 
 
 def both(*conditions: str) -> str:
-    """That all of the conditions hold; an empty one always does."""
+    """Return the condition that all of these hold; an empty one always does."""
     return " and ".join(f"({condition})" for condition in conditions if condition)
 
 
-def pair(key: str, value: Scalar) -> int:
-    """The number that stands for this value under this key of metadata: the same for equal values, and else another
-    one but for a chance of 2**-63."""
+def pair_number(key: str, value: Scalar) -> int:
+    """Return the number that stands for this value under this key of metadata: the same for equal values, and else
+    another one but for a chance of 2**-63."""
     return key_of(f"{json.dumps(key)}:{canonical(value)}") >> 1
 
 
-def levels(wanted: Wanted) -> Iterator[tuple[int, list[str]]]:
-    """For each weighted distance in ascending order, conditions one of which holds for the items that far away.
+def levels(description: Description) -> Iterator[tuple[int, list[str]]]:
+    """Yield each weighted distance in ascending order, and conditions one of which holds for the items that far away.
 
-    `GalleryError` for more attributes than can be tried in all combinations.
+    `Unsupported` for more attributes than can be tried in all combinations.
     """
-    asked = [i for i, weight in enumerate(wanted.weights) if weight]
+    asked = [i for i, weight in enumerate(description.weights) if weight]
     if len(asked) > MOST_ASKED:
-        raise GalleryError(f"expected at most {MOST_ASKED} attributes in a description on Milvus, got {len(asked)}")
+        raise Unsupported(f"expected at most {MOST_ASKED} attributes in a description on Milvus, got {len(asked)}")
     at: dict[int, list[str]] = {}
     for wrong in product((False, True), repeat=len(asked)):
-        weight = sum(wanted.weights[i] for i, flip in zip(asked, wrong, strict=True) if flip)
+        weight = sum(description.weights[i] for i, flip in zip(asked, wrong, strict=True) if flip)
         has = [
-            f"{'' if wanted.bits[i] != flip else 'not '}array_contains(attributes, {i})"
+            f"{'' if description.bits[i] != flip else 'not '}array_contains(attributes, {i})"
             for i, flip in zip(asked, wrong, strict=True)
         ]
         at.setdefault(weight, []).append(both(*has))

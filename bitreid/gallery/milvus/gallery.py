@@ -22,15 +22,23 @@ from typing import Any
 
 import numpy as np
 
-from bitreid.errors import GalleryError
+from bitreid.errors import (
+    BadRequest,
+    GalleryClosed,
+    GalleryError,
+    GalleryExists,
+    GalleryNotFound,
+    Unsupported,
+)
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.description import Wanted
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
+from bitreid.gallery.milvus.items import ItemCollections
 from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes
-from bitreid.gallery.milvus.pair import Pair
 from bitreid.gallery.milvus.rows import (
     HIT,
     ITEM,
@@ -65,20 +73,20 @@ def create_milvus(
     timeout_s: float = TIMEOUT_S,
     most_rows: int = MOST_ROWS,
 ) -> "MilvusGallery":
-    """A new gallery on the server at `http://HOST:PORT`; `GalleryError` if there is one of this name.
+    """Return a new gallery on the server at `http://HOST:PORT`; `GalleryExists` if there is one of this name.
 
     The name is made of letters, digits and _. `timeout_s` is how long each of three tries of a request may take,
     `most_rows` what the server allows in an answer.
     """
     if not _NAME.fullmatch(name):
-        raise GalleryError(f"expected a name of letters, digits and _, at most 200, got {name!r}; choose another")
+        raise BadRequest(f"expected a name of letters, digits and _, at most 200, got {name!r}; choose another")
     server = Server(url, timeout_s=timeout_s, most_rows=most_rows)
     try:
         collections = {f"{name}_notes": (N_BITS, COLUMNS), name: (contract.n_bits, ("key", *ITEM))}
         if contract.attributes:
             collections[f"{name}_attributes"] = (contract.attribute_bits, ("key", *SHARED))
         if _about(server, name) is not None:
-            raise GalleryError(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
+            raise GalleryExists(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
         server.create(collections)
         # What makes it a gallery comes last.
         Notes(server, f"{name}_notes").keep("gallery", [{"contract": contract.to_json(), "audited": audited}])
@@ -90,7 +98,7 @@ def create_milvus(
 def open_milvus(
     url: str, name: str, *, actor: str = "", timeout_s: float = TIMEOUT_S, most_rows: int = MOST_ROWS
 ) -> "MilvusGallery":
-    """The gallery of this name on the server at `http://HOST:PORT`; `GalleryError` if there is none."""
+    """Return the gallery of this name on the server at `http://HOST:PORT`; `GalleryNotFound` if there is none."""
     return MilvusGallery(Server(url, timeout_s=timeout_s, most_rows=most_rows), name, actor=actor)
 
 
@@ -107,10 +115,10 @@ class MilvusGallery(Gallery):
         try:
             about = _about(server, name)
             if about is None:
-                raise GalleryError(f"{server.address}: expected a gallery named {name}, got none; create it")
+                raise GalleryNotFound(f"{server.address}: expected a gallery named {name}, got none; create it")
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
-            self._pair = Pair(server, name, self.contract, self._notebook)
-            self._pair.mend_left(time.time() - SETTLED_S)
+            self._items = ItemCollections(server, name, self.contract, self._notebook)
+            self._items.mend_left(time.time() - SETTLED_S)
         except BaseException:
             server.close()
             raise
@@ -118,7 +126,9 @@ class MilvusGallery(Gallery):
     # Looking.
 
     def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
-        rows = self._pair.of_keys(self._pair.record, [key_of(plain_id(id)) for id in ids], WHOLE, self._server.moment())
+        rows = self._items.of_keys(
+            self._items.record, [key_of(plain_id(id)) for id in ids], WHOLE, self._server.moment()
+        )
         found = {id_of(row): row for row in rows.values()}
         return [item_of(found[id], self.contract) if id in found else None for id in ids]
 
@@ -147,11 +157,11 @@ class MilvusGallery(Gallery):
     # Keeping.
 
     def compact(self) -> None:
-        """Nothing; the server was told to write out what it holds and to compact it.
+        """Tell the server to write out what it holds and to compact it.
 
         When the bytes of what was deleted are gone is its matter: it keeps them for the time that its settings say.
         """
-        for collection in (*self._pair.collections, f"{self.name}_notes"):
+        for collection in (*self._items.collections, f"{self.name}_notes"):
             self._server.call("flush", collection)
             self._server.call("compact", collection)
 
@@ -162,12 +172,12 @@ class MilvusGallery(Gallery):
         export_parquet(self, path)
 
     def repair(self) -> int:
-        """How many items were in one collection only, or differed, and were mended: as the record says.
+        """Mend items that are in one collection only or differ, as the record says; return how many there were.
 
         Looks at the keys of all items, which takes seconds a million. Nobody else may write meanwhile.
         """
         with self._transaction():
-            return self._pair.repair()
+            return self._items.repair()
 
     def close(self) -> None:
         with self._lock:
@@ -188,14 +198,14 @@ class MilvusGallery(Gallery):
         for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
             check_same_id(id, ids.setdefault(key, id))
             if key == _LOST:
-                raise GalleryError(
+                raise Unsupported(
                     f"expected ids below {_LOST}, which Milvus does not find again, got {id!r}; rename it"
                 )
-        there = self._pair.of_keys(self._pair.record, ids, ["text"], self._server.moment())
+        there = self._items.of_keys(self._items.record, ids, ["text"], self._server.moment())
         for key, row in there.items():
             check_same_id(ids[key], id_of(row))
         rows = rows_of(batch, microseconds(datetime.now(UTC)))
-        self._pair.store(rows if replace else [row for row in rows if row["key"] not in there])
+        self._items.store(rows if replace else [row for row in rows if row["key"] not in there])
         return [id for key, id in ids.items() if key not in there]
 
     def _remove(self, where: Filter) -> list[Id]:
@@ -203,15 +213,15 @@ class MilvusGallery(Gallery):
         batches = server.rows(self.name, self._expression(where), ["text"], server.moment(), size=ROWS)
         removed = []
         for rows in batches:
-            self._pair.remove([row["key"] for row in rows])
+            self._items.remove([row["key"] for row in rows])
             removed += [id_of(row) for row in rows]
         return removed
 
     def _assign(self, persons: Mapping[Id, str | None]) -> None:
         for start in range(0, len(persons), ROWS):
             ids = {key_of(id): id for id in list(persons)[start : start + ROWS]}
-            rows = self._pair.of_keys(self._pair.record, ids, WHOLE, self._server.moment())
-            self._pair.store(
+            rows = self._items.of_keys(self._items.record, ids, WHOLE, self._server.moment())
+            self._items.store(
                 [
                     {**stored(row), "person": persons[id_of(row)] or ""}
                     for key, row in rows.items()
@@ -226,42 +236,42 @@ class MilvusGallery(Gallery):
         n = server.count(self.name, where, moment)
         if request.w is not None and request.short is not None:
             self._check("w", request.w)
-            short = server.nearest(self._pair.attributes, request.short, request.w, where, [], moment)
+            short = server.nearest(self._items.attributes, request.short, request.w, where, [], moment)
             lists = [sorted(near.key for near in each) for each in short]
             found = [self._ranked(request, i, keys, moment) for i, keys in enumerate(lists)]
         elif request.mask is None:
             found = server.nearest(self.name, request.queries, request.k, where, HIT, moment)
         else:
-            raise GalleryError("expected w in a search by parts of the body on Milvus, got none; search in two stages")
+            raise Unsupported("expected w in a search by parts of the body on Milvus, got none; search in two stages")
         return Found([[hit_of(near) for near in each] for each in found], n)
 
     def _ranked(self, request: Request, query: int, keys: list[int], moment: Mapping[str, Any]) -> list[Near]:
-        """The items of these keys that are nearest to one of the queries."""
+        """Return the items of these keys that are nearest to one of the queries."""
         code = request.queries[query : query + 1]
         if not keys:
             return []
         if request.mask is None:
             k = min(request.k, len(keys))
             return self._server.nearest(self.name, code, k, keys_in(keys), HIT, moment)[0]
-        rows = self._pair.of_keys(self._pair.record, keys, [*HIT, "code"], moment)
+        rows = self._items.of_keys(self._items.record, keys, [*HIT, "code"], moment)
         codes, ids = codes_of(rows.values(), self.contract.n_bits), np.fromiter(rows, np.int64, len(rows))
         ranking = search_exact(code, codes, request.k, ids, bits=request.mask)
         pairs = zip(ranking.distances[0].tolist(), ids[ranking.positions[0]].tolist(), strict=True)
         return [Near(distance, key, rows[key]) for distance, key in pairs]
 
-    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+    def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         server, chosen = self._server, self._expression(where)
         self._check("k", k)
         moment = server.moment()
         n = server.count(self.name, chosen, moment)
         found: list[Hit] = []
-        for weight, conditions in levels(wanted):
+        for weight, conditions in levels(description):
             if len(found) == min(k, n):
                 break
             left = k - len(found)
             at = [server.rows(self.name, both(chosen, each), HIT, moment, size=left) for each in conditions]
             near = sorted((Near(weight, row["key"], row) for rows in at for row in next(rows, [])), key=_by_key)
-            found += [hit_of(each)._replace(distance=wanted.distance(weight)) for each in near[:left]]
+            found += [hit_of(each)._replace(distance=description.distance(weight)) for each in near[:left]]
         return found, n
 
     def _note(self, note: Mapping[str, Any]) -> None:
@@ -308,7 +318,7 @@ class MilvusGallery(Gallery):
     @property
     def _server(self) -> Server:
         if self._connection is None:
-            raise GalleryError("expected an open gallery, got one that was closed; open it again")
+            raise GalleryClosed("expected an open gallery, got one that was closed; open it again")
         return self._connection
 
     def _expression(self, where: Filter | None) -> str:
@@ -317,14 +327,14 @@ class MilvusGallery(Gallery):
     def _check(self, name: str, number: int) -> None:
         most = self._server.most_rows
         if number > most:
-            raise GalleryError(
+            raise Unsupported(
                 f"expected {name} of at most {most}, which is the limit of the Milvus server, got {number}; "
                 "ask for fewer"
             )
 
 
 def _about(server: Server, name: str) -> Mapping[str, Any] | None:
-    """What the gallery is; None if there is none, or one whose making was not finished."""
+    """Return what the gallery is; None if there is none, or one whose making was not finished."""
     notes = f"{name}_notes"
     if not server.has(notes):
         return None

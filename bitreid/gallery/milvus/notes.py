@@ -31,7 +31,7 @@ class Note(NamedTuple):
     content: Mapping[str, Any]
 
     def rows(self, kind: str) -> list[Row]:
-        """The rows that it is kept in."""
+        """Return the rows that it is kept in."""
         text = json.dumps(self.content)
         texts = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
         common = {"kind": kind, "made": self.made, "note": self.number, "chunks": len(texts), "code": b"\0"}
@@ -50,23 +50,23 @@ class Notes:
         self._last = 0
 
     def keep(self, kind: str, contents: Sequence[Mapping[str, Any]]) -> list[Note]:
-        """New notes; they are there when this returns."""
+        """Keep new notes, and return them; they are there when this returns."""
         notes = [Note(self._now(), secrets.randbits(62), content) for content in contents]
         self._write([row for note in notes for row in note.rows(kind)])
         return notes
 
     def rewrite(self, kind: str, note: Note, content: Mapping[str, Any]) -> None:
-        """Nothing; the note says this instead."""
+        """Replace what the note says."""
         rows = note._replace(content=content).rows(kind)
         self._write(rows)
         self._delete(note.rows(kind)[len(rows) :])
 
     def drop(self, kind: str, note: Note) -> None:
-        """Nothing; the note is kept no longer."""
+        """Remove the note."""
         self._delete(note.rows(kind))
 
     def of(self, kind: str) -> Iterator[Note]:
-        """All notes of a kind, oldest first."""
+        """Yield all notes of a kind, oldest first."""
         moment = self._server.moment()
         first = self._server.rows(
             self._collection, f'kind == "{kind}" and chunk == 0', ["made", "note", "chunks"], moment
@@ -93,7 +93,7 @@ class Notes:
             self._server.call("delete", self._collection, filter=keys_in(row["key"] for row in rows))
 
     def _now(self) -> int:
-        """A time that is later than all before."""
+        """Return a time that is later than all before."""
         with self._lock:
             self._last = max(self._last + 1, time.time_ns())
             return self._last

@@ -1,6 +1,5 @@
 """Items as rows of Milvus collections, and back."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,60 +7,45 @@ import numpy as np
 
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
-from bitreid.data.manifest import UNKNOWN
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, time_of
-from bitreid.gallery.milvus.filter import pair
+from bitreid.gallery.fields import DETAILS, FIELDS, Field
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items
+from bitreid.gallery.milvus.filter import pair_number
 from bitreid.gallery.milvus.server import Near, Row
 
-SHARED = ("text", "camera", "time", "added", "tracklet", "person", "metadata", "attributes", "revision")
-"""Columns of both collections of items besides key and code. `text` is the id, or empty where the key is; `metadata`
-has a number for each pair of key and value, `attributes` the numbers of the bits that are 1."""
-ITEM = (*SHARED, "about", "picture")
-"""Columns of the record; `about` is the metadata as JSON, or empty."""
+_JSON = {"metadata": "about"}
+"""The columns of fields whose own name is that of what filters ask: numbers of their keys and values."""
+COLUMN_OF = {field.name: _JSON.get(field.name, field.name) for field in FIELDS}
+"""The column that holds a field, which is text where it is no number; empty text is None."""
+HIT = ("text", *(field.name for field in FIELDS if field.searched))
+"""Columns that a hit is made of. `text` is the id, or empty where the key is."""
+SHARED = (*HIT, "added", "metadata", "attributes", "revision")
+"""Columns of both collections of items besides key and code. `metadata` has a number for each pair of key and value,
+`attributes` the numbers of the bits that are 1."""
+ITEM = (*SHARED, *(COLUMN_OF[field.name] for field in DETAILS))
+"""Columns of the record, besides key and code."""
 WHOLE = (*ITEM, "code")
-HIT = ("text", "camera", "time", "tracklet", "person")
-"""Columns that a hit is made of."""
 
 
 def rows_of(batch: Items, added: int) -> list[Row]:
-    """The rows of the record, without revision."""
+    """Return the rows of the record, without revision."""
     attributes = batch.attribute_codes
-    return [
-        {
-            "key": key,
-            "text": id if isinstance(id, str) else "",
-            "camera": camera,
-            "time": time,
-            "added": added,
-            "tracklet": tracklet or "",
-            "person": person or "",
-            "metadata": [
-                pair(name, value) for name, value in (metadata or {}).items() if not isinstance(value, dict | list)
-            ],
-            "attributes": [] if attributes is None else _ones(attributes.packed[i]),
-            "about": "" if metadata is None else json.dumps(metadata),
-            "picture": picture or "",
-            "code": batch.codes.packed[i].tobytes(),
-        }
-        for i, (key, id, camera, time, tracklet, person, metadata, picture) in enumerate(
-            zip(
-                batch.keys().tolist(),
-                batch.ids,
-                batch.cameras.tolist(),
-                batch.times.tolist(),
-                batch.tracklets,
-                batch.persons,
-                batch.metadata,
-                batch.pictures,
-                strict=True,
-            )
-        )
-    ]
+    columns = {
+        "key": batch.keys().tolist(),
+        "text": [id if isinstance(id, str) else "" for id in batch.ids],
+        "added": [added] * len(batch),
+        "metadata": list(map(_pairs, batch.metadata)),
+        "attributes": [[]] * len(batch) if attributes is None else list(map(_ones, attributes.packed)),
+        "code": [code.tobytes() for code in batch.codes.packed],
+    }
+    for field in FIELDS:
+        stored = field.kind.stored(getattr(batch, field.column))
+        columns[COLUMN_OF[field.name]] = ["" if each is None else each for each in stored]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def stored(row: Mapping[str, Any]) -> Row:
-    """A row of the record that was read, as it is written."""
+    """Return a row of the record that was read, as it is written."""
     return {
         **row,
         "metadata": list(row["metadata"]),
@@ -71,53 +55,46 @@ def stored(row: Mapping[str, Any]) -> Row:
 
 
 def attribute_row(row: Row, n_bits: int) -> Row:
-    """The row of the attributes that belongs to one of the record, with a code of `n_bits`."""
+    """Return the row of the attributes that belongs to one of the record, with a code of `n_bits`."""
     return {name: row[name] for name in ("key", *SHARED)} | {"code": _code(row, n_bits).tobytes()}
 
 
 def code_of(row: Mapping[str, Any]) -> Bytes:
-    """The identity code of a row that was read."""
+    """Return the identity code of a row that was read."""
     return np.frombuffer(row["code"][0], np.uint8)
 
 
 def item_of(row: Mapping[str, Any], contract: Contract) -> GalleryItem:
-    """The item of a row of the record."""
-    hit = hit_of(Near(0, row["key"], row))
-    return GalleryItem(
-        hit.id,
-        code_of(row),
-        _code(row, contract.attribute_bits) if contract.attributes else None,
-        hit.camera,
-        hit.time,
-        hit.tracklet,
-        hit.person,
-        json.loads(row["about"]) if row["about"] else None,
-        row["picture"] or None,
-    )
+    """Return the item of a row of the record."""
+    attributes = _code(row, contract.attribute_bits) if contract.attributes else None
+    return GalleryItem._make((id_of(row), code_of(row), attributes, *(_shown(row, field) for field in FIELDS)))
 
 
 def id_of(row: Mapping[str, Any]) -> Id:
-    """The id of the item of a row."""
+    """Return the id of the item of a row."""
     return str(row["text"]) or int(row["key"])
 
 
 def hit_of(near: Near) -> Hit:
-    """The hit that a row is."""
+    """Return the hit that a row is."""
     row = near.fields
-    return Hit(
-        str(row["text"]) or near.key,
-        near.distance,
-        None,
-        None if row["camera"] == UNKNOWN else int(row["camera"]),
-        time_of(row["time"]),
-        row["tracklet"] or None,
-        row["person"] or None,
-    )
+    fields = (_shown(row, field) for field in FIELDS if field.searched)
+    return Hit._make((str(row["text"]) or near.key, near.distance, None, *fields, 1))
+
+
+def _shown(row: Mapping[str, Any], field: Field) -> Any:
+    stored = row[COLUMN_OF[field.name]]
+    return field.kind.shown(stored if field.kind.is_number else field.kind.loaded(stored or None))
 
 
 def codes_of(rows: Iterable[Mapping[str, Any]], n_bits: int) -> Codes:
-    """The identity codes of rows that were read."""
+    """Return the identity codes of rows that were read."""
     return Codes(np.array([code_of(row) for row in rows], np.uint8).reshape(-1, n_bits // 8), n_bits)
+
+
+def _pairs(metadata: Mapping[str, Any] | None) -> list[int]:
+    pairs = (metadata or {}).items()
+    return [pair_number(name, value) for name, value in pairs if not isinstance(value, dict | list)]
 
 
 def _ones(code: Bytes) -> list[int]:

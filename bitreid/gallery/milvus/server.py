@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
-from bitreid.errors import GalleryError
+from bitreid.errors import BadRequest, GalleryUnreachable, Unsupported
+from bitreid.gallery.fields import FIELDS
 from bitreid.gallery.milvus.filter import above, both
 
 Row = dict[str, Any]
@@ -44,14 +45,15 @@ class Near(NamedTuple):
 class Server:
     """A connection to a Milvus server at `http://[USER:PASSWORD@]HOST:PORT`.
 
-    `most_rows` is what the server allows in an answer. `GalleryError` where it cannot be reached or refuses.
+    `most_rows` is what the server allows in an answer. `GalleryUnreachable` where it cannot be reached,
+    `BadRequest` where it refuses.
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, most_rows: int = MOST_ROWS) -> None:
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
-            raise GalleryError(
+            raise Unsupported(
                 "expected pymilvus, which talks to Milvus servers, got no such package; pip install 'bitreid[milvus]'"
             ) from error
         # What it would log is raised, too, and said once in our own words.
@@ -63,15 +65,15 @@ class Server:
         self._client: Any = self._tried(lambda: MilvusClient(self.address, timeout=timeout_s, **login))
 
     def close(self) -> None:
-        """Nothing; the connection is closed."""
+        """Close the connection."""
         self._client.close()
 
     def call(self, method: str, *arguments: Any, **settings: Any) -> Any:
-        """What a method of `MilvusClient` returns."""
+        """Return what a method of `MilvusClient` returns."""
         return self._tried(lambda: getattr(self._client, method)(*arguments, timeout=self.timeout_s, **settings))
 
     def moment(self) -> dict[str, Any]:
-        """Settings of requests that shall see all that was written before now.
+        """Return settings of requests that shall see all that was written before now.
 
         Each strongly consistent request waits for a tick of the server's clock; of several that share a moment only
         the first does.
@@ -89,9 +91,9 @@ class Server:
                 return ask()
             except (MilvusException, RpcError) as error:
                 if _refused(error):
-                    raise GalleryError(f"{self.address}: expected Milvus to answer, it said: {_said(error)}") from error
+                    raise BadRequest(f"{self.address}: expected Milvus to answer, it said: {_said(error)}") from error
                 if not left:
-                    raise GalleryError(
+                    raise GalleryUnreachable(
                         f"{self.address}: expected a Milvus server that answers, got none in {TRIES} tries of "
                         f"{self.timeout_s:g} s ({_said(error)}); nothing that was acknowledged is lost: see that the "
                         "server runs, then do it again"
@@ -103,11 +105,11 @@ class Server:
     # Collections.
 
     def has(self, collection: str) -> bool:
-        """Whether there is a collection of this name."""
+        """Return whether there is a collection of this name."""
         return bool(self.call("has_collection", collection))
 
     def create(self, collections: Mapping[str, tuple[int, Sequence[str]]]) -> None:
-        """Nothing; the collections are there, each with codes of so many bits and these columns (`_column`)."""
+        """Make the collections that are not there, each with codes of so many bits and these columns (`_column`)."""
 
         def create(name: str) -> None:
             n_bits, columns = collections[name]
@@ -139,7 +141,7 @@ class Server:
         after: int | None = None,
         size: int | None = None,
     ) -> Iterator[list[Row]]:
-        """The rows for which `where` holds in batches of at most `size`, by ascending key, from the first above
+        """Yield the rows for which `where` holds in batches of at most `size`, by ascending key, from the first above
         `after` on."""
         size = min(size or self.most_rows, self.most_rows)
         while True:
@@ -155,7 +157,7 @@ class Server:
             after = int(batch[-1]["key"])
 
     def count(self, collection: str, where: str, moment: Mapping[str, Any]) -> int:
-        """How many rows there are for which `where` holds."""
+        """Return how many rows there are for which `where` holds."""
         found = self.call("query", collection, filter=where, output_fields=["count(*)"], **moment)
         return int(found[0]["count(*)"])
 
@@ -170,7 +172,7 @@ class Server:
         fields: Sequence[str],
         moment: Mapping[str, Any],
     ) -> list[list[Near]]:
-        """The `k` rows nearest to each query for which `where` holds, by (distance, key)."""
+        """Return the `k` rows nearest to each query for which `where` holds, by (distance, key)."""
         asked = min(k + 1, self.most_rows)
         found = []
         step = max(_HITS // asked, 1)
@@ -227,7 +229,7 @@ class _Group(NamedTuple):
     moment: Mapping[str, Any]
 
     def first(self, n: int, where: str) -> list[Near]:
-        """The `n` rows of the smallest keys, or all of them and perhaps more, by key."""
+        """Return the `n` rows of the smallest keys, or all of them and perhaps more, by key."""
         limits = {"range_filter": self.distance, "radius": self.distance + 1}
         most = self.server.most_rows
         search = self.server._search
@@ -241,7 +243,7 @@ class _Group(NamedTuple):
 
 
 def _column(name: str, types: Any) -> dict[str, Any]:
-    """What Milvus is to know of a column."""
+    """Return what Milvus is to know of a column."""
     if name in ("attributes", "metadata"):
         return {"datatype": types.ARRAY, "element_type": types.INT64, "max_capacity": _MOST_ELEMENTS}
     if name in TEXTS:
@@ -249,7 +251,7 @@ def _column(name: str, types: Any) -> dict[str, Any]:
     return {"datatype": types.INT64}
 
 
-TEXTS = {"text", "tracklet", "person", "picture", "about", "kind"}
+TEXTS = {"text", "about", "kind", *(field.name for field in FIELDS if not field.kind.is_number)}
 """Columns of text; `attributes` and `metadata` are lists of numbers, and all others numbers."""
 
 

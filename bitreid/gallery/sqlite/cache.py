@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from bitreid.arrays import Ints
+from bitreid.arrays import Bytes, Ints
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.items import Id
 from bitreid.gallery.sqlite.file import chunks, damaged
 from bitreid.gallery.sqlite.rows import (
+    AT,
     DETAILS,
+    NAMES,
+    NUMBERS,
     SEARCHED,
     Row,
     are_sound,
@@ -61,7 +64,7 @@ class Cache:
         return self._table.n_bytes
 
     def snapshot(self) -> Snapshot:
-        """The items as they were last committed."""
+        """Return the items as they were last committed."""
         with self._read() as reader:
             (version,) = reader.execute("PRAGMA data_version").fetchone()
             if version != self._version:
@@ -143,7 +146,7 @@ class Cache:
         for some in chunks(known):
             marks = ",".join("?" * len(some))
             rows += reader.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", some)
-        persons = {row[0]: row[10] for row in self._sound(rows)}
+        persons = {row[0]: row[AT["person"]] for row in self._sound(rows)}
         removed = [seq for seq in known if seq not in persons]
         for seq in set(known) - {row[0] for row in rows}:
             self.damaged.pop(seq, None)
@@ -154,29 +157,29 @@ class Cache:
         self._last_change = changes[-1][0] if changes else self._last_change
 
     def _columns(self, rows: Sequence[Row]) -> Rows:
-        """Sound rows of the file as columns."""
+        """Return sound rows of the file as columns."""
         n = len(rows)
-        columns = list(zip(*rows, strict=True)) or [()] * 11
-        seqs, keys, texts, codes, attributes, _, cameras, times, added, tracklets, persons = columns
+        columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * NAMES.stop
 
         def numbers(column: tuple[Any, ...]) -> Ints:
             return np.fromiter(column, np.int64, n)
 
+        def packed(name: str, n_bits: int) -> Bytes:
+            return np.frombuffer(b"".join(columns[AT[name]]), np.uint8).reshape(n, n_bits // 8)
+
         return Rows(
-            numbers(seqs),
-            numbers(keys),
-            texts,
-            np.frombuffer(b"".join(codes), np.uint8).reshape(n, self._contract.n_bits // 8),
-            np.frombuffer(b"".join(attributes), np.uint8).reshape(n, self._contract.attribute_bits // 8),
-            numbers(cameras),
-            numbers(times),
-            numbers(added),
-            tracklets,
-            persons,
+            numbers(columns[AT["seq"]]),
+            numbers(columns[AT["key"]]),
+            columns[AT["id"]],
+            packed("code", self._contract.n_bits),
+            packed("attributes", self._contract.attribute_bits),
+            numbers(columns[AT["added"]]),
+            list(map(numbers, columns[NUMBERS])),
+            columns[NAMES],
         )
 
     def _sound(self, rows: list[Row]) -> list[Row]:
-        """The rows that are what was written; a warning will name one of the others."""
+        """Return the rows that are what was written; a warning will name one of the others."""
         right = which_are_sound(rows)
         if all(right):
             return rows
@@ -188,7 +191,7 @@ class Cache:
         return list(compress(rows, right))
 
     def _metadata(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """A stretch of the file at a time, so that others get their turn between."""
+        """Yield a stretch of the file at a time, so that others get their turn between."""
         wrong: list[int] = []
         while first <= last:
             with self._read() as reader:
@@ -211,7 +214,7 @@ class Cache:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Python does not look for cycles, of which millions of rows have none; a tenth of the time it takes to open."""
+    """Keep Python from looking for cycles, of which rows have none: a tenth of the time that it takes to open."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -222,7 +225,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _sums_of_index(reader: sqlite3.Connection) -> tuple[int, ...]:
-    """How many items the list of ids has, and the sums of their sequence numbers and of the halves of their keys."""
+    """Return how many items the list of ids has, and the sums of their sequence numbers and of their keys' halves."""
     key = f"ifnull(sum(key >> 32), 0), ifnull(sum(key & {_HALF - 1}), 0)"
     found: tuple[int, ...] = reader.execute(
         f"SELECT count(*), ifnull(sum(seq), 0), {key} FROM items INDEXED BY sqlite_autoindex_items_1"

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from bitreid.data.files import new_file
-from bitreid.errors import GalleryError
+from bitreid.errors import GalleryBusy, GalleryClosed, GalleryError, GalleryExists, GalleryReadOnly
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.description import Wanted
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter, IdIn
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, microseconds, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.sqlite.cache import Cache
 from bitreid.gallery.sqlite.file import (
@@ -43,13 +44,13 @@ LOG_S = 1.0
 
 
 def create_sqlite(path: Path, contract: Contract, *, audited: bool = True, actor: str = "") -> "SqliteGallery":
-    """A new gallery in a file that is made; `GalleryError` if there is one."""
+    """Return a new gallery in a file that is made; `GalleryExists` if there is one."""
     create_file(path, contract, audited)
     return open_sqlite(path, actor=actor)
 
 
 def open_sqlite(path: Path, *, actor: str = "", read_only: bool = False) -> "SqliteGallery":
-    """The gallery in a file. With `read_only` nothing can be written, and searches are not audited."""
+    """Return the gallery in a file. With `read_only` nothing can be written, and searches are not audited."""
     return SqliteGallery(path, actor=actor, read_only=read_only)
 
 
@@ -77,7 +78,7 @@ class SqliteGallery(Gallery):
         return [found.get(id) for id in ids]
 
     def count(self, where: Where = None) -> int:
-        return self._snapshot().findable(self._filter(where))[1]
+        return self._snapshot().matching(self._filter(where))[1]
 
     def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
         chosen = self._filter(where)
@@ -86,7 +87,7 @@ class SqliteGallery(Gallery):
 
     def _chosen(self, where: Filter, after: int | None, batch: int) -> Iterator[list[GalleryItem]]:
         snapshot = self._snapshot()
-        rows, _ = snapshot.findable(where)
+        rows, _ = snapshot.matching(where)
         keys = np.sort(snapshot.keys if rows is None else snapshot.keys[rows])
         keys = keys if after is None else keys[keys > after]
         for start in range(0, len(keys), batch):
@@ -107,7 +108,7 @@ class SqliteGallery(Gallery):
             first = last + 1
 
     def _of_keys(self, keys: Sequence[int]) -> list[GalleryItem]:
-        """The items of these keys, by ascending key."""
+        """Return the items of these keys, by ascending key."""
         rows: list[Row] = []
         with self._read() as reader:
             for some in chunks(keys):
@@ -132,7 +133,7 @@ class SqliteGallery(Gallery):
 
     def info(self) -> Info:
         snapshot = self._snapshot()
-        persons, tracklets = snapshot.distinct()
+        persons, tracklets = snapshot.distinct("person"), snapshot.distinct("tracklet")
         n_bytes = 0
         for end in ("", "-wal"):
             with suppress(FileNotFoundError):  # the log goes when the last process closes
@@ -148,10 +149,10 @@ class SqliteGallery(Gallery):
     # Keeping.
 
     def compact(self) -> None:
-        """Nothing; the bytes of what was deleted are gone from the gallery's files when it returns.
+        """Remove the bytes of what was deleted from the gallery's files; they are gone when it returns.
 
         A deletion alone zeroes them in the file's pages, but copies may stay there and in the log beside it (`-wal`)
-        for long. Rewrites the file, which takes room for it twice; searches go on meanwhile. `GalleryError` while other
+        for long. Rewrites the file, which takes room for it twice; searches go on meanwhile. `GalleryBusy` while other
         processes read old pages. Backups and exports, and what the disk itself keeps, are out of its reach.
         """
         with self._write_lock() as writer:
@@ -164,7 +165,7 @@ class SqliteGallery(Gallery):
             (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._cache.compact()
         if busy:
-            raise GalleryError(
+            raise GalleryBusy(
                 f"{self.path}: expected to be alone for a moment, got other processes that read what was there before; "
                 "nothing is lost, compact again later"
             )
@@ -172,12 +173,12 @@ class SqliteGallery(Gallery):
     def backup(self, path: Path) -> None:
         """Write a copy of the gallery as it is at one moment, while it goes on being used, to a new file.
 
-        `GalleryError` for a file that is there. To go back to it, put it in the place of the gallery's file while
+        `GalleryExists` for a file that is there. To go back to it, put it in the place of the gallery's file while
         nobody has that open, and leave no `-wal` and `-shm` of the old one beside it.
         """
         with explained(f"backup of {self.path} to {path}"):
             if path.exists():
-                raise GalleryError(f"expected a new file for the backup, got {path}, which is there; name another")
+                raise GalleryExists(f"expected a new file for the backup, got {path}, which is there; name another")
             self._flush()
             with self._read():  # it is open
                 own = connect(self.path, read_only=True)  # so that nobody waits
@@ -209,13 +210,13 @@ class SqliteGallery(Gallery):
         elif there:
             batch = batch.rows([i for i, key in enumerate(keys) if key not in there])
         self._writer.executemany(
-            f"INSERT INTO items ({WHOLE}) VALUES (NULL{', ?' * WHOLE.count(',')})",
+            f"INSERT INTO items ({WHOLE}) VALUES (?{', ?' * WHOLE.count(',')})",
             stored(batch, microseconds(datetime.now(UTC))),
         )
         return new
 
     def _seqs_of(self, batch: Items) -> dict[int, int]:
-        """The sequence numbers of the items that are there, by key."""
+        """Return the sequence numbers of the items that are there, by key."""
         ids = dict(zip(batch.keys().tolist(), batch.ids, strict=True))
         found = {}
         for keys in chunks(list(ids)):
@@ -235,14 +236,14 @@ class SqliteGallery(Gallery):
             found = self._chosen_of(ids)
         else:
             snapshot = self._snapshot()
-            rows, _ = snapshot.findable(where)
+            rows, _ = snapshot.matching(where)
             at = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
             found = dict(zip(snapshot.seqs[at].tolist(), snapshot.ids(at.tolist()), strict=True))
         self._delete_seqs(list(found))
         return list(found.values())
 
     def _chosen_of(self, ids: Sequence[Id]) -> dict[int, Id]:
-        """The ids by sequence number, of those that are there."""
+        """Return the ids by sequence number, of those that are there."""
         wanted = {key_of(id): id for id in ids}
         found = {}
         for keys in chunks(list(wanted)):
@@ -266,8 +267,8 @@ class SqliteGallery(Gallery):
     def _find(self, request: Request) -> Found:
         return self._snapshot().find(request)
 
-    def _find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        return self._snapshot().find_attributes(wanted, k, where)
+    def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        return self._snapshot().find_attributes(description, k, where)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._writer.execute("INSERT INTO decisions (note, checksum) VALUES (?, ?)", sealed(note))
@@ -318,7 +319,9 @@ class SqliteGallery(Gallery):
             if self._reader is None:
                 raise _closed(self.path)
             if self.read_only:
-                raise GalleryError(f"{self.path}: expected a gallery that can be written, got one opened to read only")
+                raise GalleryReadOnly(
+                    f"{self.path}: expected a gallery that can be written, got one opened to read only"
+                )
             yield self._writer
 
     @contextmanager
@@ -356,5 +359,5 @@ class SqliteGallery(Gallery):
             yield self._reader
 
 
-def _closed(path: Path) -> GalleryError:
-    return GalleryError(f"{path}: expected an open gallery, got one that was closed; open it again")
+def _closed(path: Path) -> GalleryClosed:
+    return GalleryClosed(f"{path}: expected an open gallery, got one that was closed; open it again")

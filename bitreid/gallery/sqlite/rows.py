@@ -3,107 +3,124 @@
 Text comes from the file as bytes: who reads it first looks at the checksum, and then knows that it is UTF-8.
 """
 
-import json
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import compress
-from operator import not_
+from operator import eq, not_
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataWarning
-from bitreid.gallery.items import GalleryItem, Id, Items, time_of
+from bitreid.gallery import fields
+from bitreid.gallery.fields import FIELDS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
+from bitreid.gallery.items import GalleryItem, Id, Items
 
 Row = tuple[Any, ...]
 
-SEARCHED = "seq, key, id, code, attributes, checksum, camera, time, added, tracklet, person"
-"""What a search needs of an item; `is_sound` looks at it."""
-DETAILS = "metadata, picture, details"
-"""The rest of it; `are_sound` looks at it."""
-WHOLE = f"{SEARCHED}, {DETAILS}"
 
-_numbers = struct.Struct("<qqqq").pack
+def _names(some: Sequence[Field]) -> tuple[str, ...]:
+    return tuple(field.name for field in some)
+
+
+_NUMBERS = (*_names(SEARCHED_NUMBERS), "added")
+_SEARCHED = ("seq", "key", "id", "code", "attributes", "checksum", *_NUMBERS, *_names(SEARCHED_TEXTS))
+_DETAILS = _names(fields.DETAILS)
+_WHOLE = (*_SEARCHED, *_DETAILS, "details")
+
+SEARCHED = ", ".join(_SEARCHED)
+"""What a search needs of an item; `is_sound` looks at it."""
+DETAILS = ", ".join((*_DETAILS, "details"))
+"""The rest of it; `are_sound` looks at it."""
+WHOLE = ", ".join(_WHOLE)
+AT = {name: at for at, name in enumerate(_WHOLE)}
+"""Where a column is in a row of `WHOLE`, and of `SEARCHED`."""
+NUMBERS = slice(AT["checksum"] + 1, AT["added"])
+"""Where the searched numbers are in a row."""
+NAMES = slice(AT["added"] + 1, len(_SEARCHED))
+"""Where the searched texts are in a row."""
+
+_pack = struct.Struct("<q" + "q" * len(_NUMBERS)).pack
 _joined = b"\xff".join  # no byte of UTF-8
 
 
 def is_sound(row: Row) -> bool:
-    """Whether a row that begins with `SEARCHED` is what was written."""
+    """Return whether a row that begins with `SEARCHED` is what was written."""
     try:
-        return bool(checksum(row[1:11]) == row[5])
+        return bool(checksum(row) == row[AT["checksum"]])
     except (TypeError, struct.error):
         return False
 
 
 def which_are_sound(rows: Sequence[Row]) -> list[bool]:
-    """`is_sound` of each row; in one sweep as long as nothing is amiss, which opens a large gallery sooner."""
+    """Return `is_sound` of each row; in one sweep as long as nothing is amiss, which opens a large gallery sooner."""
+    if not rows:
+        return []
+    columns = list(zip(*rows, strict=True))
+    texts = [[text or b"" for text in column] for column in (columns[AT["id"]], *columns[NAMES])]
+    numbers = map(_pack, columns[AT["key"]], *columns[NUMBERS], columns[AT["added"]])
     try:
-        return [
-            crc32(
-                _joined((_numbers(key, camera, time, added), code, short, text or b"", tracklet or b"", person or b""))
-            )
-            == found
-            for _, key, text, code, short, found, camera, time, added, tracklet, person in rows
-        ]
+        parts = zip(numbers, columns[AT["code"]], columns[AT["attributes"]], *texts, strict=True)
+        return list(map(eq, map(crc32, map(_joined, parts)), columns[AT["checksum"]]))
     except (TypeError, struct.error):
         return list(map(is_sound, rows))
 
 
 def are_sound(details: Row) -> bool:
-    """Whether `DETAILS` are what was written."""
+    """Return whether `DETAILS` are what was written."""
     try:
-        return bool(_details_checksum(*details[:2]) == details[2])
+        return bool(_details_checksum(details[:-1]) == details[-1])
     except TypeError:
         return False
 
 
-def checksum(values: Row) -> int:
-    """CRC-32 of a row of `SEARCHED` from its key on, but for the checksum itself."""
-    key, text, code, attributes, _, camera, time, added, tracklet, person = values
-    numbers = _numbers(key, camera, time, added)
-    return crc32(_joined((numbers, code, attributes, text or b"", tracklet or b"", person or b"")))
+def checksum(row: Row) -> int:
+    """Return the CRC-32 of a row that begins with `SEARCHED`: of all but its sequence number and the checksum."""
+    numbers = _pack(row[AT["key"]], *row[NUMBERS], row[AT["added"]])
+    texts = (row[AT["id"]], *row[NAMES])
+    return crc32(_joined((numbers, row[AT["code"]], row[AT["attributes"]], *(text or b"" for text in texts))))
 
 
-def _details_checksum(metadata: bytes | None, picture: bytes | None) -> int:
-    return crc32(_joined((metadata or b"", picture or b"")))
+def _details_checksum(details: Row) -> int:
+    return crc32(_joined([text or b"" for text in details]))
 
 
 def id_of(key: int, text: bytes | None) -> Id:
-    """The id of an item; of a damaged one something like it."""
+    """Return the id of an item; of a damaged one something like it."""
     return text.decode(errors="replace") if isinstance(text, bytes) else key
 
 
 def item_of(row: Row) -> GalleryItem:
-    """The item of a sound row of `WHOLE`."""
-    _, key, text, code, attributes, _, camera, time, _, tracklet, person, metadata, picture, _ = row
-    names = texts_of((tracklet, person, picture))
-    return GalleryItem(
-        id_of(key, text),
-        np.frombuffer(code, np.uint8),
-        np.frombuffer(attributes, np.uint8) if attributes else None,
-        None if camera == UNKNOWN else camera,
-        time_of(time),
-        names[0],
-        names[1],
-        None if metadata is None else json.loads(metadata),
-        names[2],
+    """Return the item of a sound row of `WHOLE`."""
+    attributes = row[AT["attributes"]]
+    stored = [row[AT[field.name]] for field in FIELDS]
+    elements = (
+        field.kind.loaded(each.decode() if isinstance(each, bytes) else each)
+        for field, each in zip(FIELDS, stored, strict=True)
+    )
+    return GalleryItem._make(
+        (
+            id_of(row[AT["key"]], row[AT["id"]]),
+            np.frombuffer(row[AT["code"]], np.uint8),
+            np.frombuffer(attributes, np.uint8) if attributes else None,
+            *(field.kind.shown(element) for field, element in zip(FIELDS, elements, strict=True)),
+        )
     )
 
 
 def items_of(rows: Sequence[Row], path: Path) -> list[GalleryItem]:
-    """The items of those rows of `WHOLE` that are sound; a `DataWarning` names one of the others."""
-    right = [is_sound(row) and are_sound(row[11:]) for row in rows]
+    """Return the items of those rows of `WHOLE` that are sound; a `DataWarning` names one of the others."""
+    right = [is_sound(row) and are_sound(row[len(_SEARCHED) :]) for row in rows]
     if not all(right):
         warn(f"{path}: {damaged_items([id_of(*row[1:3]) for row in compress(rows, map(not_, right))])}")
     return list(map(item_of, compress(rows, right)))
 
 
 def damaged_items(ids: Sequence[Id]) -> str:
-    """What is said of items that are left out."""
+    """Return what is said of items that are left out."""
     return (
         f"expected items as they were written, got {len(ids)} damaged ones, which are left out, the first {ids[0]!r}; "
         "restore a backup, or delete them and add them again"
@@ -111,41 +128,29 @@ def damaged_items(ids: Sequence[Id]) -> str:
 
 
 def warn(text: str) -> None:
-    """A `DataWarning`, where the gallery was called."""
+    """Give a `DataWarning` where the gallery was called."""
     warnings.warn(text, DataWarning, stacklevel=5)
 
 
 def stored(batch: Items, now: int) -> Iterator[Row]:
-    """The rows that hold items: `WHOLE` without the sequence number."""
+    """Yield the rows of `WHOLE` that hold items, all of them with None for the sequence number."""
     attributes = batch.attribute_codes
-    keys, cameras, times = batch.keys().tolist(), batch.cameras.tolist(), batch.times.tolist()
-    for i, id in enumerate(batch.ids):
-        metadata = batch.metadata[i]
-        row = [
-            keys[i],
-            id if isinstance(id, str) else None,
-            batch.codes.packed[i].tobytes(),
-            b"" if attributes is None else attributes.packed[i].tobytes(),
-            None,
-            cameras[i],
-            times[i],
-            now,
-            batch.tracklets[i],
-            batch.persons[i],
-            None if metadata is None else json.dumps(metadata),
-            batch.pictures[i],
-        ]
+    columns: dict[str, Sequence[Any]] = {
+        "key": batch.keys().tolist(),
+        "id": [id if isinstance(id, str) else None for id in batch.ids],
+        "code": [code.tobytes() for code in batch.codes.packed],
+        "attributes": [b""] * len(batch) if attributes is None else [code.tobytes() for code in attributes.packed],
+        "added": [now] * len(batch),
+        **{field.name: field.kind.stored(getattr(batch, field.column)) for field in FIELDS},
+    }
+    unknown = [None] * len(batch)
+    for row in zip(*(columns.get(name, unknown) for name in _WHOLE), strict=True):
         read = tuple(value.encode() if isinstance(value, str) else value for value in row)
-        row[4] = checksum(read[:10])
-        yield *row, _details_checksum(*read[10:])
+        details = _details_checksum(read[len(_SEARCHED) : -1])
+        yield *row[: AT["checksum"]], checksum(read), *row[AT["checksum"] + 1 : -1], details
 
 
 def with_person(row: Row, person: str | None) -> tuple[int, str | None, int]:
-    """The checksum, person and sequence number of a sound row of `SEARCHED` that shows somebody else now."""
-    return checksum((*row[1:10], None if person is None else person.encode())), person, row[0]
-
-
-def texts_of(column: Sequence[bytes | None]) -> list[str | None]:
-    """Texts of sound rows."""
-    decoded = {text: None if text is None else text.decode() for text in set(column)}
-    return list(map(decoded.__getitem__, column))
+    """Return the checksum, person and sequence number of a sound row of `SEARCHED` that shows somebody else now."""
+    at = AT["person"]
+    return checksum((*row[:at], None if person is None else person.encode(), *row[at + 1 :])), person, row[AT["seq"]]

@@ -6,18 +6,18 @@ the table at one moment: any number of threads may search it while rows are adde
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bitreid.arrays import Bools, Bytes, Ints, Ints32
+from bitreid.arrays import AnyArray, Bools, Bytes, Ints, Ints32
 from bitreid.codes import Codes
-from bitreid.data.manifest import UNKNOWN
-from bitreid.gallery.description import Wanted
+from bitreid.gallery.description import Description
+from bitreid.gallery.fields import FIELDS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
 from bitreid.gallery.filters.types import Filter, mask
-from bitreid.gallery.items import Hit, Id, canonical, key_of, time_of
+from bitreid.gallery.items import Hit, Id, canonical, key_of
 from bitreid.gallery.requests import Found, Request
 from bitreid.gallery.table.columns import Column, Names, Texts, texts_of
 from bitreid.hamming import Ranking, search_exact, search_two_stage
@@ -35,7 +35,7 @@ _MOST_KEYS = 16  # of metadata that are kept as columns, so that who asks for ev
 class Rows(NamedTuple):
     """Items to append: `seqs` ascend and are larger than all before; a text is None where the key is the id.
 
-    Texts, tracklets and persons are UTF-8.
+    `numbers` and `names` have a column for each of `SEARCHED_NUMBERS` and `SEARCHED_TEXTS`. All text is UTF-8.
     """
 
     seqs: Ints
@@ -43,11 +43,9 @@ class Rows(NamedTuple):
     texts: Sequence[bytes | None]
     codes: Bytes
     attributes: Bytes
-    cameras: Ints
-    times: Ints
     added: Ints
-    tracklets: Sequence[bytes | None]
-    persons: Sequence[bytes | None]
+    numbers: Sequence[Ints]
+    names: Sequence[Sequence[bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -55,25 +53,31 @@ class Snapshot:
     """The rows of a table at one moment; it is the `Columns` that filters are judged on.
 
     `alive` marks the rows that were not removed, None: all of them. `ascending` says whether the keys ascend.
+    `_fields` holds the columns of searched fields by name: numbers, and for texts the numbers that `Names` gave them.
     """
 
     seqs: Ints
     keys: Ints
     codes: Codes
     attribute_codes: Codes | None
-    cameras: Ints
-    times: Ints
     added: Ints
     alive: Bools | None
     n_alive: int
     ascending: bool
-    _tracklets: Ints32
-    _persons: Ints32
+    _fields: Mapping[str, AnyArray]
     _table: "Table"
     _passing: dict[Filter, tuple[Bools, int]]  # by filters that were asked for last
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def cameras(self) -> Ints:
+        return self._fields["camera"]
+
+    @property
+    def times(self) -> Ints:
+        return self._fields["time"]
 
     def attribute(self, name: str) -> Bools:
         bit = self._table.attributes.index(name)
@@ -81,10 +85,16 @@ class Snapshot:
         return np.asarray(self.attribute_codes.packed[:, bit // 8] & np.uint8(128 >> bit % 8) != 0)
 
     def person_in(self, persons: frozenset[str]) -> Bools:
-        return _among(self._persons, self._table.person_names.known(persons))
+        return self._text_in("person", persons)
 
     def tracklet_in(self, tracklets: frozenset[str]) -> Bools:
-        return _among(self._tracklets, self._table.tracklet_names.known(tracklets))
+        return self._text_in("tracklet", tracklets)
+
+    def _text_in(self, field: str, texts: frozenset[str]) -> Bools:
+        numbers, wanted = self._fields[field], self._table.names[field].known(texts)
+        if not wanted:
+            return np.zeros(len(numbers), np.bool_)
+        return np.asarray(numbers == wanted[0] if len(wanted) == 1 else np.isin(numbers, wanted))
 
     def id_in(self, ids: frozenset[Id]) -> Bools:
         found = np.isin(self.keys, np.fromiter(map(key_of, ids), np.int64, len(ids)))
@@ -97,19 +107,18 @@ class Snapshot:
         return np.asarray(column == values.get(canonical(value), -2))
 
     def ids(self, rows: Sequence[int]) -> list[Id]:
-        """The ids of rows."""
+        """Return the ids of rows."""
         texts = self._table.texts.at(rows)
         keys = self.keys[np.asarray(rows, np.intp)].tolist()
         return [key if text is None else text.decode() for key, text in zip(keys, texts, strict=True)]
 
-    def distinct(self) -> tuple[int, int]:
-        """How many different persons and tracklets there are."""
+    def distinct(self, field: str) -> int:
+        """Return how many different texts a field has."""
         rows = slice(None) if self.alive is None else self.alive
-        persons, tracklets = (np.unique(column[rows]) for column in (self._persons, self._tracklets))
-        return int((persons >= 0).sum()), int((tracklets >= 0).sum())
+        return int((np.unique(self._fields[field][rows]) >= 0).sum())
 
-    def findable(self, where: Filter | None) -> tuple[Bools | None, int]:
-        """Which rows are there and pass the filter (None: all), and how many."""
+    def matching(self, where: Filter | None) -> tuple[Bools | None, int]:
+        """Return which rows are there and pass the filter (None: all), and how many."""
         if where is None:
             return self.alive, self.n_alive
         known = self._passing.get(where)
@@ -124,8 +133,8 @@ class Snapshot:
         return known
 
     def find(self, request: Request) -> Found:
-        """The nearest items (see `Gallery._find`)."""
-        rows, n = self.findable(request.where)
+        """Return the nearest items (see `Gallery._find`)."""
+        rows, n = self.matching(request.where)
         common: dict[str, Any] = {"bits": request.mask, "rows": rows, "n_threads": request.n_threads}
         ids = None if self.ascending else self.keys
         if request.w is None:
@@ -137,31 +146,29 @@ class Snapshot:
             ranking = search_two_stage(*sides, request.w, request.k, ids, **common)
         return Found(self._hits(ranking), n)
 
-    def find_attributes(self, wanted: Wanted, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        """The nearest items by attributes (see `Gallery._find_attributes`)."""
-        rows, n = self.findable(where)
+    def find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
+        """Return the nearest items by attributes (see `Gallery._find_attributes`)."""
+        rows, n = self.matching(where)
         assert self.attribute_codes is not None, "attributes were asked for"
         ids = None if self.ascending else self.keys
-        found = search_exact(wanted.code, self.attribute_codes, k, ids, wanted.weights, rows=rows)
-        return [hit._replace(distance=wanted.distance(int(hit.distance))) for hit in self._hits(found)[0]], n
+        found = search_exact(description.code, self.attribute_codes, k, ids, description.weights, rows=rows)
+        return [hit._replace(distance=description.distance(int(hit.distance))) for hit in self._hits(found)[0]], n
 
     def _hits(self, ranking: Ranking) -> list[list[Hit]]:
-        persons, tracklets = self._table.person_names.of_number, self._table.tracklet_names.of_number
         found = []
         for rows, distances in zip(ranking.positions, ranking.distances, strict=True):
             n = len(rows)
-            columns = (
-                self.ids(rows.tolist()),
-                distances.tolist(),
-                (None,) * n,
-                [None if camera == UNKNOWN else camera for camera in self.cameras[rows].tolist()],
-                [time_of(time) for time in self.times[rows].tolist()],
-                [None if i < 0 else tracklets[i] for i in self._tracklets[rows].tolist()],
-                [None if i < 0 else persons[i] for i in self._persons[rows].tolist()],
-                (1,) * n,
-            )
+            fields = [self._shown(field, rows) for field in FIELDS if field.searched]
+            columns = self.ids(rows.tolist()), distances.tolist(), (None,) * n, *fields, (1,) * n
             found.append(list(map(Hit._make, zip(*columns, strict=True))))
         return found
+
+    def _shown(self, field: Field, rows: Ints) -> list[Any]:
+        numbers = self._fields[field.name][rows].tolist()
+        if field.kind.is_number:
+            return list(map(field.kind.shown, numbers))
+        names = self._table.names[field.name].of_number
+        return [None if i < 0 else names[i] for i in numbers]
 
 
 class Table:
@@ -173,13 +180,13 @@ class Table:
     def __init__(self, n_bits: int, attributes: Sequence[str], metadata: Metadata) -> None:
         self.n_bits, self.attributes, self._metadata = n_bits, list(attributes), metadata
         self.texts = Texts()
-        self.person_names, self.tracklet_names = Names(), Names()
+        self.names = {field.name: Names() for field in SEARCHED_TEXTS}
         self._seqs, self._keys = Column(np.int64), Column(np.int64)
         self._codes = Column(np.uint8, n_bits // 8)
         self._attributes = Column(np.uint8, -(-len(attributes) // 8))
-        self._cameras, self._times, self._added = Column(np.int64), Column(np.int64), Column(np.int64)
-        self._tracklets = Column(np.int32)
-        self._persons, self._alive = Column(np.int32), Column(np.bool_)
+        self._added, self._alive = Column(np.int64), Column(np.bool_)
+        self._fields = {field.name: Column(np.int64) for field in SEARCHED_NUMBERS}
+        self._fields |= {name: Column(np.int32) for name in self.names}
         self._n_alive = 0
         self._ascending = True
         self._columns: dict[str, tuple[Ints32, dict[str, int]]] = {}  # metadata by key, the latest asked for last
@@ -209,18 +216,19 @@ class Table:
             return
         keys = rows.keys if not self._keys.n else np.concatenate([self._keys.values[-1:], rows.keys])
         self._ascending = self._ascending and bool((keys[1:] > keys[:-1]).all())
-        for column, values in (
+        fields: dict[str, AnyArray] = dict(zip([field.name for field in SEARCHED_NUMBERS], rows.numbers, strict=True))
+        texts = zip(self.names.items(), rows.names, strict=True)
+        fields |= {name: names.numbers(column) for (name, names), column in texts}
+        columns: tuple[tuple[Column, AnyArray], ...] = (
             (self._seqs, rows.seqs),
             (self._keys, rows.keys),
             (self._codes, rows.codes),
             (self._attributes, rows.attributes),
-            (self._cameras, rows.cameras),
-            (self._times, rows.times),
             (self._added, rows.added),
-            (self._tracklets, self.tracklet_names.numbers(rows.tracklets)),
-            (self._persons, self.person_names.numbers(rows.persons)),
             (self._alive, np.ones(n, np.bool_)),
-        ):
+            *((self._fields[name], values) for name, values in fields.items()),
+        )
+        for column, values in columns:
             column.append(values)
         self.texts.append(rows.texts)
         self._n_alive += n
@@ -234,11 +242,12 @@ class Table:
 
     def assign(self, seqs: Ints, persons: Sequence[bytes | None]) -> None:
         """Say who the rows of these sequence numbers show (UTF-8)."""
-        numbers = dict(zip(seqs.tolist(), self.person_names.numbers(persons).tolist(), strict=True))
+        numbers = dict(zip(seqs.tolist(), self.names["person"].numbers(persons).tolist(), strict=True))
         rows = self._rows_of(seqs)
-        changed = self._persons.copy()
+        changed = self._fields["person"].copy()
         changed.values[rows] = [numbers[seq] for seq in self._seqs.values[rows].tolist()]
-        self._persons, self._snapshot = changed, None
+        self._fields = {**self._fields, "person": changed}
+        self._snapshot = None
 
     def _rows_of(self, seqs: Ints) -> Ints:
         rows = np.searchsorted(self._seqs.values, seqs)
@@ -246,7 +255,7 @@ class Table:
         return rows[np.isin(self._seqs.values[rows], seqs)]
 
     def snapshot(self) -> Snapshot:
-        """The table as it is now."""
+        """Return the table as it is now."""
         if self._snapshot is None:
             attributes = (
                 Codes(self._attributes.values, 8 * self._attributes.values.shape[1]) if self.attributes else None
@@ -256,21 +265,18 @@ class Table:
                 self._keys.values,
                 Codes(self._codes.values, self.n_bits),
                 attributes,
-                self._cameras.values,
-                self._times.values,
                 self._added.values,
                 None if self._n_alive == self._seqs.n else self._alive.values,
                 self._n_alive,
                 self._ascending,
-                self._tracklets.values,
-                self._persons.values,
+                {name: column.values for name, column in self._fields.items()},
                 self,
                 {},
             )
         return self._snapshot
 
     def compacted(self, snapshot: Snapshot) -> "Table":
-        """A table of the rows of `snapshot` that are there; it may be made while this one is used."""
+        """Return a table of the rows of `snapshot` that are there; it may be made while this one is used."""
         table = Table(self.n_bits, self.attributes, self._metadata)
         rows = np.arange(len(snapshot)) if snapshot.alive is None else np.flatnonzero(snapshot.alive)
         table.append(self.rows(snapshot, rows))
@@ -280,7 +286,7 @@ class Table:
         return table
 
     def rows(self, snapshot: Snapshot, rows: Ints) -> Rows:
-        """Some rows as they could be appended again."""
+        """Return some rows as they could be appended again."""
         attributes = snapshot.attribute_codes
         return Rows(
             snapshot.seqs[rows],
@@ -288,15 +294,13 @@ class Table:
             self.texts.at(rows.tolist()),
             snapshot.codes.packed[rows],
             np.empty((len(rows), 0), np.uint8) if attributes is None else attributes.packed[rows],
-            snapshot.cameras[rows],
-            snapshot.times[rows],
             snapshot.added[rows],
-            texts_of(snapshot._tracklets[rows], self.tracklet_names),
-            texts_of(snapshot._persons[rows], self.person_names),
+            [snapshot._fields[field.name][rows] for field in SEARCHED_NUMBERS],
+            [texts_of(snapshot._fields[name][rows], names) for name, names in self.names.items()],
         )
 
     def metadata_column(self, key: str, snapshot: Snapshot) -> tuple[Ints32, dict[str, int]]:
-        """The numbers of the values that rows have, -1 where there are none, and what number stands for which value.
+        """Return the numbers of the values that rows have, -1 where there is none, and which number each value has.
 
         Read when first asked for, then kept, until others were asked for.
         """
@@ -327,11 +331,5 @@ class Table:
 
     @property
     def _all(self) -> tuple[Column, ...]:
-        numbers = self._seqs, self._keys, self._cameras, self._times, self._added, self._tracklets, self._persons
-        return *numbers, self._codes, self._attributes, self._alive
-
-
-def _among(numbers: Ints32, wanted: Sequence[int]) -> Bools:
-    if not wanted:
-        return np.zeros(len(numbers), np.bool_)
-    return numbers == wanted[0] if len(wanted) == 1 else np.isin(numbers, wanted)
+        own = self._seqs, self._keys, self._codes, self._attributes, self._added, self._alive
+        return *own, *self._fields.values()

@@ -65,3 +65,11 @@ def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) 
     assert "of the years 1 to 9999, got 1000000000000000, counted in s from 1970 on" in refusal(
         capsys, "gallery", "add", place, tmp_path / "table.csv", "--model", model, "--time-unit", "s"
     )
+
+
+def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_path: Path, capsys: Capture) -> None:
+    create_gallery(tmp_path / "mine.gallery", Contract(64, "abc", "mine")).close()
+    words = ["gallery", "add", tmp_path / "mine.gallery"]
+    done(*words, codes_of(tmp_path / "codes.npz"))
+    others = codes_of(tmp_path / "codes.npz", model="def")
+    assert "of the model mine (abc), got codes of def" in refusal(capsys, *words, others)

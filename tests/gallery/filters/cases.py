@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes, pack_bits
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import (
     And,
     CameraIn,
@@ -23,7 +24,7 @@ from bitreid.gallery.filters.types import (
     TimeBetween,
     TrackletIn,
 )
-from bitreid.gallery.items import Id, Items, items, microseconds
+from bitreid.gallery.items import Id, Items
 
 ATTRIBUTES = ("backpack", "hat", "upper_colour=red", "upper_colour=pink", "long sleeve", "time", "a=b=c", "=", "NOT")
 CONTRACT = Contract(64, attributes=ATTRIBUTES)
@@ -73,7 +74,7 @@ def batches(draw: st.DrawFn) -> Items:
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     bits = np.zeros((len(ids), CONTRACT.attribute_bits), np.bool_)
     bits[:, : len(ATTRIBUTES)] = rng.random((len(ids), len(ATTRIBUTES))) < 0.5
-    return items(
+    return Items.of(
         ids,
         Codes(np.zeros((len(ids), 8), np.uint8), 64),
         pack_bits(bits),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.text import MOST_NESTED, format_filter, parse_filter
 from bitreid.gallery.filters.types import (
     And,
@@ -21,7 +22,7 @@ from bitreid.gallery.filters.types import (
     TimeBetween,
     TrackletIn,
 )
-from bitreid.gallery.items import Items, microseconds
+from bitreid.gallery.items import Items
 from tests.gallery.filters.cases import ATTRIBUTES, CONTRACT, START, WITH_TEXT, batches
 from tests.reference.filters import passes
 

@@ -13,6 +13,7 @@ from bitreid.arrays import Bools, Ints
 from bitreid.codes import Codes, unpack
 from bitreid.errors import FilterError
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import (
     And,
     CameraIn,
@@ -31,11 +32,11 @@ from bitreid.gallery.filters.types import (
     mask,
     predicates,
 )
-from bitreid.gallery.items import Id, Items, items, microseconds
+from bitreid.gallery.items import Id, Items
 from tests.gallery.filters.cases import ATTRIBUTES, CONTRACT, FILTERS, START, batches
 from tests.reference.filters import passes
 
-EMPTY = items([], Codes(np.zeros((0, 1), np.uint8), 8))
+EMPTY = Items.of([], Codes(np.zeros((0, 1), np.uint8), 8))
 
 
 class Batch:
@@ -81,7 +82,7 @@ def test_filters_let_through_what_passes_item_by_item(filter: Filter, batch: Ite
 def test_many_cameras_at_once() -> None:
     rng = np.random.default_rng(0)
     cameras = rng.integers(-2, 200, 1000)
-    batch = items(range(1000), Codes(np.zeros((1000, 1), np.uint8), 8), cameras=cameras)
+    batch = Items.of(range(1000), Codes(np.zeros((1000, 1), np.uint8), 8), cameras=cameras)
     chosen = frozenset({*range(0, 200, 3), 2**62})
     found = mask(CameraIn(chosen), Batch(batch, batch.times))
     assert found.tolist() == [camera in chosen for camera in cameras.tolist()]
@@ -95,7 +96,7 @@ def test_columns_are_left_as_they_were() -> None:
         def attribute(self, name: str) -> Bools:
             return self.bits
 
-    batch = items(range(3), Codes(np.zeros((3, 1), np.uint8), 8), cameras=[1, 2, 3])
+    batch = Items.of(range(3), Codes(np.zeros((3, 1), np.uint8), 8), cameras=[1, 2, 3])
     columns = Kept(batch, batch.times)
     hat, first = HasAttribute("hat"), CameraIn(frozenset({1}))
     assert mask(hat & first, columns).tolist() == [True, False, False]

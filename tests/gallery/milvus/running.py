@@ -1,11 +1,20 @@
-"""A real Milvus server for tests, from the wheel in `.venv-milvus`, which `make test` builds."""
+"""A real Milvus server for tests, from the wheel in `.venv-milvus`, which `make test` builds, and galleries on it."""
 
 import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from bitreid.gallery import Contract
+from bitreid.gallery.milvus.filter import keys_in
+from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
+from bitreid.gallery.milvus.notes import Notes
+from bitreid.gallery.milvus.server import Server
 
 PYTHON = Path(__file__).parents[3] / ".venv-milvus" / "bin" / "python"
 
@@ -63,15 +72,15 @@ class MilvusServer:
         self.url = f"http://127.0.0.1:{port}"
 
     def pause(self) -> None:
-        """Nothing answers from now on, as when the network is gone."""
+        """Stop answering, as when the network is gone."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """What was asked meanwhile is answered."""
+        """Answer again, also what was asked meanwhile."""
         os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Neither the server nor any process of it is left."""
+        """Stop the server and all its processes."""
         if self._script.returncode is None:
             os.killpg(self._script.pid, signal.SIGKILL)
             self._script.communicate()
@@ -93,3 +102,41 @@ def _etcd() -> str:
     settings |= dict.fromkeys(("listen-client-urls", "advertise-client-urls"), client)
     settings |= dict.fromkeys(("listen-peer-urls", "initial-advertise-peer-urls"), peer)
     return "".join(f"{name}: {value}\n" for name, value in settings.items())
+
+
+class Galleries:
+    """Galleries on a server, each of which many tests use one after the other: to make one takes seconds."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._free: dict[tuple[int, int], list[str]] = {}  # by the lengths of their codes
+        self._numbers = count()
+
+    @contextmanager
+    def borrowed(
+        self, contract: Contract, *, audited: bool = True, actor: str = "", **settings: Any
+    ) -> Iterator[MilvusGallery]:
+        """An empty gallery that has just been made, as far as one sees."""
+        free = self._free.setdefault((contract.n_bits, contract.attribute_bits), [])
+        if free:
+            name = free.pop()
+            self._make_new(name, contract, audited)
+        else:
+            name = f"borrowed_{next(self._numbers)}"
+            create_milvus(self.url, name, contract, audited=audited).close()
+        try:
+            with open_milvus(self.url, name, actor=actor, **settings) as gallery:
+                yield gallery
+        finally:
+            free.append(name)
+
+    def _make_new(self, name: str, contract: Contract, audited: bool) -> None:
+        server = Server(self.url)
+        try:
+            notes = f"{name}_notes"
+            for collection in (name, notes, *([f"{name}_attributes"] if contract.attributes else [])):
+                for rows in server.rows(collection, "", [], server.moment(), size=1000):
+                    server.call("delete", collection, filter=keys_in(row["key"] for row in rows))
+            Notes(server, notes).keep("gallery", [{"contract": contract.to_json(), "audited": audited}])
+        finally:
+            server.close()

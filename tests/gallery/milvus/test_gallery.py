@@ -13,47 +13,39 @@ import pytest
 from hypothesis import given
 
 from bitreid.codes import Codes, pack_bits
-from bitreid.errors import GalleryError
-from bitreid.gallery import CameraIn, Contract, Filter, IdIn, Items, export_parquet, items
+from bitreid.errors import BadRequest, GalleryExists, GalleryNotFound, GalleryUnreachable, Unsupported
+from bitreid.gallery import CameraIn, Contract, Filter, IdIn, Items, export_parquet
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus import gallery as module
 from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
 from bitreid.gallery.milvus.server import Server
+from tests.gallery.cases import CONTRACT, people, queries
 from tests.gallery.filters.cases import CONTRACT as WITH_FILTERS
 from tests.gallery.filters.cases import FILTERS, START
-from tests.gallery.milvus.running import MilvusServer
-from tests.gallery.test_backends import CONTRACT, people, queries
+from tests.gallery.milvus.running import Galleries, MilvusServer
 from tests.reference.gallery import PlainGallery
 
-NAMES = (f"special_{n}" for n in count())
+Create = Callable[..., MilvusGallery]
 
 
 @pytest.fixture
-def create(milvus_url: str) -> Iterator[Callable[..., MilvusGallery]]:
+def create(create_milvus_gallery: Create) -> Create:
     """Makes galleries, and closes them."""
-    made = []
-
-    def new(contract: Contract = CONTRACT, **settings: Any) -> MilvusGallery:
-        made.append(create_milvus(milvus_url, next(NAMES), contract, **settings))
-        return made[-1]
-
-    yield new
-    for gallery in made:
-        gallery.close()
+    return create_milvus_gallery
 
 
 @pytest.fixture(scope="module")
-def filled(milvus_url: str) -> Iterator[MilvusGallery]:
+def filled(milvus_galleries: Galleries) -> Iterator[MilvusGallery]:
     """A gallery of twenty items, not to be changed."""
-    with create_milvus(milvus_url, next(NAMES), CONTRACT) as gallery:
+    with milvus_galleries.borrowed(CONTRACT) as gallery:
         gallery.add(people(range(20)))
         yield gallery
 
 
 @pytest.fixture(scope="module")
-def filtered(milvus_url: str) -> Iterator[tuple[MilvusGallery, PlainGallery]]:
+def filtered(milvus_galleries: Galleries) -> Iterator[tuple[MilvusGallery, PlainGallery]]:
     """A gallery with much that filters ask of, and the same as a dict."""
-    with create_milvus(milvus_url, next(NAMES), WITH_FILTERS) as gallery:
+    with milvus_galleries.borrowed(WITH_FILTERS) as gallery:
         plain = PlainGallery(WITH_FILTERS.attributes)
         batch = odd_items()
         assert gallery.add(batch) == plain.add(batch) == len(batch)
@@ -70,7 +62,7 @@ def odd_items() -> Items:
 
     keys, values = ["zone", "a b", "", "in"], [1, 1.0, True, "1", 0, False, None, "null", -2.5, 1e22, [1], {"a": 1}]
     metadata = [dict(zip(some(keys), some(values), strict=True)) for _ in range(n)]
-    return items(
+    return Items.of(
         ids,
         Codes(np.zeros((n, 8), np.uint8), 64),
         pack_bits(np.pad(rng.random((n, 9)) < 0.5, ((0, 0), (0, 7)))),
@@ -96,24 +88,24 @@ def test_thousands_of_ids_are_one_filter(filled: MilvusGallery) -> None:
     assert len(filled.search(queries(1)[0], 100, where=~many)[0]) == 10
 
 
-def test_what_the_server_cannot_do_is_said(filled: MilvusGallery, create: Callable[..., MilvusGallery]) -> None:
+def test_what_the_server_cannot_do_is_said(filled: MilvusGallery, create: Create) -> None:
     codes, short = queries(1)
-    with pytest.raises(GalleryError, match="k of at most 16384, which is the limit of the Milvus server, got 16385"):
+    with pytest.raises(Unsupported, match="k of at most 16384, which is the limit of the Milvus server, got 16385"):
         filled.search(codes, 16_385)
-    with pytest.raises(GalleryError, match="w of at most 16384"):
+    with pytest.raises(Unsupported, match="w of at most 16384"):
         filled.search(codes, 1, 20_000, attribute_codes=short)
-    with pytest.raises(GalleryError, match="k of at most 16384"):
+    with pytest.raises(Unsupported, match="k of at most 16384"):
         filled.search_attributes({"hat": 1}, 20_000)
-    with pytest.raises(GalleryError, match="expected w in a search by parts"):
+    with pytest.raises(Unsupported, match="expected w in a search by parts"):
         filled.search(codes, parts=["head"])
-    with pytest.raises(GalleryError, match="below 9223372036854775807"):
+    with pytest.raises(Unsupported, match="below 9223372036854775807"):
         filled.add(people([2**63 - 1]))
     gallery = create(Contract(32, attributes=tuple(f"a{i}" for i in range(13))))
-    with pytest.raises(GalleryError, match="at most 12 attributes in a description on Milvus, got 13"):
+    with pytest.raises(Unsupported, match="at most 12 attributes in a description on Milvus, got 13"):
         gallery.search_attributes({f"a{i}": 1 for i in range(13)})
 
 
-def test_ties_larger_than_an_answer_are_ordered_by_key(create: Callable[..., MilvusGallery]) -> None:
+def test_ties_larger_than_an_answer_are_ordered_by_key(create: Create) -> None:
     """Of a server that answers with four rows at most, dozens of which are equally near."""
     gallery, plain = create(most_rows=4), PlainGallery(CONTRACT.attributes)
     batch = people([*range(40), *(f"x{i}" for i in range(40)), -(2**63), 2**63 - 2])
@@ -131,7 +123,7 @@ def test_ties_larger_than_an_answer_are_ordered_by_key(create: Callable[..., Mil
     assert gallery.count() == len(plain.items)
 
 
-def test_what_was_written_out_is_found_as_before(create: Callable[..., MilvusGallery], tmp_path: Path) -> None:
+def test_what_was_written_out_is_found_as_before(create: Create, tmp_path: Path) -> None:
     gallery = create()
     gallery.add(people(range(30)))
     gallery.delete([3, 4])
@@ -169,7 +161,7 @@ def stopping(n: int) -> Iterator[None]:
     pytest.fail("expected the writer to be stopped, got one that was done before")
 
 
-def test_a_writer_may_stop_anywhere(create: Callable[..., MilvusGallery], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_may_stop_anywhere(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = create(audited=False)
     address, name = gallery._server.address, gallery.name
     gallery.add(people(range(10)))
@@ -204,11 +196,11 @@ def test_a_writer_may_stop_anywhere(create: Callable[..., MilvusGallery], monkey
     assert not list(gallery._notebook.of("write"))
 
 
-def test_items_in_one_collection_only_are_mended(create: Callable[..., MilvusGallery]) -> None:
+def test_items_in_one_collection_only_are_mended(create: Create) -> None:
     gallery = create()
     gallery.add(people(range(10)))
     gallery._server.call("delete", gallery.name, filter="key in [1, 2]")
-    gallery._server.call("delete", gallery._pair.attributes, filter="key in [7]")
+    gallery._server.call("delete", gallery._items.attributes, filter="key in [7]")
     assert gallery.repair() == 3
     assert gallery.repair() == 0
     codes, short = queries(1)
@@ -218,7 +210,7 @@ def test_items_in_one_collection_only_are_mended(create: Callable[..., MilvusGal
         assert plain.repair() == 0
 
 
-def test_a_write_that_another_process_is_at_is_left_alone(create: Callable[..., MilvusGallery]) -> None:
+def test_a_write_that_another_process_is_at_is_left_alone(create: Create) -> None:
     gallery = create()
     with stopping(2):
         gallery.add(people([1]))
@@ -234,25 +226,23 @@ def test_a_server_that_is_away_is_named_and_nothing_is_lost(milvus: MilvusServer
         milvus.pause()
         try:
             start = time.monotonic()
-            with pytest.raises(GalleryError, match=f"{milvus.url}: expected a Milvus server that .* is lost"):
+            with pytest.raises(GalleryUnreachable, match=f"{milvus.url}: expected a Milvus server that .* is lost"):
                 gallery.count()
-            with pytest.raises(GalleryError, match=f"{milvus.url}: expected a Milvus server that .* is lost"):
+            with pytest.raises(GalleryUnreachable, match=f"{milvus.url}: expected a Milvus server that .* is lost"):
                 gallery.add(people(["lost?"]))
-            with pytest.raises(GalleryError, match=f"{milvus.url}: expected a Milvus server"):
+            with pytest.raises(GalleryUnreachable, match=f"{milvus.url}: expected a Milvus server"):
                 open_milvus(milvus.url, filled.name, timeout_s=0.5)
             assert time.monotonic() - start < 15
         finally:
             milvus.go_on()
         assert gallery.search(queries(1)[0], 5)[0].ids == ids
         assert gallery.count() == 20
-    with pytest.raises(GalleryError, match=r"127\.0\.0\.1:1: expected a Milvus server"):
+    with pytest.raises(GalleryUnreachable, match=r"127\.0\.0\.1:1: expected a Milvus server"):
         open_milvus("http://127.0.0.1:1", "people", timeout_s=0.2)
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["answer lost", "request lost"])
-def test_requests_are_asked_again(
-    create: Callable[..., MilvusGallery], monkeypatch: pytest.MonkeyPatch, done: bool
-) -> None:
+def test_requests_are_asked_again(create: Create, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
     from pymilvus.exceptions import MilvusException
 
     gallery, slept = create(), list[float]()
@@ -273,31 +263,31 @@ def test_requests_are_asked_again(
     monkeypatch.undo()
     assert gallery.count() == 2
     assert len(list(gallery.audit())) == 1
-    with pytest.raises(GalleryError, match=r"expected Milvus to answer, it said: .*not found"):
+    with pytest.raises(BadRequest, match=r"expected Milvus to answer, it said: .*not found"):
         gallery._server.call("query", "no_such", filter="", limit=1)
 
 
-def test_making_and_opening(milvus_url: str, create: Callable[..., MilvusGallery]) -> None:
-    name = create().name
-    with pytest.raises(GalleryError, match=f"expected no gallery named {name}, but it is there"):
+def test_making_and_opening(milvus: MilvusServer, create: Create) -> None:
+    milvus_url, name = milvus.url, create().name
+    with pytest.raises(GalleryExists, match=f"expected no gallery named {name}, but it is there"):
         create_milvus(milvus_url, name, CONTRACT)
-    with pytest.raises(GalleryError, match="letters, digits and _"):
+    with pytest.raises(BadRequest, match="letters, digits and _"):
         create_milvus(milvus_url, "my people", CONTRACT)
-    with pytest.raises(GalleryError, match="expected a gallery named nobody, got none"):
+    with pytest.raises(GalleryNotFound, match="expected a gallery named nobody, got none"):
         open_milvus(milvus_url, "nobody")
 
 
-def test_a_making_that_stopped_is_done_again(milvus_url: str) -> None:
-    name = next(NAMES)
+def test_a_making_that_stopped_is_done_again(milvus: MilvusServer) -> None:
+    milvus_url, name = milvus.url, "half_made"
     with stopping(0):
         create_milvus(milvus_url, name, CONTRACT)
-    with pytest.raises(GalleryError, match="got none"):
+    with pytest.raises(GalleryNotFound, match="got none"):
         open_milvus(milvus_url, name)
     with create_milvus(milvus_url, name, CONTRACT) as gallery:
         assert gallery.add(people([1])) == 1
 
 
-def test_long_decisions_and_what_is_forgotten_of_them(create: Callable[..., MilvusGallery]) -> None:
+def test_long_decisions_and_what_is_forgotten_of_them(create: Create) -> None:
     gallery = create()
     ids = [f"{i:03}" + "x" * 1000 for i in range(150)]
     gallery.add(people(ids, tracklets=["one"] * 150))
@@ -319,9 +309,7 @@ def test_long_decisions_and_what_is_forgotten_of_them(create: Callable[..., Milv
     assert gallery._notes() == []
 
 
-def test_entries_of_searches_wait_a_moment(
-    create: Callable[..., MilvusGallery], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_entries_of_searches_wait_a_moment(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOG_S", 0.05)
     gallery = create()
     gallery.search(queries(1)[0])
@@ -331,9 +319,9 @@ def test_entries_of_searches_wait_a_moment(
     assert [note.content["action"] for note in gallery._notebook.of("audit")] == ["search"]
 
 
-def test_texts_that_share_a_key_are_refused(create: Callable[..., MilvusGallery]) -> None:
+def test_texts_that_share_a_key_are_refused(create: Create) -> None:
     gallery = create()
-    with pytest.raises(GalleryError, match="share"):
+    with pytest.raises(BadRequest, match="share"):
         gallery.add(people(["a", key_of("a")]))
     assert gallery.info().n_items == 0
     assert gallery.expire(datetime.now(UTC)) == 0

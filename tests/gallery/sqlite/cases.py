@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bitreid.codes import Codes
-from bitreid.gallery import Contract, Gallery, GalleryItem, Items, items
+from bitreid.gallery import Contract, Gallery, GalleryItem, Items
 from bitreid.gallery.items import Id
 from tests.reference.gallery import PlainGallery
 
@@ -29,7 +29,7 @@ def batch_of(ids: Sequence[Id], version: int = 0) -> Items:
     """Items with something in every column, other ones for each version."""
     rng = np.random.default_rng([len(ids), version])
     n = len(ids)
-    return items(
+    return Items.of(
         ids,
         Codes(rng.integers(0, 256, (n, 8), np.uint8), 64),
         Codes(np.packbits(rng.integers(0, 2, (n, 2), np.uint8), axis=1), 8),

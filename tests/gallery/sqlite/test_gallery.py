@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bitreid.codes import Codes
-from bitreid.errors import GalleryError
-from bitreid.gallery import Gallery, IdIn, MetadataIs, PersonIn, create_gallery, items, open_gallery
+from bitreid.errors import GalleryBusy, GalleryClosed, GalleryError, GalleryExists, GalleryUnreachable
+from bitreid.gallery import Gallery, IdIn, Items, MetadataIs, PersonIn, create_gallery, open_gallery
 from bitreid.gallery.sqlite.gallery import SqliteGallery
 from bitreid.gallery.table.table import Snapshot, Table
 from tests.gallery.sqlite.cases import CONTRACT, QUERY, Other, batch_of, check_whole, plain_of, read_only_folder
@@ -96,7 +96,7 @@ def test_a_writer_that_waits_too_long_says_so(path: Path, gallery: Gallery, monk
     with open_gallery(path) as impatient, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         for write in (lambda: impatient.add(batch_of([9])), lambda: impatient.delete([1]), impatient.compact):
-            with pytest.raises(GalleryError, match=r"within 0\.1 s, got another process that is writing"):
+            with pytest.raises(GalleryBusy, match=r"within 0\.1 s, got another process that is writing"):
                 write()
         assert impatient.search(QUERY, 9, max_distance=None)[0].n_gallery == 5
         other.execute("ROLLBACK")
@@ -125,9 +125,9 @@ def test_a_backup_of_a_gallery_that_is_written_is_whole(path: Path, gallery: Gal
 
 def test_a_backup_replaces_no_file(path: Path, gallery: Gallery, tmp_path: Path) -> None:
     for there in (path, tmp_path):
-        with pytest.raises(GalleryError, match=r"expected a new file for the backup, got .* which is there"):
+        with pytest.raises(GalleryExists, match=r"expected a new file for the backup, got .* which is there"):
             gallery.backup(there)
-    with pytest.raises(GalleryError, match="expected to read and write files, got"):
+    with pytest.raises(GalleryUnreachable, match="expected to read and write files, got"):
         gallery.backup(path / "below a file")
     assert gallery.add(batch_of([1])) == 1
 
@@ -164,7 +164,7 @@ def test_a_closed_gallery_says_so(path: Path) -> None:
         gallery.undo,
     ]
     for use in uses:
-        with pytest.raises(GalleryError, match="expected an open gallery, got one that was closed"):
+        with pytest.raises(GalleryClosed, match="expected an open gallery, got one that was closed"):
             use()
     with open_gallery(path) as again:
         assert [entry["action"] for entry in again.audit()] == ["add", "search"]
@@ -288,7 +288,7 @@ def test_a_gallery_created_twice_at_a_time_is_one(path: Path) -> None:
 
 def test_persons_of_items_are_changed_with_their_checksums(path: Path, gallery: Gallery) -> None:
     code = Codes(np.zeros((3, 8), np.uint8), 64)
-    gallery.add(items(["a", "b", 7], code, Codes(np.zeros((3, 1), np.uint8), 8)))
+    gallery.add(Items.of(["a", "b", 7], code, Codes(np.zeros((3, 1), np.uint8), 8)))
     gallery.confirm(["a", 7], "Ada")
     gallery.reject([7], "Ada")
     with open_gallery(path) as again:  # a DataWarning would be an error

@@ -1,16 +1,12 @@
-"""What a SQLite gallery holds after its writer was killed: all that was acknowledged, and nothing half-written.
-
-    python benchmarks/gallery/kills.py [--quick] [--kills N] [--json FILE]
+"""Writers of a SQLite gallery that are killed, and what the gallery holds afterwards.
 
 A process adds, replaces and deletes batches of 1 to 200 items, and compacts now and then; it says through a pipe what
-it is about to do, and then that it is done. It is killed (SIGKILL) at a random moment, 200 times over (20 with
-`--quick`), always on the same gallery. After each kill the gallery is opened: every item must be as it was
-acknowledged, the batch that was under way there as a whole or not at all, a search must find what plain numpy finds
-among the codes that should be there, and the audit log must hold one entry for each write that is there. After every
-tenth kill SQLite checks all its pages.
+it is about to do, and then that it is done. It is killed (SIGKILL) at a random moment, again and again on the same
+gallery. After each kill the gallery is opened: every item must be as it was acknowledged, the batch that was under way
+there as a whole or not at all, a search must find what plain numpy finds among the codes that should be there, and the
+audit log must hold one entry for each write that is there. After every tenth kill SQLite checks all its pages.
 """
 
-import argparse
 import hashlib
 import json
 import random
@@ -23,19 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
-from bitreid.commands.console import progress_of
-from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, items, open_gallery
+from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, open_gallery
 from bitreid.gallery.items import Id, key_of
 
-KILLS, QUICK_KILLS = 200, 20
 N_BITS = 128
 CONTRACT = Contract(N_BITS, attributes=tuple(f"attribute {i}" for i in range(16)))
 MOST = 200  # items in a batch
@@ -67,45 +58,6 @@ class Found:
     faults: list[str] = field(default_factory=list)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--kills", type=int, metavar="N", help=f"{KILLS}, or {QUICK_KILLS} with --quick")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.write:
-        write(arguments.write, arguments.seed)
-        return
-    kills = arguments.kills or (QUICK_KILLS if arguments.quick else KILLS)
-    console = Console()
-    with TemporaryDirectory() as folder, progress_of(Console(stderr=True), "kills") as report:
-        found = Found()
-        for found in kill_writers(Path(folder) / "people.gallery", kills):
-            report(found.kills, kills)
-    for fault in found.faults:
-        console.print(f"FAULT: {fault}", highlight=False)
-    lines = (
-        f"{found.kills} kills; {found.acknowledged_writes:,} writes of {found.acknowledged_items:,} items acknowledged",
-        f"after {found.kills - found.whole_after} kills something was lost, changed or half-written",
-        f"of the batches under way {found.cut_and_there} were there as a whole, {found.cut_and_not_there} not at all",
-        f"{found.items_at_the_end:,} items at the end",
-    )
-    console.print("\n".join(lines), highlight=False)
-    bars = bars_of(found)
-    for name, bar in bars.items():
-        console.print(f"{name}: {bar['value']}, bar {bar['bar']}: {'met' if bar['met'] else 'NOT met'}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({**asdict(found), "bars": bars}, indent=1) + "\n", encoding="utf-8")
-
-
-def bars_of(found: Found) -> dict[str, dict[str, Any]]:
-    """The bar of the project: nothing lost, nothing half-written, whenever the writer was killed."""
-    bar = {"value": found.whole_after, "bar": found.kills, "met": found.whole_after == found.kills > 0}
-    return {"all acknowledged items after every kill": bar}
-
-
 # The writer, a process of its own.
 
 
@@ -134,6 +86,7 @@ def write(path: Path, seed: int) -> None:
 
 
 def do(gallery: Gallery, about: Write) -> None:
+    """Change the gallery as the write says."""
     ids = [id_of(number) for number in about.numbers]
     if about.action == "compact":
         gallery.compact()
@@ -157,7 +110,7 @@ def number_of(id: Id) -> int:
 def batch_of(about: Write) -> Items:
     """The items of a write, all of them made of their numbers and the version."""
     packed = packed_of(about.numbers, about.version)
-    return items(
+    return Items.of(
         [id_of(number) for number in about.numbers],
         Codes(packed[:, : N_BITS // 8], N_BITS),
         Codes(packed[:, N_BITS // 8 :], 16),
@@ -213,8 +166,9 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
 
 def killed_writer(path: Path, seed: int, seconds: float) -> tuple[list[Write], Write | None]:
     """What a writer that was killed so long after its start acknowledged, and what was then under way."""
-    command = [sys.executable, __file__, "--write", str(path), "--seed", str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    command = [sys.executable, "-m", __name__, str(path), str(seed)]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as writer:
         assert writer.stdout is not None, "it is a pipe"
         ready = writer.stdout.readline()
         threading.Timer(seconds, writer.kill).start()
@@ -294,4 +248,4 @@ def check_audit(path: Path, writes: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    write(Path(sys.argv[1]), int(sys.argv[2]))

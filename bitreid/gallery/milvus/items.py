@@ -21,7 +21,7 @@ from bitreid.gallery.milvus.rows import WHOLE, attribute_row, stored
 from bitreid.gallery.milvus.server import ROWS, Row, Server
 
 
-class Pair:
+class ItemCollections:
     """The items of the gallery `record`; without attributes it is one collection. One thread at a time writes."""
 
     def __init__(self, server: Server, record: str, contract: Contract, notes: Notes) -> None:
@@ -33,7 +33,7 @@ class Pair:
     def of_keys(
         self, collection: str, keys: Iterable[int], fields: Sequence[str], moment: Mapping[str, Any]
     ) -> dict[int, Row]:
-        """The rows of these keys, by key."""
+        """Return the rows of these keys, by key."""
         wanted = sorted(keys)
         found: dict[int, Row] = {}
         for start in range(0, len(wanted), ROWS):
@@ -65,7 +65,7 @@ class Pair:
                 self._notes.drop("write", note)
 
     def repair(self) -> int:
-        """How many of all items differed from the record, and are now as it says."""
+        """Mend all items that differ from the record, as it says; return how many there were."""
         if len(self.collections) < 2:
             return 0
         differ = []
@@ -103,7 +103,7 @@ class Pair:
 
     @contextmanager
     def _noted(self, keys: list[int]) -> Iterator[None]:
-        """Within it, items of these keys may be written or removed; there is a note of it until it is done."""
+        """Keep a note, until it is done, that items of these keys are being written or removed."""
         if len(self.collections) < 2:
             yield
             return

@@ -1,0 +1,87 @@
+"""What the tests of all galleries share: items whose right answers the slow twin knows."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from bitreid.codes import Codes, Part
+from bitreid.gallery import Contract, Filter, Gallery, Items, parse_filter
+from bitreid.gallery.items import Id
+from tests.reference.gallery import PlainGallery
+
+Create = Callable[..., Gallery]
+"""Makes a gallery; see the fixture `create`."""
+ATTRIBUTES = ("backpack", "hat", "upper_colour=red", "upper_colour=blue", "skirt")
+PARTS = (Part("head", 0, 8), Part("legs", 8, 32))
+CONTRACT = Contract(32, "feed", "tiny", PARTS, ATTRIBUTES)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def people(ids: Sequence[Id], seed: int = 0, **columns: Any) -> Items:
+    """Items with codes that tie often, and much that nobody told us."""
+    rng = np.random.default_rng(seed)
+    n = len(ids)
+    codes = np.where(rng.random((n, 4)) < 0.7, 0, 1 << rng.integers(0, 8, (n, 4))).astype(np.uint8)
+    attributes = (rng.integers(0, 32, (n, 1)) << 3).astype(np.uint8)
+
+    def some(values: Sequence[Any]) -> list[Any]:
+        return [None if rng.random() < 0.2 else values[int(rng.integers(len(values)))] for _ in range(n)]
+
+    known = {
+        "cameras": some([0, 1, 2]),
+        "times": some([START + timedelta(hours=h) for h in range(0, 96, 6)]),
+        "tracklets": some([f"t{i}" for i in range(8)]),
+        "persons": some([f"P{i}" for i in range(5)]),
+        "metadata": some([{"zone": "north"}, {"zone": "south", "floor": 1}, {"floor": True}, {"floor": 1.0}, {}]),
+        "pictures": some(["a.jpg", "b.jpg"]),
+    }
+    return Items.of(ids, Codes(codes, 32), Codes(attributes, 8), **(known | columns), model="feed")
+
+
+IDS: tuple[Id, ...] = (*range(-4, 30), *(f"x{i}" for i in range(30)), -(2**63), 2**63 - 2, "Zoë")
+
+
+def queries(n: int = 3, seed: int = 9) -> tuple[Codes, Codes]:
+    batch = people(range(n), seed)
+    assert batch.attribute_codes is not None
+    return batch.codes, batch.attribute_codes
+
+
+def agree(gallery: Gallery, plain: PlainGallery, where: str | None, seed: int = 9) -> None:
+    """Every way of searching finds what the twin finds."""
+    codes, short = queries(seed=seed)
+    chosen: Filter | None = None if where is None else parse_filter(where, CONTRACT)
+    for k, w, bits in ((1, None, None), (7, None, None), (500, None, None), (5, 9, None), (20, 20, None), (4, 11, 8)):
+        parts = () if bits is None else ("head",)
+        settings: dict[str, Any] = {"parts": parts, "max_distance": None, "attribute_codes": short}
+        found = gallery.search(codes, k, w, where, **settings)
+        assert {hits.n_gallery for hits in found} == {len(plain.passing(chosen))}
+        for hits, code, attributes in zip(found, codes.packed, short.packed, strict=True):
+            expected = plain.search(bytes(code), k, chosen, w, bytes(attributes), range(8) if bits else None)
+            assert [(hit.id, hit.distance) for hit in hits] == expected
+            for hit in hits:
+                item = plain.items[hit.id]
+                assert (hit.camera, hit.time, hit.tracklet, hit.person) == item[3:7]
+
+
+def same(found: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Whether items are equal, codes and all."""
+
+    def plain(item: Any) -> Any:
+        return None if item is None else [np.asarray(value).tolist() for value in item]
+
+    return [plain(item) for item in found] == [plain(item) for item in expected]
+
+
+def codes(n: int, seed: int = 0) -> Codes:
+    """Random codes of 64 bits."""
+    return Codes(np.random.default_rng(seed).integers(0, 256, (n, 8), np.uint8), 64)
+
+
+def three(create: Create) -> Gallery:
+    """A gallery of three items, two of known persons."""
+    gallery = create(Contract(64))
+    gallery.add(Items.of([1, 2, "a"], codes(3), persons=["Ada", None, "Bo"]))
+    return gallery
