@@ -1,6 +1,7 @@
 """The data contract: a table of pictures of people."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from bitreid.errors import DataError
 
+Value = int | float | str | None
+"""A value of a further column; None where nobody told."""
 SPLITS = ("train", "query", "gallery")
 UNKNOWN = -2
 """pid or camid of a picture whose identity or camera is not known."""
@@ -16,6 +19,13 @@ JUNK = -1
 """pid of a junk picture (Market-1501: neither right nor wrong, left out of every ranking)."""
 DISTRACTOR = 0
 """pid of a distractor (Market-1501: matches nobody, stays in the ranking)."""
+
+_NO_LAYOUT = (
+    "the folder has none of the known layouts (Market-1501, DukeMTMC-reID, CUHK03-NP and MOT17-ReID: bounding_box_test "
+    "and query; MSMT17: list_query.txt; a folder for each person: query/PERSON and gallery/PERSON): list its pictures "
+    "in a CSV with the columns path, pid, camid, split, or give --pattern, such as "
+    "'(?P<split>query|test).*/(?P<pid>[0-9]+)_c(?P<camid>[0-9]+)'"
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +36,11 @@ class Manifest:
     pids     (n,) int64 identity; `JUNK` (-1), `DISTRACTOR` (0) or `UNKNOWN` (-2)
     camids   (n,) int64 camera, or `UNKNOWN`
     splits   (n,) one of `SPLITS`
-    times    (n,) int64 frame number or time stamp, or None
-    tracklets  (n,) int64, or None
+    times    (n,) int64 frame number or time stamp, `UNKNOWN` where nobody told; or None
+    tracklets  (n,) int64, `UNKNOWN` for a picture in none; or None
+    dated    whether the times are dates, in microseconds from 1970 on
+    person_names, camera_names  what the source called the people and cameras that it did not number, by number
+    metadata   further columns by name, n values each
     """
 
     paths: tuple[Path, ...]
@@ -36,6 +49,10 @@ class Manifest:
     splits: tuple[str, ...]
     times: npt.NDArray[np.int64] | None = None
     tracklets: npt.NDArray[np.int64] | None = None
+    dated: bool = False
+    person_names: Mapping[int, str] = field(default_factory=dict)
+    camera_names: Mapping[int, str] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.paths)
@@ -48,6 +65,9 @@ class Manifest:
                 f"expected pids and camids of at least {UNKNOWN} (unknown), "
                 f"got pid {self.pids.min()} and camid {self.camids.min()}"
             )
+        for name, values in self.metadata.items():
+            if len(values) != n:
+                raise DataError(f"expected {n} values of {name!r}, one a picture, got {len(values)}")
         if len(self.splits) != n:
             raise DataError(f"expected {n} splits, one a picture, got {len(self.splits)}")
         wrong = sorted(set(self.splits) - set(SPLITS))
@@ -72,6 +92,10 @@ class Manifest:
             tuple(self.splits[i] for i in where),
             None if self.times is None else self.times[where],
             None if self.tracklets is None else self.tracklets[where],
+            self.dated,
+            self.person_names,
+            self.camera_names,
+            {name: tuple(values[i] for i in where) for name, values in self.metadata.items()},
         )
 
     def split(self, name: str) -> Self:
@@ -79,7 +103,13 @@ class Manifest:
         rows = self.rows(np.array([split == name for split in self.splits], dtype=np.bool_))
         if not len(rows):
             have = {split: self.splits.count(split) for split in SPLITS if split in self.splits}
-            raise DataError(f"expected pictures in the split {name!r}, got none (the data set has {have or 'no rows'})")
+            nameless = len(self) and (self.pids == UNKNOWN).all()
+            advice = (
+                _NO_LAYOUT if nameless else "say in a table or with a pattern's group (?P<split>...) which those are"
+            )
+            raise DataError(
+                f"expected pictures in the split {name!r}, got none (the data set has {have or 'no rows'}); {advice}"
+            )
         return rows
 
     def identities(self) -> npt.NDArray[np.int64]:

@@ -82,7 +82,17 @@ class TestCsv:
             (["path,pid", "a.jpg,1", "b.jpg"], "expected 2 cells in .*, line 3, got 1"),
             (["path,pid", "a.jpg,1", "", "b.jpg,one"], "integer in column 'pid' of .*, line 4, got 'one'"),
             (["path,pid", "a.jpg,99999999999999999999"], "integer in column 'pid'"),
-            (["path,time", "a.jpg,"], "integer in column 'time' of .*, line 2, got ''"),
+            (["path,time", "a.jpg,5", "b.jpg,2026-11-30"], "integer in column 'time' of .*, line 3, got '2026-11-30'"),
+            (
+                ["path,time", "a.jpg,2026-11-30", "b.jpg,noon"],
+                "in column 'time' of .*, line 3, or a date .*, got 'noon'",
+            ),
+            (
+                ["path,pid", "a.jpg,1", "b.jpg,2", "./a.jpg,3", "a.jpg,3"],
+                "'a.jpg' with 1 in .*, line 2 and with 3 in line 5",
+            ),
+            (["path,pid,x,y,w,h", "a.jpg,1,0,0,9,9"], r"of one person in each row .*, got boxes \(h, w, x, y\)"),
+            (["path,X1,Y1,X2,Y2", "a.jpg,0,0,9,9"], "save it and list the crops instead"),
             (["path,pid", ",1"], "path in .*, line 2, got an empty cell"),
             (["path,split", "a.jpg,test"], "train, query, gallery in .*, line 2, got 'test'"),
             (["path,pid", '"a.jpg,1'], "readable CSV"),
@@ -107,6 +117,7 @@ class TestCsv:
                 st.sampled_from(["train", "query", "gallery"]),
             ),
             min_size=1,
+            unique_by=lambda row: Path(row[0]),
         )
     )
     def test_what_is_written_is_read_back(
@@ -164,7 +175,11 @@ class TestParquet:
             ({"path": ["a.jpg", "b.jpg"], "pid": [1.0, 1.5]}, r"integer in column 'pid' of .*, row 2, got '1\.5'"),
             ({"path": ["a.jpg"], "pid": [True]}, "integer in column 'pid' of .*, row 1, got 'True'"),
             ({"path": ["a.jpg"], "pid": [10**18]}, "integer in column 'pid' of .*, row 1"),
-            ({"path": ["a.jpg"], "time": pyarrow.array([None], pyarrow.int64())}, "'time' of .*, row 1, got ''"),
+            (
+                {"path": ["a.jpg", "b.jpg"], "tracklet": [1, None], "camid": [[1], [2]]},
+                "single values in column 'camid'",
+            ),
+            ({"path": ["a" * 200_000]}, "cells of at most 131072 characters"),
             ({"path": ["a.jpg", None]}, "path in .*, row 2, got an empty cell"),
             ({"path": ["a.jpg"], "split": ["test"]}, "train, query, gallery in .*, row 1, got 'test'"),
         ],
@@ -200,7 +215,7 @@ class TestParquet:
 NUMBERS = st.integers(UNKNOWN, 10**17)
 ROWS = st.lists(
     st.tuples(
-        st.text("ab/.,\"' é\n", min_size=1).map(str.strip).map(lambda name: f"{name}.jpg"),
+        st.text("ab/.,\"' é\n=+-@", min_size=1).map(str.strip).map(lambda name: f"{name}.jpg"),
         NUMBERS,
         NUMBERS,
         st.sampled_from(["train", "query", "gallery"]),
@@ -208,6 +223,7 @@ ROWS = st.lists(
     ),
     min_size=1,
     max_size=5,
+    unique_by=lambda row: Path(row[0]),
 )
 
 
@@ -236,6 +252,43 @@ class TestSave:
             save_manifest(manifest, target)
             assert same(parse_table(target), manifest)
 
+    def test_names_dates_and_further_columns_are_read_back(self, tmp_path: Path, suffix: str) -> None:
+        numbers = np.array([2, 1, UNKNOWN], dtype=np.int64)
+        written = Manifest(
+            tuple(tmp_path / f"{i}.jpg" for i in range(3)),
+            numbers,
+            numbers,
+            ("gallery",) * 3,
+            np.array([1_764_490_500_000_000, UNKNOWN, 0], dtype=np.int64),
+            numbers,
+            True,
+            {1: "anna", 2: "zoe"},
+            {1: "entrance", 2: "yard"},
+            {"weather": ("rain", None, "sun"), "score": (0.5, None, 2.0), "floor": (None, -1, 3)},
+        )
+        save_manifest(written, tmp_path / f"m{suffix}")
+        with pytest.warns(DataWarning, match="2 names in column .* by the alphabet: 1 anna, 2 zoe|1 entrance, 2 yard"):
+            read = parse_table(tmp_path / f"m{suffix}", metadata="all")
+        assert same(read, written)
+        assert (read.dated, read.person_names, read.camera_names) == (True, written.person_names, written.camera_names)
+        assert read.metadata == written.metadata
+
+    @pytest.mark.parametrize("word", ["=1+1", "@x", "nan", " x"])
+    def test_text_that_is_a_formula_or_a_gap_is_refused(self, tmp_path: Path, suffix: str, word: str) -> None:
+        one = np.array([1], dtype=np.int64)
+        manifest = Manifest((tmp_path / "a.jpg",), one, one, ("query",), metadata={"note": (word,)})
+        with pytest.raises(DataError, match="no formula"):
+            save_manifest(manifest, tmp_path / f"m{suffix}")
+
+    def test_no_cell_starts_with_a_formula(self, tmp_path: Path, suffix: str) -> None:
+        ids = np.array([1, 2], dtype=np.int64)
+        paths = (tmp_path / "=cmd.jpg", tmp_path / "-1_c1.jpg")
+        save_manifest(Manifest(paths, ids, ids, ("query", "query")), tmp_path / f"m{suffix}")
+        assert parse_table(tmp_path / f"m{suffix}").paths == paths
+        if suffix == ".csv":
+            cells = (tmp_path / "m.csv").read_text(encoding="utf-8").replace("\n", ",").split(",")
+            assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
     def test_paths_below_the_file_move_with_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
     ) -> None:
@@ -251,7 +304,7 @@ class TestSave:
         one = np.array([1], dtype=np.int64)
         path = tmp_path / f"m{suffix}"
         for name in (" a.jpg", "a.jpg ", "\udcff.jpg"):
-            with pytest.raises(DataError, match="without space at their ends and in UTF-8, got"):
+            with pytest.raises(DataError, match="text in UTF-8 without space at its ends"):
                 save_manifest(Manifest((tmp_path / name,), one, one, ("query",)), path)
         with pytest.raises(DataError, match="manifest with rows to write"):
             save_manifest(Manifest((), one[:0], one[:0], ()), path)
