@@ -30,6 +30,7 @@ ROOMS = (
     "data",
     "codes",
     "errors",
+    "text",
     "arrays",
 )
 TORCH = {"torch", "kornia"}
@@ -49,6 +50,7 @@ NUMPY_ROOMS = (
     "data",
     "codes",
     "errors",
+    "text",
 )
 MAX_LINES = 400
 
