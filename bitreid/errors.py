@@ -21,11 +21,8 @@ BitreidError
 
 DataWarning, a UserWarning of its own, counts what was left out or looks wrong but does not stop the work.
 
-Every message says what was expected, what came and what to do next. What came from a file may be endless: `shown` and
-`brief` bound it.
+Every message says what was expected, what came and what to do next.
 """
-
-import reprlib
 
 
 class BitreidError(Exception):
@@ -102,22 +99,3 @@ class BadRequest(GalleryError):
 
 class FilterError(BadRequest):
     """A filter cannot be read, or does not fit the gallery; says where."""
-
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 2, 80, 80, 40
-
-
-def shown(value: object) -> str:
-    """Return a value from a file as a message shows it: as `repr`, cut to 200 characters, in little time for any value.
-
-    >>> shown("0041")
-    "'0041'"
-    """
-    return brief(_REPR.repr(value), 200)
-
-
-def brief(words: object, limit: int = 300) -> str:
-    """Return the text of an error, or other words, as one line of at most `limit` characters."""
-    text = " ".join(str(words)[: 4 * limit].split())
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."

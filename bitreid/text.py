@@ -1,9 +1,14 @@
 """Showing text that somebody else wrote: names of files, ids, persons, cards."""
 
+import reprlib
 import unicodedata
 
 _JOINERS = "\u200c\u200d"
 """Invisible, but letters of Persian and Hindi words and parts of emoji need them."""
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 2, 80, 80, 40
 
 
 def printable(text: str) -> str:
@@ -21,6 +26,21 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_escaped, text))
+
+
+def shown(value: object) -> str:
+    """Return a value from a file as a message shows it: as `repr`, cut to 200 characters, in little time for any value.
+
+    >>> shown("0041")
+    "'0041'"
+    """
+    return brief(_REPR.repr(value), 200)
+
+
+def brief(words: object, limit: int = 300) -> str:
+    """Return the text of an error, or other words, printable, as one line of at most `limit` characters."""
+    text = printable(" ".join(str(words)[: 4 * limit].split()))
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def _escaped(character: str) -> str:

@@ -104,9 +104,7 @@ class Manifest:
         if not len(rows):
             have = {split: self.splits.count(split) for split in SPLITS if split in self.splits}
             nameless = len(self) and (self.pids == UNKNOWN).all()
-            advice = (
-                _NO_LAYOUT if nameless else "say in a table or with a pattern's group (?P<split>...) which those are"
-            )
+            advice = _NO_LAYOUT if nameless else "say in a table, or in a pattern with (?P<split>...), which those are"
             raise DataError(
                 f"expected pictures in the split {name!r}, got none (the data set has {have or 'no rows'}); {advice}"
             )

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.errors import DataError, brief, shown
+from bitreid.errors import DataError
+from bitreid.text import brief, shown
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 """Integers of at most 18 digits, which fit into 64 bits."""

@@ -112,7 +112,7 @@ def test_a_damaged_byte_is_read_or_refused(tmp_path: Path, suffix: str) -> None:
         parquet.write_table(pyarrow.table({"path": [f"{i}.jpg" for i in range(9)], "pid": [*range(9)]}), path)
     whole = path.read_bytes()
     rng = random.Random(0)
-    refused = 0
+    refused = []
     for _ in range(300):
         damaged = bytearray(whole)
         damaged[rng.randrange(len(whole))] = rng.randrange(256)
@@ -120,6 +120,6 @@ def test_a_damaged_byte_is_read_or_refused(tmp_path: Path, suffix: str) -> None:
         try:
             parse_table(path, metadata="all")
         except DataError as error:
-            refused += 1
-            assert len(str(error)) < 1000 + len(str(path))
-    assert refused > 20
+            refused.append(len(str(error)))
+    assert len(refused) > 20
+    assert max(refused) < 1000 + len(str(path))

@@ -13,18 +13,15 @@ from bitreid.arrays import Ints
 from bitreid.data.files import new_file
 from bitreid.data.manifest import SPLITS, UNKNOWN, Manifest
 from bitreid.data.table import GAPS, Table, read_csv, read_parquet
-from bitreid.errors import DataError, DataWarning, brief, shown
+from bitreid.errors import DataError, DataWarning
+from bitreid.text import brief, shown
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 COLUMNS = ("path", "pid", "camid", "split", "time", "tracklet")
 
-_BOXES = (
-    {"x", "y", "w", "h"},
-    {"x", "y", "width", "height"},
-    {"x1", "y1", "x2", "y2"},
-    {"xmin", "ymin", "xmax", "ymax"},
-)
+_BOXES = ("x y w h", "x y width height", "x1 y1 x2 y2", "xmin ymin xmax ymax")
 _FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for a formula at the beginning of a cell."""
 _NAMED = 10
 """How many names of people or cameras one warning shows."""
 
@@ -48,10 +45,10 @@ def parse_table(path: Path, metadata: Sequence[str] | Literal["all"] = ()) -> Ma
     if "path" not in table.names:
         raise DataError(f"expected a column 'path' in {path}, got {brief(', '.join(table.names))}")
     further = [name for name in table.names if name not in COLUMNS]
-    boxes = next((box for box in _BOXES if box <= {name.lower() for name in table.names}), None)
+    boxes = next((box for box in _BOXES if {*box.split()} <= {name.lower() for name in table.names}), None)
     if boxes:
         raise DataError(
-            f"expected a picture of one person in each row of {path}, got boxes ({', '.join(sorted(boxes))}) within "
+            f"expected a picture of one person in each row of {path}, got boxes ({boxes}) within "
             "pictures; cut each box out, as Pillow's Image.crop does, save it and list the crops instead"
         )
     kept = further if metadata == "all" else list(metadata)
@@ -117,10 +114,10 @@ def save_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest as a `.csv` or `.parquet` file that `parse_table` reads; under a temporary name first.
 
     Paths of pictures in the file's folder, or in folders within it, are relative to it, so that the whole folder can be
-    moved; others are absolute. Unknown identities, cameras, times and tracklets are empty cells (Parquet: nulls); people
-    and cameras with names are written by them, and dates in ISO 8601. `DataError` for another ending, for a manifest
-    without rows, and for text that a table cannot hold: no UTF-8, space at its ends, a backslash in a path, or text that
-    a spreadsheet takes for a formula (`=`, `+`, `-` or `@` first; a path gets `./` before it).
+    moved; others are absolute. Unknown identities, cameras, times and tracklets are empty cells (Parquet: nulls);
+    people and cameras with names are written by them, and dates in ISO 8601. `DataError` for another ending, for a
+    manifest without rows, and for text that a table cannot hold: no UTF-8, space at its ends, a backslash in a path, or
+    text that a spreadsheet takes for a formula (`=`, `+`, `-` or `@` first; a path gets `./` before it).
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(f"expected a file of a manifest that ends in {' or '.join(TABLE_SUFFIXES)}, got {path}")

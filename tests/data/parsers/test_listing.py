@@ -91,7 +91,7 @@ class TestCsv:
                 ["path,pid", "a.jpg,1", "b.jpg,2", "./a.jpg,3", "a.jpg,3"],
                 "'a.jpg' with 1 in .*, line 2 and with 3 in line 5",
             ),
-            (["path,pid,x,y,w,h", "a.jpg,1,0,0,9,9"], r"of one person in each row .*, got boxes \(h, w, x, y\)"),
+            (["path,pid,x,y,w,h", "a.jpg,1,0,0,9,9"], r"of one person in each row .*, got boxes \(x y w h\)"),
             (["path,X1,Y1,X2,Y2", "a.jpg,0,0,9,9"], "save it and list the crops instead"),
             (["path,pid", ",1"], "path in .*, line 2, got an empty cell"),
             (["path,split", "a.jpg,test"], "train, query, gallery in .*, line 2, got 'test'"),
