@@ -2,6 +2,7 @@
 
 BitreidError
 ├── DataError          a manifest, a picture, a label file or a folder is not what it should be
+│   └── PictureError   one picture cannot be read; says which and why
 ├── SettingsError      a setting or a recipe is impossible
 ├── CodesError         codes, features or their layout do not fit together
 ├── ArtifactError      a model on disk is incomplete, changed or too new
@@ -24,6 +25,10 @@ DataWarning, a UserWarning of its own, counts what was left out or looks wrong b
 Every message says what was expected, what came and what to do next.
 """
 
+from pathlib import Path
+
+from bitreid.text import printable
+
 
 class BitreidError(Exception):
     """Root of all errors that bitreid raises on purpose."""
@@ -31,6 +36,15 @@ class BitreidError(Exception):
 
 class DataError(BitreidError):
     """A manifest, a picture, a label file or a folder is not what it should be."""
+
+
+class PictureError(DataError):
+    """One picture cannot be read: `path` says which, `reason` why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"expected a readable picture at {printable(str(path))}, got: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class DataWarning(UserWarning):

@@ -6,25 +6,42 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+from bitreid.data.formats import HEIF_SUFFIXES, look_of
 from bitreid.errors import DataError, DataWarning
+from bitreid.text import printable
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+NAMED_PASSED_OVER = 3
+"""How many files one warning of files that are passed over names; it counts them all."""
 
 
-def pictures_in(folder: Path, recursive: bool) -> list[Path]:
-    """The picture files of a folder, sorted by path.
+def pictures_in(folder: Path, recursive: bool, warn: bool = True) -> list[Path]:
+    """Return the picture files of a folder, sorted by path: those of an ending in `formats.FORMATS`, and those without
+    any ending that hold such a picture.
 
     Hidden files and folders are skipped: macOS leaves `._0001.jpg` beside `0001.jpg`, other systems keep thumbnails.
+    One `DataWarning` (unless not `warn`) counts the files that look like pictures and are passed over.
     """
-    return sorted(
+    files = [
         path
         for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
+    ]
+    with_heif = find_spec("pillow_heif") is not None
+    looks = {path: look_of(path, with_heif) for path in sorted(files)}
+    unread = [path for path, look in looks.items() if look == "unread"]
+    if unread and warn:
+        named = ", ".join(printable(path.name) for path in unread[:NAMED_PASSED_OVER])
+        advice = "; bitreid[heic] reads HEIC" if {path.suffix.lower() for path in unread} & {*HEIF_SUFFIXES} else ""
+        warnings.warn(
+            f"{len(unread)} files in {printable(str(folder))} look like pictures and are passed over, "
+            f"first: {named}{advice}; convert them to JPEG or PNG",
+            DataWarning,
+            stacklevel=2,
+        )
+    return [path for path, look in looks.items() if look == "picture"]
 
 
 def what_is_at(path: Path) -> str:
@@ -37,7 +54,9 @@ def what_is_at(path: Path) -> str:
 def warn_of_pictures(pictures: Sequence[Path], what: str) -> None:
     """Warn of these pictures, if there are any: one `DataWarning` counts them and names the first."""
     if pictures:
-        warnings.warn(f"{len(pictures)} pictures {what}; first: {pictures[0]}", DataWarning, stacklevel=4)
+        warnings.warn(
+            f"{len(pictures)} pictures {what}; first: {printable(str(pictures[0]))}", DataWarning, stacklevel=4
+        )
 
 
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None] = ()) -> None:

@@ -1,16 +1,21 @@
-"""Decoding picture files to `uint8` arrays, which are kept in memory if they fit."""
+"""Pictures as `uint8` arrays of one size, decoded by many threads, and kept in memory if they fit."""
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Pixels
-from bitreid.errors import DataError, SettingsError
+from bitreid.data.decoding import open_picture
+from bitreid.errors import DataError, DataWarning, PictureError, SettingsError
+from bitreid.text import printable
 
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
@@ -19,28 +24,82 @@ NAMED_FILES = 5
 """How many bad files one error names; it counts them all."""
 
 
-def load_picture(path: Path, height: int, width: int) -> Pixels:
-    """The picture `(height, width, 3)`, RGB, resized with Pillow's (antialiased) bilinear filter.
+class OddPicture(NamedTuple):
+    """A picture that hardly shows a person, and what is odd about it."""
 
-    `DataError` that names the file if it is missing, unreadable or truncated.
+    path: Path
+    what: str
+
+
+@dataclass
+class Findings:
+    """What was found while pictures were read: `bad` ones, which were left out, and `odd` ones, which were not."""
+
+    bad: list[PictureError] = field(default_factory=list)
+    odd: list[OddPicture] = field(default_factory=list)
+
+    def extend(self, other: Self) -> None:
+        """Add what was found elsewhere."""
+        self.bad += other.bad
+        self.odd += other.odd
+
+    def refuse_bad(self, n: int) -> None:
+        """Raise one `DataError` that counts the bad ones of `n` pictures and names the first few, if there are any."""
+        if len(self.bad) == 1:
+            raise self.bad[0]
+        if self.bad:
+            named = "\n".join(f"  {error}" for error in self.bad[:NAMED_FILES])
+            raise DataError(
+                f"expected {n} readable pictures, got {len(self.bad)} bad ones; the first of them:\n{named}"
+            )
+
+    def warn_of_odd(self) -> None:
+        """Warn of the odd ones, if there are any: one `DataWarning` counts them and names the first."""
+        if self.odd:
+            path, what = self.odd[0]
+            warnings.warn(
+                f"{len(self.odd)} pictures hardly show a person, and were taken all the same; "
+                f"first: {printable(str(path))} ({what})",
+                DataWarning,
+                stacklevel=3,
+            )
+
+
+def load_picture(path: Path, height: int, width: int) -> Pixels:
+    """Return the picture `(height, width, 3)`, RGB, resized with Pillow's (antialiased) bilinear filter.
+
+    See `open_picture` for what is read and how; `PictureError` names a file that is not.
     """
     _check_size(height, width)
-    return _decode(path, (width, height))
+    return _resized(path, (width, height))[0]
 
 
 def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Progress | None = None) -> Pixels:
-    """The pictures `(len(paths), height, width, 3)`, RGB, decoded by one thread a core.
+    """Return the pictures `(len(paths), height, width, 3)` as `load_picture` does, decoded by one thread a core.
 
-    One `DataError` counts all bad files and names the first few.
+    One `DataError` counts all bad files and names the first few; one `DataWarning` counts those that hardly show a
+    person.
     """
+    pictures, _, findings = read_pictures(paths, height, width, progress)
+    findings.refuse_bad(len(paths))
+    findings.warn_of_odd()
+    return pictures
+
+
+def read_pictures(
+    paths: Sequence[Path], height: int, width: int, progress: Progress | None = None
+) -> tuple[Pixels, npt.NDArray[np.int64], Findings]:
+    """Return the m pictures `(m, height, width, 3)` that can be read, their rows `(m,)`, and what was found."""
     _check_size(height, width)
-    out = np.empty((len(paths), height, width, 3), dtype=np.uint8)
+    pictures = np.empty((len(paths), height, width, 3), dtype=np.uint8)
 
-    def load(i: int) -> None:
-        out[i] = load_picture(paths[i], height, width)
+    def load(i: int) -> str | None:
+        pictures[i], odd = _resized(paths[i], (width, height))
+        return odd
 
-    _for_all(len(paths), load, progress)
-    return out
+    good, findings = _for_all(paths, load, progress)
+    rows = np.flatnonzero(good)
+    return (pictures if good.all() else pictures[rows]), rows, findings
 
 
 def same_pictures(
@@ -57,10 +116,11 @@ def same_pictures(
     contents = [b""] * len(paths)
 
     def fingerprint(i: int) -> None:
-        pixels = _decode(paths[i], None)
-        contents[i] = hashlib.blake2b(str(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
+        rgb = open_picture(paths[i]).rgb
+        contents[i] = hashlib.blake2b(str(rgb.size).encode() + rgb.tobytes(), digest_size=16).digest()
 
-    _for_all(len(paths), fingerprint, progress)
+    _, findings = _for_all(paths, fingerprint, progress)
+    findings.refuse_bad(len(paths))
     content = dict(zip(paths, contents, strict=True))
     rows_with: dict[bytes, list[int]] = {}
     for row, path in enumerate(gallery_paths):
@@ -72,13 +132,12 @@ def same_pictures(
 def check_pictures(paths: Sequence[Path], progress: Progress | None = None) -> None:
     """Check that every picture can be decoded; one `DataError` counts all bad files and names the first few.
 
-    Call it before long work that decodes pictures on demand, so that the work does not stop in the middle.
+    Call it before long work that decodes pictures on demand, so that the work does not stop in the middle. One
+    `DataWarning` counts the pictures that hardly show a person.
     """
-
-    def check(i: int) -> None:
-        load_picture(paths[i], 1, 1)
-
-    _for_all(len(paths), check, progress)
+    _, findings = _for_all(paths, lambda i: open_picture(paths[i]).odd, progress)
+    findings.refuse_bad(len(paths))
+    findings.warn_of_odd()
 
 
 class PictureStore:
@@ -115,26 +174,20 @@ class PictureStore:
 
     def __getitem__(self, indices: npt.NDArray[np.integer]) -> Pixels:
         if self._pictures is None:
-            return load_pictures([self.paths[i] for i in indices], self.height, self.width)
+            # Odd pictures were told of when the store was made.
+            pictures, _, findings = read_pictures([self.paths[i] for i in indices], self.height, self.width)
+            findings.refuse_bad(len(indices))
+            return pictures
         chosen: Pixels = self._pictures[indices]
         return chosen
 
 
-def _decode(path: Path, size: tuple[int, int] | None) -> Pixels:
-    """The picture in RGB, resized to `size` (width, height) if that is given."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError("expected Pillow to read pictures, got none; install bitreid[pictures]") from error
-    try:
-        with Image.open(path) as picture:
-            # Palettes with transparency warn when they go to RGB directly.
-            opaque = picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
-            rgb = opaque.convert("RGB")
-            return np.array(rgb.resize(size, Image.Resampling.BILINEAR) if size else rgb)
-    # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
-    except Exception as error:
-        raise DataError(f"expected a readable picture at {path}, got: {error}") from error
+def _resized(path: Path, size: tuple[int, int]) -> tuple[Pixels, str | None]:
+    """The picture in RGB, resized to `size` (width, height), and what is odd about it."""
+    rgb, odd = open_picture(path)
+    from PIL import Image
+
+    return np.array(rgb.resize(size, Image.Resampling.BILINEAR)), odd
 
 
 def _check_size(height: int, width: int) -> None:
@@ -142,25 +195,29 @@ def _check_size(height: int, width: int) -> None:
         raise SettingsError(f"expected pictures of at least 1 x 1 pixels, got {height} x {width}")
 
 
-def _for_all(n: int, work: Callable[[int], None], progress: Progress | None) -> None:
-    """Run `work(0)` to `work(n - 1)` on threads (Pillow releases the GIL); join their `DataError`s into one."""
+def _for_all(
+    paths: Sequence[Path], work: Callable[[int], str | None], progress: Progress | None
+) -> tuple[npt.NDArray[np.bool_], Findings]:
+    """Run `work(0)` to `work(n - 1)` on threads (Pillow releases the GIL), which say what is odd about each picture.
 
-    def attempt(i: int) -> DataError | None:
+    Returns which pictures could be read `(n,)`, and what was found.
+    """
+    good = np.ones(len(paths), dtype=np.bool_)
+    findings = Findings()
+
+    def attempt(i: int) -> PictureError | str | None:
         try:
-            work(i)
-        except DataError as error:
+            return work(i)
+        except PictureError as error:
             return error
-        return None
 
-    errors: list[DataError] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, error in enumerate(pool.map(attempt, range(n)), start=1):
-            if error:
-                errors.append(error)
+        for i, found in enumerate(pool.map(attempt, range(len(paths)))):
+            if isinstance(found, PictureError):
+                findings.bad.append(found)
+                good[i] = False
+            elif found is not None:
+                findings.odd.append(OddPicture(paths[i], found))
             if progress:
-                progress(done, n)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        named = "\n".join(f"  {error}" for error in errors[:NAMED_FILES])
-        raise DataError(f"expected {n} readable pictures, got {len(errors)} bad ones; the first of them:\n{named}")
+                progress(i + 1, len(paths))
+    return good, findings

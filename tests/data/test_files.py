@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bitreid.data.files import check_outputs, new_file, new_folder, warn_of_pictures
-from bitreid.errors import DataError
+from bitreid.data import files
+from bitreid.data.files import check_outputs, new_file, new_folder, pictures_in, warn_of_pictures
+from bitreid.errors import DataError, DataWarning
+from tests.data.cases import touch
+from tests.data.kinds import KINDS, REFUSED
 
 
 class TestNewFolder:
@@ -94,3 +97,44 @@ class TestNewFile:
 
 def test_nothing_is_warned_of_without_pictures() -> None:
     warn_of_pictures([], "are left out")
+
+
+class TestPicturesIn:
+    def test_every_kind_that_is_read_is_found(self, tmp_path: Path) -> None:
+        for i, kind in enumerate(KINDS):
+            kind.write(tmp_path / f"{i:02}{kind.suffix}")
+            kind.write(tmp_path / f"{i:02}x{kind.suffix.upper()}")
+        assert len(pictures_in(tmp_path, recursive=False)) == 2 * len(KINDS)
+
+    def test_what_has_no_ending_is_told_by_its_content(self, tmp_path: Path) -> None:
+        for i, kind in enumerate(KINDS):
+            for name in (f"{i:02}", f"frame.{i:04}"):
+                kind.write(tmp_path / f"a{kind.suffix}")
+                (tmp_path / f"a{kind.suffix}").rename(tmp_path / name)
+        touch(tmp_path, "README", "empty.0001")
+        (tmp_path / "notes").write_text("BMW, P5, or RIFF", encoding="utf-8")
+        assert len(pictures_in(tmp_path, recursive=False)) == 2 * len(KINDS)
+
+    def test_what_looks_like_a_picture_and_is_passed_over_is_named(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.jpg", "b.tga", "Thumbs.db", "notes.txt", ".hidden.tga", ".git/c.tga", "d/e.NEF")
+        KINDS[0].write(tmp_path / "f.jpg.part")
+        next(each for each in REFUSED if each.words.startswith("PostScript")).write(tmp_path / "g")
+        with pytest.warns(
+            DataWarning, match=r"^4 files in .* look like pictures .* first: b.tga, e.NEF, f.jpg.part; c"
+        ):
+            found = pictures_in(tmp_path, recursive=True)
+        assert [path.name for path in found] == ["a.jpg"]
+        assert pictures_in(tmp_path, recursive=True, warn=False) == found
+
+    def test_heic_is_read_where_its_package_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        next(kind for kind in KINDS if kind.suffix == ".heic").write(tmp_path / "a.heic")
+        KINDS[0].write(tmp_path / "b.heic")  # a JPEG that an app named so
+        assert [path.name for path in pictures_in(tmp_path, recursive=False)] == ["a.heic", "b.heic"]
+        monkeypatch.setattr(files, "find_spec", lambda _: None)
+        with pytest.warns(DataWarning, match=r"1 files .* first: a.heic; bitreid\[heic\] reads HEIC; convert"):
+            assert [path.name for path in pictures_in(tmp_path, recursive=False)] == ["b.heic"]
+
+    def test_names_are_shown_escaped(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a\x1b[2J\n.tga")
+        with pytest.warns(DataWarning, match=r"first: a\\x1b\[2J\\n\.tga; convert"):
+            assert pictures_in(tmp_path, recursive=False) == []

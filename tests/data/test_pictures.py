@@ -12,8 +12,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from bitreid.data import pictures
-from bitreid.data.pictures import PictureStore, check_pictures, load_picture, load_pictures, same_pictures
-from bitreid.errors import DataError, SettingsError
+from bitreid.data.pictures import (
+    PictureStore,
+    check_pictures,
+    load_picture,
+    load_pictures,
+    read_pictures,
+    same_pictures,
+)
+from bitreid.errors import DataError, DataWarning, SettingsError
+from tests.data.kinds import KINDS
 from tests.reference.resize import resize_bilinear
 
 
@@ -59,25 +67,9 @@ class TestLoadPicture:
         # Pillow rounds twice, to whole pixels across and then down: up to a half each time.
         assert np.abs(loaded - resize_bilinear(picture, height, width)).max() < 1.001
 
-    @pytest.mark.parametrize(
-        ("mode", "expected"),
-        [("L", (76, 76, 76)), ("RGBA", (255, 0, 0)), ("P", (255, 0, 0)), ("CMYK", (255, 0, 0)), ("1", (0, 0, 0))],
-    )
-    def test_every_mode_becomes_rgb(self, tmp_path: Path, mode: str, expected: tuple[int, int, int]) -> None:
-        path = tmp_path / "a.tiff"
-        red = Image.new("RGB", (4, 4), (255, 0, 0))
-        red.convert(mode, dither=Image.Dither.NONE).save(path)
-        assert np.array_equal(load_picture(path, 4, 4), np.full((4, 4, 3), expected, dtype=np.uint8))
-
-    def test_a_palette_with_transparency_does_not_warn(self, tmp_path: Path) -> None:
-        picture = Image.new("P", (4, 4), 0)
-        picture.putpalette([10, 20, 30, 40, 50, 60])
-        picture.save(tmp_path / "a.png", transparency=b"\x00\xff")
-        assert load_picture(tmp_path / "a.png", 2, 2)[0, 0].tolist() == [10, 20, 30]
-
     def test_bad_files_are_named(self, bad_files: list[Path]) -> None:
         for path in bad_files:
-            with pytest.raises(DataError, match=f"expected a readable picture at .*{path.name}, got: "):
+            with pytest.raises(DataError, match=f"expected a readable picture at .*{path.name}, got: ."):
                 load_picture(path, 4, 4)
 
     @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
@@ -144,6 +136,38 @@ class TestLoadPictures:
         assert seen == [1, 2, 3, 4, 5, 6]
 
 
+class TestReadPictures:
+    def test_bad_pictures_are_left_out_and_told(self, files: list[Path], bad_files: list[Path]) -> None:
+        paths = [bad_files[0], *files[:2], bad_files[2], files[2]]
+        loaded, rows, findings = read_pictures(paths, 16, 8)
+        assert rows.tolist() == [1, 2, 4]
+        assert np.array_equal(loaded, np.stack([noise(i) for i in range(3)]))
+        assert [error.path for error in findings.bad] == [bad_files[0], bad_files[2]]
+        assert findings.bad[0].reason == "no such file or directory"
+        assert findings.odd == []
+
+    def test_only_bad_pictures_are_no_pictures(self, bad_files: list[Path]) -> None:
+        loaded, rows, findings = read_pictures(bad_files, 4, 2)
+        assert (loaded.shape, len(rows), len(findings.bad)) == ((0, 4, 2, 3), 0, 4)
+
+    def test_odd_pictures_are_counted_in_one_warning(self, files: list[Path], tmp_path: Path) -> None:
+        odd = [tmp_path / "dot.png", tmp_path / "line.png"]
+        Image.fromarray(noise(0, 1, 1)).save(odd[0])
+        Image.fromarray(noise(0, 100, 5)).save(odd[1])
+        assert [each.path for each in read_pictures([files[0], *odd], 4, 4)[2].odd] == odd
+        expected = r"^2 pictures hardly show a person, .*; first: .*dot\.png \(1 x 1 pixels\)$"
+        for work in (lambda paths: load_pictures(paths, 4, 4), check_pictures):
+            with pytest.warns(DataWarning, match=expected) as caught:
+                work([files[0], *odd])
+            assert len(caught) == 1
+
+    def test_a_store_on_demand_tells_of_odd_pictures_once(self, tmp_path: Path) -> None:
+        Image.fromarray(noise(0, 1, 1)).save(tmp_path / "dot.png")
+        with pytest.warns(DataWarning, match="1 pictures hardly show"):
+            store = PictureStore([tmp_path / "dot.png"], 4, 4, 0)
+        assert store[np.array([0, 0])].shape == (2, 4, 4, 3)
+
+
 class TestSamePictures:
     def test_the_same_pixels_in_another_file_are_found(self, files: list[Path], tmp_path: Path) -> None:
         copy, other_format, with_text = (tmp_path / name for name in ("copy.png", "b.bmp", "text.png"))
@@ -183,6 +207,15 @@ class TestSamePictures:
     def test_bad_files_are_counted(self, files: list[Path], bad_files: list[Path]) -> None:
         with pytest.raises(DataError, match="expected 10 readable pictures, got 4 bad ones"):
             same_pictures(files, bad_files)
+
+    def test_turned_and_cut_out_twins_are_the_same(self, tmp_path: Path) -> None:
+        """What a picture shows counts, not how it is stored."""
+        words = ("PNG", "PNG, EXIF orientation 6", "PNG, transparent", "PNG, transparent, other pixels below")
+        paths = [tmp_path / f"{i}.png" for i in range(4)]
+        kinds = {kind.words: kind for kind in KINDS}
+        for path, each in zip(paths, words, strict=True):
+            kinds[each].write(path)
+        assert same_pictures(paths, paths).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [2, 3], [3, 2], [3, 3]]
 
     @given(st.lists(st.integers(0, 3), max_size=5), st.lists(st.integers(0, 3), max_size=5))
     def test_all_pairs_are_what_comparing_each_with_each_finds(

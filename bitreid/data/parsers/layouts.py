@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.data.files import PICTURE_SUFFIXES, pictures_in, warn_of_pictures, what_is_at
+from bitreid.data.files import pictures_in, warn_of_pictures, what_is_at
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.listing import TABLE_SUFFIXES, parse_table
 from bitreid.data.parsers.market import has_duke_names, has_market_folders, parse_duke, parse_market1501
@@ -57,7 +57,7 @@ def parse_folder(root: Path, pattern: str | None = None, split: str = "gallery")
         raise DataError(f"expected a folder of pictures at {root}, got {what_is_at(root)}")
     paths = pictures_in(root, recursive=True)
     if not paths:
-        raise DataError(f"expected pictures ({', '.join(PICTURE_SUFFIXES)}) in {root}, got none")
+        raise DataError(f"expected pictures in {root}, got none")
     pids = camids = _column([UNKNOWN] * len(paths))
     if pattern is not None:
         regex = _compiled(pattern)

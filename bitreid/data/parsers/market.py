@@ -73,7 +73,7 @@ def has_market_folders(root: Path) -> bool:
 def has_duke_names(root: Path) -> bool:
     """Whether pictures in Market-1501's folders have DukeMTMC-reID's names; the first name of either form decides."""
     for folder in _folders(root):
-        for path in pictures_in(folder, recursive=False):
+        for path in pictures_in(folder, recursive=False, warn=False):
             if _DUKE.form.fullmatch(path.name):
                 return True
             if _MARKET.form.fullmatch(path.name):

@@ -1,0 +1,174 @@
+"""Opening one picture: the only place where a file of somebody else becomes pixels."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bitreid.data.formats import FORMATS, HEIF, format_of, head_of
+from bitreid.errors import DataError, PictureError
+from bitreid.text import printable
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 2**26
+"""Most pixels of a picture (8,192 x 8,192). Decoding takes 4 bytes a pixel, and 8 where pixels are transparent."""
+
+BIG_PIXELS = 2**24
+"""Pictures of more pixels are decoded one at a time, however many threads there are."""
+
+SMALL_SIDE = 4
+"""A picture with a side of fewer pixels hardly shows a person."""
+
+LONGEST = 10
+"""A picture whose longer side is more than so many times the shorter one hardly shows a person."""
+
+DARK = 2**12
+"""A grey picture of 16 bits without a value of so much is all but black: it holds other units, or fewer bits."""
+
+BACKGROUND = (128, 128, 128)
+"""What transparent pixels lie on: the middle between black and white clothing."""
+
+_ORIENTATION = 274
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""How to turn a picture that was stored in each orientation of EXIF."""
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_ONE_BIG = threading.Lock()
+
+
+class Opened(NamedTuple):
+    """A picture, and words on what is odd about it, or None."""
+
+    rgb: Image.Image
+    odd: str | None
+
+
+def open_picture(path: Path) -> Opened:
+    """Return the first frame of a picture as a viewer shows it, in RGB: turned as its EXIF or XMP orientation says.
+
+    Pixels that are transparent lie on `BACKGROUND`. Of 16 bits a channel the upper 8 count (a TIFF of 12 bits: the
+    upper 8 of 12), so that the whole range of the format becomes the range of 8 bits. Only `FORMATS` are read, and
+    HEIC where pillow-heif is installed.
+
+    `PictureError` for a file that is missing, damaged, of another format or of more than `MAX_PIXELS`, and for grey
+    values of 32 bits or floats, whose range nobody tells.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError("expected Pillow to read pictures, got none; install bitreid[pictures]") from error
+    try:
+        with Image.open(path, formats=_formats()) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise PictureError(path, f"{width:,} x {height:,} pixels, of {MAX_PIXELS:,} at most; make it smaller")
+            with _ONE_BIG if width * height > BIG_PIXELS else nullcontext():
+                return _shown(path, picture)
+    except PictureError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(path, f"more than {MAX_PIXELS:,} pixels; make it smaller") from error
+    # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
+    except Exception as error:
+        raise PictureError(path, _reason(path, error)) from error
+
+
+@cache
+def reads_heif() -> bool:
+    """Whether HEIC can be read: pillow-heif is installed, and is now among Pillow's readers."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _formats() -> tuple[str, ...]:
+    return (*FORMATS, HEIF) if reads_heif() else tuple(FORMATS)
+
+
+def _shown(path: Path, picture: Image.Image) -> Opened:
+    from PIL import Image
+
+    orientation = _orientation(picture)
+    picture.load()
+    short, long = sorted(picture.size)
+    odd = f"{picture.width} x {picture.height} pixels" if short < SMALL_SIDE or long > LONGEST * short else None
+    # Netpbm files of more than 8 bits become mode I, of 16 bits; others of this mode may have any range.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        values = _of_16_bits(picture)
+        if values.max() < DARK:
+            odd = odd or f"16 bits, but no value above {values.max()}"
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        rgb = Image.merge("RGB", (grey, grey, grey))
+        if "transparency" in picture.info:
+            clear = Image.fromarray(values == picture.info["transparency"])
+            rgb.paste(BACKGROUND, mask=clear)
+    elif picture.mode in ("I", "F"):
+        raise PictureError(path, f"grey values of kind {picture.mode}, whose range nobody tells; save it with 8 bits")
+    elif picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        rgb = Image.new("RGB", picture.size, BACKGROUND)
+        rgb.paste(rgba, mask=rgba)
+    else:
+        rgb = picture.convert("RGB")
+    return Opened(rgb.transpose(Image.Transpose[_TURNS[orientation]]) if orientation in _TURNS else rgb, odd)
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    """How the picture was stored, 1 to 8; None if it does not say, or its EXIF is damaged. Call it before `load`.
+
+    TIFF is turned by Pillow itself.
+    """
+    if picture.format == "TIFF":
+        return None
+    try:
+        value = picture.getexif().get(_ORIENTATION)
+    except Exception:
+        return None
+    return value if isinstance(value, int) else None
+
+
+def _of_16_bits(picture: Image.Image) -> npt.NDArray[np.int32]:
+    """The grey values of a picture, 0 to 65535 where its bits are 16, 0 black."""
+    values = np.asarray(picture).astype(np.int32)
+    tags = getattr(picture, "tag_v2", {})
+    n_bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    values <<= 16 - n_bits
+    return 65535 - values if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else values
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a picture cannot be read, in one line."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if not isinstance(error, UnidentifiedImageError):
+        return printable(str(error) or type(error).__name__)
+    head = head_of(path)
+    found = format_of(head)
+    if not head:
+        return "an empty file"
+    if found == HEIF:
+        return "HEIC, which needs pillow-heif; install bitreid[heic]"
+    if found in FORMATS:
+        return f"{found} that is damaged at its beginning"
+    return f"{found or 'something'} that is none of {', '.join(FORMATS)}"
