@@ -150,7 +150,7 @@ def _show_search(encoder: Encoder, picture: Path, encoded: EncodedSet, console: 
     from bitreid.gallery.query import SearchRequest, query_of_pictures, search_queries
 
     with create_gallery(MEMORY, Contract.of(encoder.card), audited=False) as gallery:
-        gallery.add(items_of(encoded, [path.name for path in encoded.paths], None, attributes=True))
+        gallery.add(items_of(encoded, [path.name for path in encoded.paths], attributes=True))
         request = SearchRequest(k=5, w="10%", max_distance=None)
         (hits,) = search_queries(gallery, query_of_pictures(encoder, [picture]), request)
     found = ", ".join(f"{hit.id} ({hit.distance})" for hit in hits)

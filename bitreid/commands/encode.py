@@ -1,13 +1,18 @@
 """`bitreid encode`: pictures to a file of codes."""
 
 import argparse
+import warnings
 from pathlib import Path
+
+from bitreid.commands import left_out
 
 HELP = "pictures to codes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
+    from bitreid.commands.options import add_time_unit
+
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
@@ -15,22 +20,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=["train", "query", "gallery"], help="of a data set, only these pictures (default: all)"
     )
+    add_time_unit(parser)
+    left_out.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Encode pictures and write their codes."""
+    """Encode the pictures that can be read and write their codes."""
     from bitreid.commands.console import console_of, progress_of, say
     from bitreid.data.files import check_outputs
-    from bitreid.encoding.files import encode_manifest, manifest_of, save_encoded
+    from bitreid.data.pictures import check_pictures
+    from bitreid.data.times import with_dates
+    from bitreid.encoding.files import encode_readable, manifest_of, save_encoded
+    from bitreid.errors import DataWarning
+    from bitreid.text import printable
     from bitreid.training.load import load_encoder
 
-    check_outputs([arguments.out], [arguments.artifact, *arguments.inputs])
+    check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
     encoder = load_encoder(arguments.artifact)
     manifest = manifest_of(arguments.inputs)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
+    manifest = with_dates(manifest, arguments.time_unit)
+    if manifest.times is not None and not manifest.dated:
+        text = "the pictures have times that nobody told the unit of, and they are left out; --time-unit says it"
+        warnings.warn(text, DataWarning, stacklevel=1)
     console = console_of()
+    if arguments.strict:
+        with progress_of(console, "checking") as progress:
+            check_pictures(manifest.paths, progress)
     with progress_of(console, "encoding") as progress:
-        encoded = encode_manifest(encoder, manifest, progress)
+        encoded, _, findings = encode_readable(encoder, manifest, progress)
+    if not len(encoded):
+        findings.refuse_bad(len(manifest))
     save_encoded(arguments.out, encoded, arguments.features)
-    say(console, f"{len(manifest)} codes of {encoded.codes.n_bits} bits: {arguments.out}")
-    return 0
+    say(console, f"{len(encoded)} codes of {encoded.codes.n_bits} bits: {printable(str(arguments.out))}")
+    return left_out.tell(findings, arguments.report)

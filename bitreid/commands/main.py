@@ -54,7 +54,10 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 an error that was explained, 130 stopped and saved."""
+    """Run a command and return its exit code.
+
+    0 done, 1 an error that was explained, 3 done but for pictures that could not be read, 130 stopped and saved.
+    """
     words = sys.argv[1:] if argv is None else argv
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from bitreid.errors import SettingsError
 
@@ -28,6 +28,18 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads`."""
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads to use (default: BITREID_THREADS, else one for each core)"
+    )
+
+
+def add_time_unit(parser: argparse.ArgumentParser) -> None:
+    """Add `--time-unit`."""
+    from bitreid.data.times import TimeUnit
+
+    parser.add_argument(
+        "--time-unit",
+        choices=get_args(TimeUnit),
+        help="a table's numbers of time count so from 1970 on (default: they are left out; dates are always kept, and "
+        "files of codes have them)",
     )
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from bitreid.commands import left_out
 from bitreid.commands.options import add_search_options, max_distance_of
 
 HELP = "find a person: query pictures against a gallery"
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with create_gallery(MEMORY, contract, audited=False) as gallery:
         with progress_of(console, "reading the gallery") as progress:
-            add_sources(gallery, sources, progress=progress)
+            added = add_sources(gallery, sources, progress=progress)
         query = query_of_pictures(encoder, pictures)
         (hits,) = search_queries(gallery, query, request)
     if hits.nobody:
@@ -63,4 +64,4 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         sheet_of_search(pictures, [(Path(str(hit.id)), hit.distance) for hit in hits], arguments.sheet)
         say(console, f"ranked sheet: {arguments.sheet}")
-    return 0
+    return left_out.tell(added.findings)

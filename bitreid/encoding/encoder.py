@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Floats32
+from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import Card
 from bitreid.codes import Codes, pack, pack_bits
 from bitreid.data.attributes import AttributeSchema
-from bitreid.data.pictures import Progress, load_pictures
+from bitreid.data.pictures import Findings, Progress, read_pictures
 from bitreid.encoding.engine import Engine, EngineOutput
 from bitreid.errors import ArtifactError, CodesError
 
@@ -52,14 +52,34 @@ class Encoder:
         self.engine = engine
 
     def encode_files(self, paths: Sequence[Path], progress: Progress | None = None) -> Encoded:
-        """The codes of picture files, in order; `DataError` names a file that cannot be read."""
-        outputs = []
+        """Return the codes of picture files, in order; `DataError` names the first files that cannot be read.
+
+        One `DataWarning` counts the pictures that hardly show a person.
+        """
+        encoded, _, findings = self.encode_readable(paths, progress, refuse=True)
+        findings.warn_of_odd()
+        return encoded
+
+    def encode_readable(
+        self, paths: Sequence[Path], progress: Progress | None = None, refuse: bool = False
+    ) -> tuple[Encoded, Ints, Findings]:
+        """Return the codes of the m picture files that can be read, their rows `(m,)` in `paths`, and what was found.
+
+        With `refuse`, a file that cannot be read is a `DataError`, which comes before the next pictures are encoded.
+        """
+        findings, outputs, rows = Findings(), [], []
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
-            outputs.append(self.engine(load_pictures(chunk, self.card.input.height, self.card.input.width)))
+            pictures, good, found = read_pictures(chunk, self.card.input.height, self.card.input.width)
+            if refuse:
+                found.refuse_bad(len(chunk))
+            findings.extend(found)
+            rows.append(start + good)
+            outputs.append(self.engine(pictures))
             if progress is not None:
                 progress(min(start + CHUNK, len(paths)), len(paths))
-        return self._encoded(outputs or [self.engine(np.empty((0, *self._shape()), dtype=np.uint8))])
+        encoded = self._encoded(outputs or [self.engine(np.empty((0, *self._shape()), dtype=np.uint8))])
+        return encoded, np.concatenate(rows) if rows else np.empty(0, np.int64), findings
 
     def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
         """The codes of pictures `(n, H, W, 3) uint8`, red green blue, of the card's size."""

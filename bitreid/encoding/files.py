@@ -1,8 +1,9 @@
 """Files of codes: encoding pictures, folders and tables of pictures, and saving and loading the result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +13,17 @@ from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
 from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.npz import trouble_of
 from bitreid.data.parsers import parse
 from bitreid.data.parsers.listing import TABLE_SUFFIXES
-from bitreid.data.pictures import Progress
+from bitreid.data.pictures import Findings, Progress, check_pictures
+from bitreid.data.times import dates_of
 from bitreid.encoding.encoder import Encoder
-from bitreid.errors import BitreidError, CodesError, DataError
+from bitreid.errors import CodesError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.subjects import Subject
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The newest format of a file of codes that this bitreid reads, and the one that it writes."""
 
 
@@ -35,6 +38,7 @@ class EncodedSet:
     pids, camids     (n,) int64, `UNKNOWN` where the identity or camera is not known
     model            fingerprint of the model that made the codes
     tracklets        (n,) int64, or None
+    times            (n,) int64, microseconds from 1970 on in UTC, `NO_TIME` where one is unknown; or None
     """
 
     paths: tuple[Path, ...]
@@ -45,6 +49,7 @@ class EncodedSet:
     camids: Ints
     model: str
     tracklets: Ints | None = None
+    times: Ints | None = None
 
     def __post_init__(self) -> None:
         columns = {
@@ -54,6 +59,7 @@ class EncodedSet:
             "pids": self.pids,
             "camids": self.camids,
             "tracklets": self.tracklets,
+            "times": self.times,
         }
         for name, column in columns.items():
             if column is not None and len(column) != len(self.codes):
@@ -61,6 +67,20 @@ class EncodedSet:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def take(self, where: Ints) -> Self:
+        """Return the rows of the given numbers, in that order."""
+
+        def of(column: npt.NDArray[Any] | None) -> Any:
+            return None if column is None else column[where]
+
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in where),
+            codes=self.codes[where],
+            attribute_codes=None if self.attribute_codes is None else self.attribute_codes[where],
+            **{name: of(getattr(self, name)) for name in ("features", "pids", "camids", "tracklets", "times")},
+        )
 
 
 def manifest_of(inputs: Sequence[Path]) -> Manifest:
@@ -97,9 +117,25 @@ def _manifest_of_one(path: Path) -> Manifest:
 
 
 def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | None = None) -> EncodedSet:
-    """Encode the pictures of a manifest, in its order."""
-    encoded = encoder.encode_files(manifest.paths, progress)
-    return EncodedSet(
+    """Return the pictures of a manifest encoded, in its order; `DataError` names those that cannot be read.
+
+    Times are kept if they are dates (`times.with_dates`).
+    """
+    encoded, _, findings = encode_readable(encoder, manifest, progress, refuse=True)
+    findings.warn_of_odd()
+    return encoded
+
+
+def encode_readable(
+    encoder: Encoder, manifest: Manifest, progress: Progress | None = None, refuse: bool = False
+) -> tuple[EncodedSet, Ints, Findings]:
+    """Return the m pictures of a manifest that can be read, encoded, their rows `(m,)` in it, and what was found.
+
+    With `refuse`, the first bad ones stop it, as in `encode_manifest`.
+    """
+    encoded, rows, findings = encoder.encode_readable(manifest.paths, progress, refuse)
+    manifest = manifest.take(rows)
+    found = EncodedSet(
         manifest.paths,
         encoded.codes,
         encoded.attribute_codes,
@@ -108,12 +144,14 @@ def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | N
         manifest.camids,
         fingerprint(encoder.card),
         manifest.tracklets,
+        dates_of(manifest),
     )
+    return found, rows, findings
 
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
     """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `tracklets`
-    (if any), `model`, `format_version` and on request `features`; to a temporary name first."""
+    and `times` (if any), `model`, `format_version` and on request `features`; to a temporary name first."""
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
         "codes": encoded.codes.packed,
@@ -127,6 +165,8 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
         arrays["attribute_codes"] = encoded.attribute_codes.packed
     if encoded.tracklets is not None:
         arrays["tracklets"] = encoded.tracklets
+    if encoded.times is not None:
+        arrays["times"] = encoded.times
     if features and encoded.features is not None:
         arrays["features"] = encoded.features
     with new_file(path) as unfinished, unfinished.open("wb") as file:
@@ -152,11 +192,12 @@ def load_encoded(path: Path) -> EncodedSet:
             arrays["camids"],
             str(arrays["model"]),
             arrays.get("tracklets"),
+            arrays.get("times"),
         )
     except Exception as error:
-        what = str(error) if isinstance(error, BitreidError | OSError) else f"another ({type(error).__name__}: {error})"
         raise DataError(
-            f"expected a file of codes made by `bitreid encode` at {path}, got: {what}; encode the pictures again"
+            f"expected a file of codes made by `bitreid encode` at {path}, got: {trouble_of(path, error)}; "
+            "encode the pictures again"
         ) from error
 
 
@@ -174,10 +215,10 @@ def side_of(encoded: EncodedSet) -> Side:
 
 
 def subject_of_model(encoder: Encoder, data: Path, progress: Progress | None = None) -> Subject:
-    """Return a model's codes of a data set's queries and gallery."""
+    """Return a model's codes of a data set's queries and gallery; bad pictures stop it before any is encoded."""
     manifest = parse(data)
-    query, gallery = (
-        side_of(encode_manifest(encoder, manifest.split(split), progress)) for split in ("query", "gallery")
-    )
+    splits = [manifest.split(split) for split in ("query", "gallery")]
+    check_pictures([path for each in splits for path in each.paths])
+    query, gallery = (side_of(encode_readable(encoder, each, progress, refuse=True)[0]) for each in splits)
     name = data.resolve().name if data.is_dir() else data.resolve().stem
     return Subject(encoder.card.name, name, query, gallery, encoder.card, data)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bitreid.arrays import Ints
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
+from bitreid.data.npz import trouble_of
 from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.side import Side
 
@@ -70,9 +71,8 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             arrays = {name: file[name] for name in file.files if name in _NAMES}
             found = ", ".join(file.files) or "no arrays"
     except Exception as error:
-        what = str(error) if isinstance(error, OSError | DataError) else f"another ({type(error).__name__}: {error})"
         raise DataError(
-            f"expected an .npz file of features or codes at {path}, got: {what}; it has {_WANTED}"
+            f"expected an .npz file of features or codes at {path}, got: {trouble_of(path, error)}; it has {_WANTED}"
         ) from error
     if "pids" not in arrays or not {"features", "codes"} & set(arrays):
         raise DataError(f"{path}: expected pids and features or codes, got {found}; wanted: {_WANTED}")

@@ -15,12 +15,11 @@ import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.data.manifest import UNKNOWN
+from bitreid.data.times import NO_TIME as NO_TIME
 from bitreid.errors import BadRequest
 
 Column = Ints | tuple[Any, ...]
 
-NO_TIME = -(2**63)
-"""The time of an item whose time is unknown."""
 MOST_TEXT = 4096
 """Bytes of UTF-8 of the longest id, tracklet, person or picture reference."""
 MOST_METADATA = 32_768

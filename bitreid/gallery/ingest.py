@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,35 +12,50 @@ import numpy as np
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
 from bitreid.data.manifest import UNKNOWN
-from bitreid.data.pictures import Progress
+from bitreid.data.pictures import Findings, Progress, check_pictures
+from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_manifest, load_encoded, manifest_of
-from bitreid.errors import SettingsError
+from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded, manifest_of
+from bitreid.errors import PictureError, SettingsError
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.fields import NO_TIME, microseconds
 from bitreid.gallery.items import Id, Items
 from bitreid.gallery.requests import BATCH
 
 PICTURES_BATCH = 256
 """Pictures that are encoded and added together: what is lost at most when adding is stopped."""
 
+_NO_TEXT = "a name that is not UTF-8, which a gallery cannot keep; rename the file"
+
 IdKind = Literal["path", "name", "number"]
 """What an item is called by: its picture's path as given, the file's name without ending, or 0, 1, 2 in order."""
-TimeUnit = Literal["s", "ms", "us"]
-"""What a table's times count from 1970 on."""
 LoadEncoder = Callable[[], Encoder]
 """Loads the encoder of pictures; called only where there are pictures to encode."""
 
-_MICROSECONDS: dict[TimeUnit, int] = {"s": 1_000_000, "ms": 1000, "us": 1}
-
 
 class Source(NamedTuple):
-    """Items to add: their ids, how many are added together, what makes items of some rows, and the codes' model."""
+    """Items to add.
+
+    ids       of all items
+    batch     how many are added together
+    items     makes items of some rows, in order, and says what was found: rows of bad pictures have no items
+    model     the codes' model
+    left_out  pictures that are not among the ids, since no gallery can hold their names
+    """
 
     ids: Sequence[Id]
     batch: int
-    items: Callable[[list[int]], Items]
+    items: Callable[[list[int]], tuple[Items, Findings]]
     model: str
+    left_out: tuple[PictureError, ...] = ()
+
+
+@dataclass
+class Added:
+    """What was added so far: `new` items, `there` that were there already or were replaced, and what was found."""
+
+    new: int = 0
+    there: int = 0
+    findings: Findings = field(default_factory=Findings)
 
 
 def sources_of(
@@ -49,19 +65,22 @@ def sources_of(
     ids: IdKind,
     time_unit: TimeUnit | None,
     attributes: bool,
+    strict: bool = False,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
 
-    Pictures are encoded when their items are asked for. Without a `time_unit` times are left out. `attributes` says
-    whether attribute codes are kept. `SettingsError` for an id that two items would share, and for times outside the
-    years 1 to 9999.
+    Pictures are encoded when their items are asked for. A table's dates are kept, and its other times where
+    `time_unit` says what they count. `attributes` says whether attribute codes are kept. With `strict`, all pictures
+    are checked first, and a `DataError` counts those that cannot be read. `SettingsError` for an id that two items
+    would share, and for times outside the years 1 to 9999.
     """
     found: list[Source] = []
+    before: list[Id] = []
 
     def ids_of(paths: Sequence[Path]) -> list[Id]:
-        before = [id for source in found for id in source.ids]
         new = [{"path": str(path), "name": path.stem}.get(ids, len(before) + i) for i, path in enumerate(paths)]
-        for id, n in Counter([*before, *new]).most_common(1):
+        before.extend(new)
+        for id, n in Counter(before).most_common(1):
             if n > 1:
                 raise SettingsError(
                     f"expected each picture once and an id of its own for each, got {id!r} {n} times; name each file "
@@ -72,71 +91,93 @@ def sources_of(
     for path in inputs:
         if path.suffix == ".npz":
             encoded = load_encoded(path)
-            whole = items_of(encoded, ids_of(encoded.paths), None, attributes)
-            found.append(Source(whole.ids, BATCH, whole.rows, whole.model))
+            names = ids_of(encoded.paths)
+            rows, left_out = _rows_with_text(encoded.paths, strict)
+            whole = items_of(encoded.take(rows), [names[i] for i in rows], attributes)
+            found.append(Source(whole.ids, BATCH, partial(_rows_of, whole), whole.model, left_out))
     pictures = [path for path in inputs if path.suffix != ".npz"]
     if pictures:
         encoder = load_encoder()
-        manifest = manifest_of(pictures)
-        names, times = ids_of(manifest.paths), _times(manifest.times, time_unit)
+        manifest = with_dates(manifest_of(pictures), time_unit)
+        names = ids_of(manifest.paths)
+        rows, left_out = _rows_with_text(manifest.paths, strict)
+        kept, ids_kept = manifest.take(rows), [names[i] for i in rows]
+        if strict:
+            check_pictures(kept.paths)
 
-        def encode(rows: list[int]) -> Items:
-            some = encode_manifest(encoder, manifest.take(np.array(rows)))
-            return items_of(some, [names[i] for i in rows], None if times is None else times[rows], attributes)
+        def encode(rows: list[int]) -> tuple[Items, Findings]:
+            some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
+            return items_of(some, [ids_kept[rows[i]] for i in good], attributes), findings
 
-        found.append(Source(names, PICTURES_BATCH, encode, fingerprint(encoder.card)))
+        found.append(Source(ids_kept, PICTURES_BATCH, encode, fingerprint(encoder.card), left_out))
     return found
 
 
+def _rows_of(whole: Items, rows: list[int]) -> tuple[Items, Findings]:
+    return whole.rows(rows), Findings()
+
+
+def _rows_with_text(paths: Sequence[Path], strict: bool) -> tuple[Ints, tuple[PictureError, ...]]:
+    """The rows of paths that are text, as a gallery keeps it, and the others; `strict` refuses those."""
+    left_out = {}
+    for i, path in enumerate(paths):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            left_out[i] = PictureError(path, _NO_TEXT)
+    if strict:
+        Findings(list(left_out.values())).refuse_bad(len(paths))
+    return np.array([i for i in range(len(paths)) if i not in left_out], np.int64), tuple(left_out.values())
+
+
 def add_sources(
-    gallery: Gallery, sources: Sequence[Source], *, upsert: bool = False, progress: Progress | None = None
-) -> int:
-    """Add the items of all sources, batch by batch, and return how many are new.
+    gallery: Gallery,
+    sources: Sequence[Source],
+    *,
+    upsert: bool = False,
+    progress: Progress | None = None,
+    added: Added | None = None,
+) -> Added:
+    """Add the items of all sources, batch by batch, and return what was added.
 
     Items whose ids are there already are left as they are, and not encoded again: a call that was stopped is repeated
-    to go on. With `upsert` they are replaced. `WrongModel` for codes of another model.
+    to go on. With `upsert` they are replaced. Pictures that cannot be read are left out. `added` counts on, so that a
+    caller knows what was added before an error. `WrongModel` for codes of another model.
     """
-    total, done, new = sum(len(source.ids) for source in sources), 0, 0
+    added = Added() if added is None else added
+    total, done = sum(len(source.ids) for source in sources), 0
     for source in sources:
         gallery.contract.check_model(source.model)  # also where all is there already
+        added.findings.bad += source.left_out
         for start in range(0, len(source.ids), source.batch):
             rows = list(range(start, min(start + source.batch, len(source.ids))))
             done += len(rows)
-            if upsert:
-                new += gallery.upsert(source.items(rows))
-            else:
+            if not upsert:
                 there = gallery.get([source.ids[i] for i in rows])
+                added.there += sum(item is not None for item in there)
                 rows = [i for i, item in zip(rows, there, strict=True) if item is None]
-                new += gallery.add(source.items(rows)) if rows else 0
+            if rows:
+                batch, findings = source.items(rows)
+                new = gallery.upsert(batch) if upsert else gallery.add(batch)
+                added.new += new
+                added.there += len(batch) - new
+                added.findings.extend(findings)
             if progress is not None:
                 progress(done, total)
-    return new
+    return added
 
 
-def items_of(encoded: EncodedSet, ids: Sequence[Id], times: Ints | None, attributes: bool) -> Items:
-    """Return encoded pictures as items; `times` in microseconds from 1970 on. Only pids above 0 name a person."""
+def items_of(encoded: EncodedSet, ids: Sequence[Id], attributes: bool) -> Items:
+    """Return encoded pictures as items. Only pids above 0 name a person."""
     tracklets = [UNKNOWN] * len(encoded) if encoded.tracklets is None else encoded.tracklets.tolist()
     return Items.of(
         ids,
         encoded.codes,
         encoded.attribute_codes if attributes else None,
         cameras=encoded.camids,
-        times=times,
+        times=encoded.times,
         tracklets=[None if tracklet == UNKNOWN else str(tracklet) for tracklet in tracklets],
         persons=[str(pid) if pid > 0 else None for pid in encoded.pids.tolist()],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
     )
-
-
-def _times(times: Ints | None, unit: TimeUnit | None) -> Ints | None:
-    if times is None or unit is None:
-        return None
-    first, last = (microseconds(end.replace(tzinfo=UTC)) // _MICROSECONDS[unit] for end in (datetime.min, datetime.max))
-    wrong = times[(times < first) | (times > last)]
-    if len(wrong):
-        raise SettingsError(
-            f"expected times of the years 1 to 9999, got {wrong[0]}, counted in {unit} from 1970 on; choose another "
-            "time unit"
-        )
-    return np.where(times == UNKNOWN, NO_TIME, times * _MICROSECONDS[unit])

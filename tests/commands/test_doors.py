@@ -51,7 +51,7 @@ def test_every_door_has_the_same_hits(
     one = encoder.merge(encoder.encode_files(query))
     rows = {None: None, "3": 3, "50%": len(encoded) // 2}[w]
     with create_gallery("memory:", Contract.of(encoder.card)) as memory:
-        memory.add(items_of(encoded, [str(path) for path in encoded.paths], None, attributes=True))
+        memory.add(items_of(encoded, [str(path) for path in encoded.paths], attributes=True))
         (hits,) = memory.search(
             one.codes, 7, rows, max_distance=None if max_distance else "calibrated", attribute_codes=one.attribute_codes
         )

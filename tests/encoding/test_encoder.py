@@ -14,7 +14,7 @@ from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import load_pictures
 from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
 from bitreid.encoding.engine import EngineOutput
-from bitreid.errors import ArtifactError, CodesError, DataError
+from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
 
@@ -162,7 +162,9 @@ def test_files_are_encoded_in_chunks_and_in_order(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     engine = FakeEngine()
     many = [files[i % 3] for i in range(CHUNK + 2)]
-    encoded = Encoder(CARD, engine).encode_files(many, lambda done, total: told.append((done, total)))
+    with pytest.warns(DataWarning, match=f"^{CHUNK + 2} pictures hardly show a person") as caught:
+        encoded = Encoder(CARD, engine).encode_files(many, lambda done, total: told.append((done, total)))
+    assert len(caught) == 1, "one for all chunks"
     assert engine.sizes == [CHUNK, 2]
     assert told == [(CHUNK, CHUNK + 2), (CHUNK + 2, CHUNK + 2)]
     expected = Encoder(CARD, FakeEngine()).encode(images[np.arange(CHUNK + 2) % 3])

@@ -9,7 +9,7 @@ import pytest
 
 from bitreid.codes import Codes
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_manifest, manifest_of, save_encoded
+from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, manifest_of, save_encoded
 from bitreid.errors import GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery, ingest
 from bitreid.gallery.ingest import Source, add_sources, items_of, sources_of
@@ -57,20 +57,20 @@ def sources(inputs: Sequence[Path], ids: Any = "path", attributes: bool = False)
 
 
 def test_what_is_known_of_a_picture_goes_into_its_item() -> None:
-    found = items_of(encoded(), range(N), None, attributes=True)
+    found = items_of(encoded(), range(N), attributes=True)
     assert found.persons == (None, None, None, "1", "2", "3", "4", "5", "6", "7")
     assert [item.camera for item in found] == [None, *range(1, N)]
     assert found.tracklets == (None, *map(str, range(1, N)))
     assert found.pictures == tuple(f"cam/{i}.jpg" for i in range(N))
     assert found.attribute_codes is not None
     assert (found.model, {item.time for item in found}) == ("abc", {None})
-    assert items_of(encoded(tracklets=None), range(N), None, attributes=False).attribute_codes is None
+    assert items_of(encoded(tracklets=None), range(N), attributes=False).attribute_codes is None
 
 
 def test_a_file_of_codes_needs_no_encoder(tmp_path: Path) -> None:
     (source,) = sources([saved(tmp_path / "codes.npz")])
     assert list(source.ids) == [f"cam/{i}.jpg" for i in range(N)]
-    assert np.array_equal(source.items([7, 2]).codes.packed, encoded().codes.packed[[7, 2]])
+    assert np.array_equal(source.items([7, 2])[0].codes.packed, encoded().codes.packed[[7, 2]])
     assert source.model == "abc"
 
 
@@ -87,11 +87,11 @@ def test_ids_of_each_kind(tmp_path: Path) -> None:
 def test_adding_leaves_or_replaces_what_is_there(tmp_path: Path) -> None:
     one, other = sources([saved(tmp_path / "a.npz")]), sources([saved(tmp_path / "b.npz", seed=1)])
     gallery = in_memory()
-    assert [add_sources(gallery, each) for each in (one, one, other)] == [10, 0, 0]
+    assert [add_sources(gallery, each).new for each in (one, one, other)] == [10, 0, 0]
     (item,) = gallery.get(["cam/3.jpg"])
     assert item is not None
     assert np.array_equal(item.code, encoded().codes.packed[3])
-    assert add_sources(gallery, other, upsert=True) == 0
+    assert add_sources(gallery, other, upsert=True).new == 0
     (item,) = gallery.get(["cam/3.jpg"])
     assert item is not None
     assert np.array_equal(item.code, encoded(seed=1).codes.packed[3])
@@ -104,15 +104,15 @@ def test_stopped_adding_goes_on_without_encoding_again(
 ) -> None:
     monkeypatch.setattr(ingest, "PICTURES_BATCH", 8)
     folder = people / "bounding_box_test"
-    encode = encode_manifest
+    encode = encode_readable
     rows: list[int] = []
 
-    def counted(*arguments: Any) -> EncodedSet:
+    def counted(*arguments: Any) -> Any:
         found = encode(*arguments)
-        rows.append(len(found))
+        rows.append(len(found[0]))
         return found
 
-    monkeypatch.setattr(ingest, "encode_manifest", counted)
+    monkeypatch.setattr(ingest, "encode_readable", counted)
     gallery = create_gallery("memory:", Contract.of(encoder.card))
 
     def stop_at_16(done: int, total: int) -> None:
@@ -125,7 +125,7 @@ def test_stopped_adding_goes_on_without_encoding_again(
             gallery,
             sources_of([folder], lambda: encoder, ids="path", time_unit=None, attributes=True),
             progress=progress,
-        )
+        ).new
 
     with pytest.raises(KeyboardInterrupt):
         add(stop_at_16)
@@ -135,7 +135,7 @@ def test_stopped_adding_goes_on_without_encoding_again(
     assert rows == [8, 8, 8, 4]
     assert reports == [(8, 28), (16, 28), (24, 28), (28, 28)]
 
-    whole = encode(encoder, manifest_of([folder]))
+    whole = encode_manifest(encoder, manifest_of([folder]))
     found = gallery.get([str(path) for path in whole.paths])
     assert [item is not None and item.code.tolist() for item in found] == whole.codes.packed.tolist()
 
@@ -147,7 +147,7 @@ def test_times_of_a_table(encoder: Encoder, people: Path, tmp_path: Path) -> Non
 
     def times(unit: Any) -> list[str | None]:
         (source,) = sources_of([table], lambda: encoder, ids="path", time_unit=unit, attributes=True)
-        return [None if item.time is None else item.time.isoformat() for item in source.items([0, 1])]
+        return [None if item.time is None else item.time.isoformat() for item in source.items([0, 1])[0]]
 
     assert times("s") == ["2023-11-14T22:13:20+00:00", None]
     assert times("ms") == ["1970-01-20T16:13:20+00:00", None]

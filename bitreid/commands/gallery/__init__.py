@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = console_of(stderr=arguments.json == STDOUT)
     out = None if arguments.json == STDOUT else arguments.json
     inputs = [Path(arguments.place), *getattr(arguments, "inputs", ())]
-    check_outputs([out, getattr(arguments, "out", None)], inputs)
+    check_outputs([out, *(getattr(arguments, name, None) for name in ("out", "report"))], inputs)
     answer: Answer = arguments.answer(arguments, console)
     for each in answer.shown:
         console.print(each, soft_wrap=isinstance(each, str))
@@ -52,4 +52,4 @@ def run(arguments: argparse.Namespace) -> int:
     elif out is not None:
         with new_file(out) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    return 0
+    return answer.code

@@ -6,10 +6,11 @@ from typing import get_args
 
 from rich.console import Console
 
-from bitreid.commands.console import progress_of
+from bitreid.commands import left_out
+from bitreid.commands.console import progress_of, say
 from bitreid.commands.gallery.action import Action, Answer, open_place
-from bitreid.commands.options import loader_of
-from bitreid.gallery.ingest import IdKind, TimeUnit, add_sources, sources_of
+from bitreid.commands.options import add_time_unit, loader_of
+from bitreid.gallery.ingest import Added, IdKind, add_sources, sources_of
 
 
 def _arguments(add: argparse.ArgumentParser) -> None:
@@ -24,12 +25,9 @@ def _arguments(add: argparse.ArgumentParser) -> None:
         help="what an item is called: its picture's path as given, the file's name without ending, or 0, 1, 2 in the "
         "order of the files (default %(default)s)",
     )
-    add.add_argument(
-        "--time-unit",
-        choices=get_args(TimeUnit),
-        help="a CSV's times count so from 1970 on (default: they are left out)",
-    )
+    add_time_unit(add)
     add.add_argument("--upsert", action="store_true", help="replace items that are there already")
+    left_out.add_arguments(add)
 
 
 def _add(arguments: argparse.Namespace, console: Console) -> Answer:
@@ -40,12 +38,24 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             ids=arguments.id,
             time_unit=arguments.time_unit,
             attributes=bool(gallery.contract.attributes),
+            strict=arguments.strict,
         )
-        with progress_of(console, "adding") as progress:
-            new = add_sources(gallery, sources, upsert=arguments.upsert, progress=progress)
-    total = sum(len(source.ids) for source in sources)
-    others = "replaced" if arguments.upsert else "were there already"
-    return Answer([f"{new} items added, {total - new} {others}"], {"items": total, "added": new})
+        added = Added()
+        try:
+            with progress_of(console, "adding") as progress:
+                add_sources(gallery, sources, upsert=arguments.upsert, progress=progress, added=added)
+        except BaseException:
+            if added.new:
+                say(console, f"{_said(added, arguments.upsert)} before it stopped; the same command goes on from there")
+            raise
+    code = left_out.tell(added.findings, arguments.report)
+    bad = [{"path": str(error.path), "reason": error.reason} for error in added.findings.bad]
+    answer = {"items": added.new + added.there, "added": added.new, "left_out": bad}
+    return Answer([_said(added, arguments.upsert)], answer, code=code)
+
+
+def _said(added: Added, upsert: bool) -> str:
+    return f"{added.new} items added, {added.there} {'replaced' if upsert else 'were there already'}"
 
 
 ACTIONS = {"add": Action("add pictures or codes; those that are there already are left as they are", _arguments, _add)}
