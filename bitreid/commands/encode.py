@@ -28,9 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Encode the pictures that can be read and write their codes."""
     from bitreid.commands.console import console_of, progress_of, say
     from bitreid.data.files import check_outputs
+    from bitreid.data.parsers.inputs import manifest_of
     from bitreid.data.pictures import check_pictures
     from bitreid.data.times import with_dates
-    from bitreid.encoding.files import encode_readable, manifest_of, save_encoded
+    from bitreid.encoding.files import encode_readable, save_encoded
     from bitreid.errors import DataWarning
     from bitreid.text import printable
     from bitreid.training.load import load_encoder

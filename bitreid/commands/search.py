@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show who is nearest to the query, or that nobody is near enough."""
     from bitreid.commands.console import console_of, hits_table, nobody_text, progress_of, say
     from bitreid.data.files import check_outputs
-    from bitreid.encoding.files import manifest_of
+    from bitreid.data.parsers.inputs import manifest_of
     from bitreid.evaluation.score_files import write_json
     from bitreid.evaluation.settings import parse_share
     from bitreid.evaluation.sheets import sheet_of_search

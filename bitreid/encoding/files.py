@@ -1,6 +1,5 @@
 """Files of codes: encoding pictures, folders and tables of pictures, and saving and loading the result."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,10 +11,9 @@ from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
-from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.manifest import Manifest
 from bitreid.data.npz import trouble_of
 from bitreid.data.parsers import parse
-from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import dates_of
 from bitreid.encoding.encoder import Encoder
@@ -81,39 +79,6 @@ class EncodedSet:
             attribute_codes=None if self.attribute_codes is None else self.attribute_codes[where],
             **{name: of(getattr(self, name)) for name in ("features", "pids", "camids", "tracklets", "times")},
         )
-
-
-def manifest_of(inputs: Sequence[Path]) -> Manifest:
-    """The pictures in files, folders and manifests (CSV, Parquet), in the given order; those of a folder by name."""
-    found = [_manifest_of_one(path) for path in inputs]
-    if not sum(len(manifest) for manifest in found):
-        raise DataError("expected at least one picture, got none; name files, folders or a CSV")
-    return Manifest(
-        tuple(path for manifest in found for path in manifest.paths),
-        np.concatenate([manifest.pids for manifest in found]),
-        np.concatenate([manifest.camids for manifest in found]),
-        tuple(split for manifest in found for split in manifest.splits),
-        _together([manifest.times for manifest in found], found),
-        _together([manifest.tracklets for manifest in found], found),
-    )
-
-
-def _together(columns: Sequence[Ints | None], manifests: Sequence[Manifest]) -> Ints | None:
-    """A column of all manifests joined, `UNKNOWN` where a manifest lacks it; None if all of them do."""
-    if all(column is None for column in columns):
-        return None
-    sizes = [len(manifest) for manifest in manifests]
-    full = [np.full(n, UNKNOWN) if column is None else column for column, n in zip(columns, sizes, strict=True)]
-    return np.concatenate(full)
-
-
-def _manifest_of_one(path: Path) -> Manifest:
-    if path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES:
-        return parse(path)
-    if not path.is_file():
-        raise DataError(f"expected a picture, a folder or a CSV at {path}, got nothing")
-    unknown = np.array([UNKNOWN], dtype=np.int64)
-    return Manifest((path,), unknown, unknown, ("gallery",))
 
 
 def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | None = None) -> EncodedSet:
@@ -214,9 +179,18 @@ def side_of(encoded: EncodedSet) -> Side:
     )
 
 
-def subject_of_model(encoder: Encoder, data: Path, progress: Progress | None = None) -> Subject:
-    """Return a model's codes of a data set's queries and gallery; bad pictures stop it before any is encoded."""
-    manifest = parse(data)
+def subject_of_model(
+    encoder: Encoder,
+    data: Path,
+    progress: Progress | None = None,
+    pattern: str | None = None,
+    multi_query: bool = False,
+) -> Subject:
+    """Return a model's codes of a data set's queries and gallery; bad pictures stop it before any is encoded.
+
+    `pattern` and `multi_query` are those of `parsers.parse`.
+    """
+    manifest = parse(data, pattern, multi_query=multi_query)
     splits = [manifest.split(split) for split in ("query", "gallery")]
     check_pictures([path for each in splits for path in each.paths])
     query, gallery = (side_of(encode_readable(encoder, each, progress, refuse=True)[0]) for each in splits)

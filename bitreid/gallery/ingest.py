@@ -12,10 +12,11 @@ import numpy as np
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
 from bitreid.data.manifest import UNKNOWN
+from bitreid.data.parsers.inputs import manifest_of
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded, manifest_of
+from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded
 from bitreid.errors import PictureError, SettingsError
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.items import Id, Items

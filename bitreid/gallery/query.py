@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
+from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import load_encoded, manifest_of
+from bitreid.encoding.files import load_encoded
 from bitreid.errors import ItemNotFound, SettingsError
 from bitreid.evaluation.settings import parse_rows
 from bitreid.gallery.base import FPIR, HITS, Gallery

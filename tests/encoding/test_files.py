@@ -9,12 +9,12 @@ import pytest
 
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
+from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import (
     EncodedSet,
     encode_manifest,
     load_encoded,
-    manifest_of,
     save_encoded,
     side_of,
 )

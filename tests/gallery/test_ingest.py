@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bitreid.codes import Codes
+from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, manifest_of, save_encoded
+from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, save_encoded
 from bitreid.errors import GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery, ingest
 from bitreid.gallery.ingest import Source, add_sources, items_of, sources_of

@@ -1,16 +1,20 @@
-"""Data sets in Market-1501's folders: Market-1501 and DukeMTMC-reID, which differ in their file names."""
+"""Data sets in Market-1501's folders, which differ in their file names: Market-1501, DukeMTMC-reID, CUHK03-NP"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bitreid.arrays import Ints
 from bitreid.data.files import pictures_in, warn_of_pictures, what_is_at
-from bitreid.data.manifest import Manifest
+from bitreid.data.manifest import DISTRACTOR, UNKNOWN, Manifest
 from bitreid.errors import DataError
 
 FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
+MORE_QUERIES = "gt_bbox"
+"""Market-1501's folder of further pictures of its people, which multi-query evaluation merges with the queries."""
 
 
 @dataclass(frozen=True)
@@ -21,31 +25,55 @@ class _Naming:
     example: str
 
 
-_MARKET = _Naming(
-    re.compile(r"(?P<pid>-1|[0-9]{1,18})_c(?P<camid>[0-9]{1,18})s[0-9]+_[0-9]+_[0-9]+\.[A-Za-z]+"),
-    "0001_c1s1_000001_00.jpg",
-)
+# An ending may come twice: 27 pictures of Market-1501 itself are called .jpg.jpg.
 _DUKE = _Naming(
-    re.compile(r"(?P<pid>[0-9]{1,18})_c(?P<camid>[0-9]{1,18})_f(?P<time>[0-9]{1,18})\.[A-Za-z]+"),
+    re.compile(r"(?P<pid>[0-9]{1,18})_c(?P<camid>[0-9]{1,18})_f(?P<time>[0-9]{1,18})(\.[A-Za-z0-9]+)*"),
     "0001_c2_f0046182.jpg",
 )
+_MOT17 = _Naming(
+    re.compile(
+        r"(?P<pid>[0-9]{1,18})_MOT[0-9]+-(?P<camid>[0-9]{1,18})(-[A-Za-z0-9]+)?_(?P<time>[0-9]{1,18})"
+        r"(_[A-Za-z_]+)?(\.[A-Za-z0-9]+)*"
+    ),
+    "0000001_MOT17-02-FRCNN_0000151_acc_data.bmp",
+)
+_MARKET = _Naming(
+    re.compile(r"(?P<pid>-1|[0-9]{1,18})_c(?P<camid>[0-9]{1,18})(?![0-9]).*", re.DOTALL), "0001_c1s1_000001_00.jpg"
+)
+_NAMINGS = (_DUKE, _MOT17, _MARKET)
+"""From the closest to the one that fits most names."""
 
 
-def parse_market1501(root: Path) -> Manifest:
+def parse_boxes(root: Path, multi_query: bool = False) -> Manifest:
+    """The pictures of a folder in Market-1501's layout, whichever names they have: train, query, gallery, each by name.
+
+    The first name that fits a form decides: DukeMTMC-reID's (`parse_duke`), MOT17-ReID's
+    (`0000001_MOT17-02-FRCNN_0000151_acc_data.bmp`: identity, sequence, which is the camera, and frame, a time), else
+    Market-1501's (`parse_market1501`), which CUHK03-NP's (`0003_c1_21.png`) are of. Errors, warnings and `multi_query`
+    are those of `parse_market1501`.
+    """
+    return _parse(root, _naming_of(_folders(root)), multi_query)
+
+
+def parse_market1501(root: Path, multi_query: bool = False) -> Manifest:
     """The pictures of a folder in Market-1501's layout: train, then query, then gallery, each sorted by name.
 
-    Folders `bounding_box_train`, `query`, `bounding_box_test` (at least one of them), names
-    `PPPP_cCsS_KKKKKK_00.jpg`: identity P (-1 junk, 0000 distractor), camera C. The frame number K restarts with every
-    sequence S, so that it does not tell the time; `times` is None.
+    Folders `bounding_box_train`, `query`, `bounding_box_test` (at least one of them), names that begin with `PPPP_cC`
+    (Market-1501's own: `PPPP_cCsS_KKKKKK_00.jpg`): identity P (-1 junk, 0000 distractor), camera C. The frame number K
+    restarts with every sequence S, so that it does not tell the time; `times` is None.
+
+    With `multi_query`, the pictures in `gt_bbox` that show a query's person from the query's camera become queries too,
+    for a protocol that merges them; those with the name of a query are the query itself.
 
     Market-1501 itself: 12,936 pictures of 751 identities to train on, 3,368 queries of 750 others, a gallery of 19,732
     pictures (3,819 of them junk, which leaves 15,913 to rank), 6 cameras (Zheng et al., Scalable Person
     Re-identification: A Benchmark, ICCV 2015).
 
     `DataError` for a folder without a single such name; one `DataWarning` counts the pictures whose names do not fit,
-    which are left out. Files that are not pictures (Market-1501 itself holds `Thumbs.db`) are skipped.
+    which are left out. Files that are not pictures (Market-1501 itself holds `Thumbs.db`) are skipped. Another
+    `DataWarning` counts training pictures of identity 0, who is nobody.
     """
-    return _parse(root, _MARKET)
+    return _parse(root, _MARKET, multi_query)
 
 
 def parse_duke(root: Path) -> Manifest:
@@ -62,7 +90,7 @@ def parse_duke(root: Path) -> Manifest:
 
     Errors and warnings are those of `parse_market1501`.
     """
-    return _parse(root, _DUKE)
+    return _parse(root, _DUKE, False)
 
 
 def has_market_folders(root: Path) -> bool:
@@ -70,22 +98,40 @@ def has_market_folders(root: Path) -> bool:
     return any(folder.name.startswith("bounding_box") for folder in _folders(root))
 
 
-def has_duke_names(root: Path) -> bool:
-    """Whether pictures in Market-1501's folders have DukeMTMC-reID's names; the first name of either form decides."""
-    for folder in _folders(root):
-        for path in pictures_in(folder, recursive=False, warn=False):
-            if _DUKE.form.fullmatch(path.name):
-                return True
-            if _MARKET.form.fullmatch(path.name):
-                return False
-    return False
+def parse_one_folder(folder: Path) -> Manifest | None:
+    """The pictures of one of the folders of Market-1501's layout, by itself; None for any other folder.
+
+    It is one if it is called so and half of its pictures or more are named so. A `DataWarning` counts the others,
+    which are kept with an unknown identity and camera.
+    """
+    name = folder.resolve().name
+    if name not in (*FOLDERS, MORE_QUERIES):
+        return None
+    naming = _naming_of([folder])
+    paths = pictures_in(folder, recursive=False)
+    matches = [naming.form.fullmatch(path.name) for path in paths]
+    strange = [path for path, match in zip(paths, matches, strict=True) if not match]
+    if not paths or 2 * len(strange) > len(paths) or any(each.is_dir() for each in folder.iterdir()):
+        return None
+    warn_of_pictures(strange, f"do not have names like {naming.example}; their identity and camera are unknown")
+    return _manifest(paths, matches, [FOLDERS.get(name, "gallery")] * len(paths))
 
 
 def _folders(root: Path) -> list[Path]:
     return [root / name for name in FOLDERS if (root / name).is_dir()]
 
 
-def _parse(root: Path, naming: _Naming) -> Manifest:
+def _naming_of(folders: Sequence[Path]) -> _Naming:
+    """The form of the first name that fits any."""
+    for folder in folders:
+        for path in pictures_in(folder, recursive=False, warn=False):
+            for naming in _NAMINGS:
+                if naming.form.fullmatch(path.name):
+                    return naming
+    return _MARKET
+
+
+def _parse(root: Path, naming: _Naming, multi_query: bool) -> Manifest:
     folders = _folders(root)
     if not folders:
         raise DataError(f"expected one or more of the folders {', '.join(FOLDERS)} in {root}, got {what_is_at(root)}")
@@ -99,13 +145,40 @@ def _parse(root: Path, naming: _Naming) -> Manifest:
         strange += [path for path, match in matches if not match]
         if not named:
             raise DataError(
-                f"expected pictures named like {naming.example} in {folder}, got none among {len(matches)} pictures"
+                f"expected pictures named like {naming.example} in {folder}, got none among {len(matches)} pictures; "
+                "say with --pattern what their names tell, or list them in a CSV"
             )
+        if multi_query and folder.name == "query" and (root / MORE_QUERIES).is_dir():
+            named += _more_queries(root / MORE_QUERIES, naming, named)
         paths += [path for path, _ in named]
         names += [match for _, match in named]
         splits += [FOLDERS[folder.name]] * len(named)
     warn_of_pictures(strange, f"do not have names like {naming.example} and are left out")
-    numbers = {
-        group: np.array([int(match[group]) for match in names], dtype=np.int64) for group in naming.form.groupindex
-    }
-    return Manifest(tuple(paths), numbers["pid"], numbers["camid"], tuple(splits), numbers.get("time"))
+    of_training = [(path, match) for path, match, split in zip(paths, names, splits, strict=True) if split == "train"]
+    nobody = [path for path, match in of_training if int(match["pid"]) == DISTRACTOR]
+    warn_of_pictures(nobody, "to train on have identity 0, which is nobody's, and are left out; count people from 1")
+    return _manifest(paths, names, splits)
+
+
+def _more_queries(
+    folder: Path, naming: _Naming, queries: Sequence[tuple[Path, re.Match[str]]]
+) -> list[tuple[Path, re.Match[str]]]:
+    """The pictures in `folder` of a query's person and camera that are not the query itself."""
+    wanted = {(int(match["pid"]), int(match["camid"])) for _, match in queries}
+    names = {path.name for path, _ in queries}
+    matches = [(path, naming.form.fullmatch(path.name)) for path in pictures_in(folder, recursive=False)]
+    return [
+        (path, match)
+        for path, match in matches
+        if match and path.name not in names and (int(match["pid"]), int(match["camid"])) in wanted
+    ]
+
+
+def _manifest(paths: Sequence[Path], matches: Sequence[re.Match[str] | None], splits: Sequence[str]) -> Manifest:
+    """The rows of pictures and what their names say, `UNKNOWN` where a name says nothing."""
+
+    def column(group: str) -> Ints:
+        return np.array([int(match[group]) if match else UNKNOWN for match in matches], dtype=np.int64)
+
+    timed = any(match and "time" in match.re.groupindex for match in matches)
+    return Manifest(tuple(paths), column("pid"), column("camid"), tuple(splits), column("time") if timed else None)
