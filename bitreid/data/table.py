@@ -17,7 +17,7 @@ from bitreid.text import brief, shown
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 """Integers of at most 18 digits, which fit into 64 bits."""
-GAPS = frozenset({"", "nan", "NaN", "NAN", "None", "none", "NA", "N/A", "#N/A", "<NA>", "NaT", "null", "NULL"})
+GAPS = frozenset({"", "nan", "NaN", "NAN", "None", "NA", "N/A", "#N/A", "<NA>", "NaT", "null", "NULL"})
 """Cells that mean that nobody told: what pandas, R, databases and spreadsheets write for them."""
 
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]{1,18})\.0*")

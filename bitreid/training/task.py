@@ -14,7 +14,7 @@ from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import PictureStore, Progress
 from bitreid.data.samplers import ValidationSplit, check_training_identities, hold_out_identities, split_validation
-from bitreid.errors import SettingsError
+from bitreid.errors import DataError, SettingsError
 from bitreid.training.recipe import Recipe
 
 
@@ -102,7 +102,15 @@ def task_from(
     table = None
     labels = attributes or attributes_beside(data)
     if recipe.network.attributes and labels is not None:
-        table = read_attributes(labels, manifest.identities(), manifest.split("train").identities())
+        try:
+            table = read_attributes(labels, manifest.identities(), manifest.split("train").identities())
+        except DataError as error:
+            if attributes is not None:
+                raise
+            raise DataError(
+                f"{error}; this file lies beside the data: name another with --attributes, or train without: "
+                "--set network.attributes=false --set network.attention=false"
+            ) from error
     return prepare_task(recipe, manifest, table, data.resolve().name, progress)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.data.attributes import MIN_POSITIVES, UNKNOWN_LABEL, AttributeSchema, AttributeTable
-from bitreid.data.labels.sheets import NOT_SEEN, PERSON_TRAITS, Sheet, read_sheet
+from bitreid.data.labels.sheets import NOT_SEEN, PERSON_TRAITS, YES_NO, Sheet, read_sheet, values_in
 from bitreid.errors import DataError, DataWarning
+from bitreid.text import brief, shown
 
 NOTHING_SPECIAL = ("pattern=plain",)
 """Values that get no bit, because they mean that the person has none of the field's other values."""
@@ -26,13 +27,15 @@ def read_attributes(
 ) -> AttributeTable:
     """The labels in a `.csv` file, or in the `.mat` file of Market-1501 or DukeMTMC-reID, with a schema made from them.
 
-    CSV: a column `pid`, then a column for each field. A field holds `0`, `1` or `?` (one bit, named as the column), or
-    words and `?` (a bit for each word, named `column=word`, in alphabetical order; values in `leave_out` get none). `?`
-    makes all bits of its field `UNKNOWN_LABEL`.
+    CSV: a column `pid`, then a column for each field. A field holds answers, `1`, `yes` or `true`, `0`, `no` or `false`
+    (one bit, named as the column), or else values: any text or numbers, several of them as `red;white` (a bit for each,
+    named `column=value`, in alphabetical order; values in `leave_out` get none). `?` or a gap makes all bits of its
+    field `UNKNOWN_LABEL`.
 
     `.mat`: train and test identities in one table. Fields are found by name, since the two parts list them in different
-    orders. Colours become the fields `upper_colour` and `lower_colour`, unknown for identities with no colour or
-    several. Gender (`female`) and Market-1501's age are read only where `include_person_traits` asks for them.
+    orders. A code of 0 is unknown; a `DataWarning` counts them. Colours become the fields `upper_colour` and
+    `lower_colour`, unknown for identities with no colour or several. Gender (`female`) and Market-1501's age are read
+    only where `include_person_traits` asks for them.
 
     `known` are the identities that the data set has pictures of; labels of others are dropped, and a `DataWarning`
     counts them. A bit is `in_code` if at least `min_positives` of `train_pids` have it (without `train_pids`: of the
@@ -108,15 +111,21 @@ def _make_table(sheet: Sheet, schema: AttributeSchema) -> AttributeTable:
         bits = [bit for bit, group in enumerate(schema.groups) if group == field]
         yes_no = schema.names[bits[0]] == field
         meanings = ["1"] if yes_no else [schema.names[bit].removeprefix(f"{field}=") for bit in bits]
-        words = np.array(sheet.words[field], dtype=np.str_)
-        labels[:, bits] = words[:, None] == np.array(meanings)
-        labels[np.ix_(words == NOT_SEEN, bits)] = UNKNOWN_LABEL
-        new = sorted(set(words.tolist()) - {NOT_SEEN, *meanings})
-        digits = not {"0", "1"}.isdisjoint(new)
-        if new and digits != yes_no:
-            raise DataError(f"expected {'0 or 1' if yes_no else 'words'} for {field!r} in {sheet.path}, got {new[0]!r}")
-        unseen += [] if yes_no else [name for word in new if (name := f"{field}={word}") not in schema.left_out]
+        words = sheet.words[field]
+        values = [
+            [str(int(YES_NO[word.lower()]))] if yes_no and word.lower() in YES_NO else values_in(word) for word in words
+        ]
+        labels[:, bits] = [[meaning in row for meaning in meanings] for row in values]
+        labels[np.ix_([word == NOT_SEEN for word in words], bits)] = UNKNOWN_LABEL
+        new = sorted({value for row in values for value in row} - {NOT_SEEN, "0" if yes_no else NOT_SEEN, *meanings})
+        answers = not any(meaning[:1].isdigit() for meaning in meanings)
+        wrong = new if yes_no else [word for word in new if answers and word in ("0", "1")]
+        if wrong:
+            expected = "0 or 1" if yes_no else "words"
+            raise DataError(f"expected {expected} for {field!r} in {sheet.path}, got {shown(wrong[0])}")
+        unseen += [name for word in new if (name := f"{field}={word}") not in schema.left_out]
     if unseen:
-        message = f"{len(unseen)} values in {sheet.path} are new to the schema and set no bit: {', '.join(unseen)}"
+        names = brief(", ".join(unseen))
+        message = f"{len(unseen)} values in {sheet.path} are new to the schema and set no bit: {names}"
         warnings.warn(message, DataWarning, stacklevel=3)
     return AttributeTable(schema, sheet.pids, labels)

@@ -1,6 +1,7 @@
 """Reading a CSV, or the `.mat` file of Market-1501 or DukeMTMC-reID, as words: one for each field and identity."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,20 @@ import numpy.typing as npt
 
 from bitreid.data.labels.matfile import read_mat
 from bitreid.data.table import Table, read_csv
-from bitreid.errors import DataError
+from bitreid.errors import DataError, DataWarning
+from bitreid.text import brief, shown
 
 NOT_SEEN = "?"
+SEPARATOR = ";"
+"""Between several values of a cell."""
+YES_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
+"""The answers in a yes/no field of a CSV, in lower case."""
 PERSON_TRAITS = frozenset({"female", "age"})
 """Fields about the person instead of the clothes; they are read only if the caller asks for them."""
 
 _Fields = Mapping[str, tuple[str, tuple[str, ...]]]
 
-_WORD = re.compile(r"[A-Za-z][\w -]*")
+_NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?")
 _NO_YES = ("0", "1")
 _YES_NO = ("1", "0")
 _CLOTHES: dict[str, _Fields] = {
@@ -58,7 +64,7 @@ class Sheet:
     """A label file as words, one for each field and identity.
 
     pids      (m,) int64, ascending
-    words     field -> m words: "0", "1" or a value of the field, `NOT_SEEN` for unknown
+    words     field -> m words: an answer in `YES_NO`, or values of the field, see `values_in`; `NOT_SEEN` for unknown
     values    field -> the words that get a bit each, in order; empty for a yes/no field
     training  (m,) whether the file lists the identity among those to train on
     """
@@ -101,20 +107,38 @@ def _read_csv_sheet(path: Path) -> Sheet:
             )
         first_row[pid] = row
     order = np.argsort(pids)
-    words = {field: [table.columns[field][row] for row in order] for field in fields}
+    words = {field: [table.columns[field][row] or NOT_SEEN for row in order] for field in fields}
     values = {field: _csv_values(table, field) for field in fields}
     return Sheet(path, pids[order], words, values, np.ones(len(pids), dtype=np.bool_))
 
 
 def _csv_values(table: Table, field: str) -> tuple[str, ...]:
-    """The words of a column, sorted; none for a yes/no column. A column is yes/no if its first answer is 0 or 1."""
-    answers = [(row, cell) for row, cell in enumerate(table.columns[field]) if cell != NOT_SEEN]
-    yes_no = not answers or answers[0][1] in ("0", "1")
-    expected = "0, 1 or ?" if yes_no else "a word that begins with a letter, or ?,"
-    for row, cell in answers:
-        if not (cell in ("0", "1") if yes_no else _WORD.fullmatch(cell)):
-            raise DataError(f"expected {expected} in column {field!r} of {table.place(row)}, got {cell!r}")
-    return () if yes_no else tuple(sorted({cell for _, cell in answers}))
+    """The values of a column, sorted; none for a yes/no column, which has no other answers than yes and no."""
+    cells = [(row, cell) for row, cell in enumerate(table.columns[field]) if cell not in ("", NOT_SEEN)]
+    if all(cell.lower() in YES_NO for _, cell in cells):
+        return ()
+    values: dict[str, int] = {}
+    for row, cell in cells:
+        for value in values_in(cell):
+            if value in ("", NOT_SEEN) or "=" in value or "," in value:
+                raise DataError(
+                    f"expected values without '=' and ',', several separated by '{SEPARATOR}', in column {field!r} of "
+                    f"{table.place(row)}, got {shown(cell)}"
+                )
+            values.setdefault(value, row)
+    answer = next((value for value in values if value in ("0", "1")), None)
+    word = next((value for value in values if not _NUMBER.fullmatch(value)), None)
+    if answer is not None and word is not None:
+        raise DataError(
+            f"expected either 0, 1 or {NOT_SEEN}, or values such as red in column {field!r}, got {answer!r} in "
+            f"{table.place(values[answer])} and {shown(word)} in {table.unit} {table.lines[values[word]]}"
+        )
+    return tuple(sorted(values))
+
+
+def values_in(cell: str) -> list[str]:
+    """The values in a cell such as `red;white`."""
+    return [value.strip() for value in cell.split(SEPARATOR)]
 
 
 def _read_mat_sheet(path: Path, include_person_traits: bool) -> Sheet:
@@ -125,6 +149,7 @@ def _read_mat_sheet(path: Path, include_person_traits: bool) -> Sheet:
     """
     variable, parts = _mat_parts(path)
     traits = _TRAITS[variable] if include_person_traits else {}
+    _warn_of_zeros(path, parts)
     train, test = (_Part(path, name, parts[name]).sheet(_CLOTHES[variable], traits) for name in ("train", "test"))
     if train.values != test.values:
         raise DataError(f"expected the same fields for train and test in {path}, got different ones")
@@ -146,8 +171,23 @@ def _mat_parts(path: Path) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
             return variable, parts
     raise DataError(
         f"expected a struct {' or '.join(map(repr, _CLOTHES))} with the structs 'train' and 'test' in {path}, "
-        f"got {sorted(variables)}"
+        f"got {brief(sorted(variables))}"
     )
+
+
+def _warn_of_zeros(path: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Warn, in one `DataWarning`, of codes of 0: DukeMTMC-reID's own file has some, where nobody saw the attribute."""
+    zeros = [
+        f"{name}.{field}"
+        for name in ("train", "test")
+        for field, codes in parts[name].items()
+        if field != "image_index" and np.asarray(codes).dtype.kind in "iuf"
+        for code in np.atleast_1d(codes).ravel()
+        if code == 0
+    ]
+    if zeros:
+        text = f"{len(zeros)} labels in {path} are 0, which stands for unknown; first in {brief(zeros[0])}"
+        warnings.warn(text, DataWarning, stacklevel=6)
 
 
 @dataclass(frozen=True)
@@ -166,7 +206,7 @@ class _Part:
 
         def read(fields: _Fields) -> None:
             for field, (ours, meanings) in fields.items():
-                words[ours] = [meanings[code - 1] for code in self.codes(field, len(pids), len(meanings))]
+                words[ours] = [(NOT_SEEN, *meanings)[code] for code in self.codes(field, len(pids), len(meanings))]
                 values[ours] = () if "0" in meanings else meanings
 
         read(clothes)
@@ -184,18 +224,23 @@ class _Part:
         wrong = [word for word in words if not re.fullmatch("[0-9]{1,18}", word) or int(word) == 0]
         if wrong:
             raise DataError(
-                f"expected identities like '0002' in {self.name}.image_index of {self.path}, got {wrong[0]!r}"
+                f"expected identities like '0002' in {self.name}.image_index of {self.path}, got {shown(wrong[0])}"
             )
         return np.array([int(word) for word in words], dtype=np.int64)
 
     def codes(self, field: str, n: int, highest: int) -> list[int]:
-        """The `n` codes of a field, which is found by name: train and test have their fields in different orders."""
+        """The `n` codes of a field, 0 where nobody saw it.
+
+        It is found by name: train and test have their fields in different orders.
+        """
         if field not in self.fields:
-            have = ", ".join(sorted(self.fields))
+            have = brief(", ".join(sorted(self.fields)))
             raise DataError(f"expected a field {field!r} in {self.name!r} of {self.path}, got {have}")
         given = np.atleast_1d(self.fields[field])
-        if given.shape != (n,) or not np.isin(given, np.arange(1, highest + 1)).all():
-            raise DataError(f"expected {n} codes from 1 to {highest} in {self.name}.{field} of {self.path}")
+        if given.shape != (n,) or not np.isin(given, np.arange(highest + 1)).all():
+            raise DataError(
+                f"expected {n} codes from 1 to {highest}, or 0 for unknown, in {self.name}.{field} of {self.path}"
+            )
         return [int(code) for code in given]
 
     def colours(self, prefix: str, n: int) -> tuple[tuple[str, ...], list[str]]:

@@ -94,18 +94,43 @@ class TestCsv:
             (["pid,hat", "1,0", "2,1", "1,1"], r"once, got 1 in .*a\.csv, line 2 and again in line 4"),
             (["pid,hat", "1,0", "0,1"], "positive identity in .*, line 3, got 0"),
             (["pid,hat", "1,0", "x2,1"], "integer in column 'pid' of .*, line 3, got 'x2'"),
-            (["pid,hat", "1,?", "2,1", "3,2"], "expected 0, 1 or .* column 'hat' of .*, line 4, got '2'"),
-            (["pid,hat", "1,0", "2,yes"], "line 3, got 'yes'"),
-            (["pid,hat", "1,0", "2,"], "line 3, got ''"),
+            (
+                ["pid,hat", "1,?", "2,1", "3,maybe"],
+                "expected either 0, 1 .* column 'hat', got '1' in .*, line 3 and 'maybe'",
+            ),
+            (["pid,hat", "1,red;?"], "several separated by ';', in column 'hat' of .*, line 2, got 'red;\\?'"),
+            (["pid,hat", '1,"red,blue"'], "several separated by ';', .* got 'red,blue'"),
             (["pid,hat", "1,0", "2"], "expected 2 cells in .*, line 3, got 1"),
-            (["pid,top", "1,red", "2,0"], "word that begins with a letter, .* column 'top' of .*, line 3, got '0'"),
-            (["pid,top", "1,red", "2,"], "line 3, got ''"),
+            (["pid,top", "1,red", "2,0"], "values such as red in column 'top', got '0' in .*, line 3 and 'red'"),
             (["pid,top", "1,red=ish"], "line 2, got 'red=ish'"),
         ],
     )
     def test_mistakes_are_refused_with_their_line(self, tmp_path: Path, lines: list[str], message: str) -> None:
         with pytest.raises(DataError, match=message):
             read_attributes(write(tmp_path / "a.csv", *lines))
+
+    def test_answers_may_be_words_and_gaps(self, tmp_path: Path) -> None:
+        lines = ["pid,hat,bag", "1,yes,True", "2,No,false", "3,,nan", "4,1,TRUE", "5,?,0"]
+        table = read_attributes(write(tmp_path / "a.csv", *lines))
+        assert table.schema.names == ("hat", "bag")
+        assert table.labels.tolist() == [[1, 1], [0, 0], [-1, -1], [1, 1], [-1, 0]]
+
+    def test_values_are_any_text_or_numbers_and_several_of_them(self, tmp_path: Path) -> None:
+        lines = ["pid,top,size,bag", "1,red;white,38,no", "2,3/4 sleeves,40,trolley", "3,white,0,no", "4,,?,"]
+        table = read_attributes(write(tmp_path / "a.csv", *lines))
+        assert table.schema.names == (
+            *("top=3/4 sleeves", "top=red", "top=white"),
+            *("size=0", "size=38", "size=40", "bag=no", "bag=trolley"),
+        )
+        assert table.labels.tolist() == [
+            [0, 1, 1, 0, 1, 0, 1, 0],
+            [1, 0, 0, 0, 0, 1, 0, 1],
+            [0, 0, 1, 1, 0, 0, 1, 0],
+            [-1, -1, -1, -1, -1, -1, -1, -1],
+        ]
+        again = write(tmp_path / "b.csv", "pid,top,size,bag", "1,white;blue,40,no")
+        with pytest.warns(DataWarning, match="^1 values in .*: top=blue$"):
+            assert read_attributes_as(again, table.schema).labels.tolist() == [[0, 0, 1, 0, 0, 1, 1, 0]]
 
     def test_missing_and_strange_files_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"attribute labels \(.csv or .mat\) at .*gone\.csv, got nothing"):

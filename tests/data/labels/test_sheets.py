@@ -1,6 +1,5 @@
 """Attribute labels in the .mat files of Market-1501 and DukeMTMC-reID, imitated."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from scipy.io import savemat
 
 from bitreid.data.attributes import UNKNOWN_LABEL
 from bitreid.data.labels.reading import read_attributes, read_attributes_as
-from bitreid.errors import DataError
+from bitreid.errors import DataError, DataWarning
 from tests.data.cases import row_of, write
 
 YES_NO = ("backpack", "bag", "handbag", "hat", "hair", "up", "down", "clothes", "gender")
@@ -122,8 +121,8 @@ class TestMarket:
     @pytest.mark.parametrize(
         ("people", "message"),
         [
-            ({"0001": {"hat": 3}}, r"expected 1 codes from 1 to 2 in train\.hat"),
-            ({"0001": {"upred": 0}}, r"codes from 1 to 2 in train\.upred"),
+            ({"0001": {"hat": 3}}, r"expected 1 codes from 1 to 2, or 0 for unknown, in train\.hat"),
+            ({"0001": {"upred": 3}}, r"codes from 1 to 2, or 0 for unknown, in train\.upred"),
             ({"first": {}}, r"identities like '0002' in train\.image_index of .*, got 'first'"),
             ({"0000": {}}, "got '0000'"),
             ({"0002": {}}, r"each identity once in .*m\.mat, got 2 twice"),
@@ -157,13 +156,21 @@ class TestMarket:
         savemat(tmp_path / "half.mat", {"market_attribute": {"train": market_part({"0001": {}})}})
         with pytest.raises(DataError, match="with the structs 'train' and 'test'"):
             read_attributes(tmp_path / "half.mat")
-        with pytest.raises(DataError, match=r"expected a \.mat file at .*text\.mat, got: "):
+        with pytest.raises(DataError, match=r"expected a \.mat file of version 5 to 7 at .*text\.mat, got: "):
             read_attributes(write(tmp_path / "text.mat", "hello"))
 
-    def test_without_scipy_the_error_names_the_extra(self, market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "scipy.io", None)
-        with pytest.raises(DataError, match=r"install bitreid\[attributes\]"):
-            read_attributes(market)
+    def test_a_code_of_0_is_unknown_and_counted(self, tmp_path: Path) -> None:
+        people = {"0001": {"hat": 0, "age": 0, "upred": 0, "upblue": 2}, "0003": {"hat": 2, "upblue": 0}}
+        path = save_market(tmp_path / "m.mat", market_part(people), market_part({"0002": {}}))
+        with pytest.warns(
+            DataWarning, match=r"^4 labels in .*m\.mat are 0, which stands for unknown; first in train\."
+        ):
+            table = read_attributes(path, include_person_traits=True)
+        labels = row_of(table, 1)
+        assert (labels["hat"], labels["age=old"], labels["backpack"]) == (UNKNOWN_LABEL, UNKNOWN_LABEL, 0)
+        assert (labels["upper_colour=blue"], labels["upper_colour=red"]) == (1, 0)
+        assert row_of(table, 3)["hat"] == 1
+        assert row_of(table, 3)["upper_colour=blue"] == UNKNOWN_LABEL
 
 
 DUKE_YES_NO = ("backpack", "bag", "handbag", "boots", "gender", "hat", "shoes", "top")
