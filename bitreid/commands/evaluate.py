@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_data, add_threads
+from bitreid.commands.options import add_data, add_pattern, add_threads
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bitreid.evaluation.settings import EvaluationSettings
     from bitreid.evaluation.subjects import Subject
 
 HELP = "score a model, or anybody's features, on a data set's queries and gallery"
@@ -26,12 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     *names, last = PROTOCOLS
     parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
     add_data(parser, required=False)
+    add_pattern(parser)
     parser.add_argument(
         "--features",
         type=Path,
         nargs=2,
         metavar=("QUERY.npz", "GALLERY.npz"),
-        help="score these files of any program instead: arrays features (float) or codes (packed bits), pids, camids",
+        help="score these files of any program instead: arrays features (float) or codes (packed bits), pids, camids; "
+        "or twice a .mat with query_f, query_label, query_cam, gallery_f and so on",
     )
     parser.add_argument(
         "--protocol",
@@ -81,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.protocol, arguments.w, arguments.rerank, arguments.fpir, arguments.memory_mb, arguments.threads
     )
     console = console_of()
-    subject = _subject(arguments, console).merged(settings)
+    subject = _subject(arguments, settings, console).merged(settings)
     evaluation = score_subject(subject, settings)
     console.print(evaluation_table(subject.name, evaluation))
     if arguments.json:
@@ -111,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _subject(arguments: argparse.Namespace, console: Console) -> Subject:
+def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, console: Console) -> Subject:
     """Return a model's codes of a data set, or what two files hold; `SettingsError` for both or neither.
 
     Warns of what makes scores wrong.
@@ -126,16 +129,16 @@ def _subject(arguments: argparse.Namespace, console: Console) -> Subject:
 
         encoder = load_encoder(artifact)
         with progress_of(console, "encoding") as progress:
-            subject = subject_of_model(encoder, data, progress)
-    elif files and not artifact and not data:
+            subject = subject_of_model(encoder, data, progress, arguments.pattern, settings.rules.merge_queries)
+    elif files and not artifact and not data and arguments.pattern is None:
         subject = subject_of_files(*files)
     else:
-        given = {"a model": artifact, "--data": data, "--features": files}
+        given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
     with progress_of(console, "comparing pictures") as progress:
-        warn_of_same_pictures(subject, progress)
+        warn_of_same_pictures(subject, settings.rules, progress)
     return subject
 
 
@@ -147,6 +150,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words: list[str | Path] = ["bitreid", "evaluate"]
     words += ["--features", *arguments.features] if arguments.features else []
     words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
+    words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
     words += ["--rerank", arguments.rerank] if arguments.rerank else []

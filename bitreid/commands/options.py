@@ -24,6 +24,26 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
 
 
+def add_pattern(parser: argparse.ArgumentParser) -> None:
+    """Add `--pattern`, which reads folders of pictures in any layout."""
+    parser.add_argument(
+        "--pattern",
+        metavar="REGEX",
+        help="what the paths in a folder of pictures say, in any layout, e.g. '(?P<pid>[0-9]+)_c(?P<camid>[0-9]+)'; "
+        "(?P<split>...) may catch train, query or gallery",
+    )
+
+
+def add_people(parser: argparse.ArgumentParser) -> None:
+    """Add `--same-people`, which says whether several inputs number the same people."""
+    parser.add_argument(
+        "--same-people",
+        action=argparse.BooleanOptionalAction,
+        help="several inputs that share numbers or names of people show the same people, or others, who are numbered "
+        "apart (default: such inputs are refused)",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads`."""
     parser.add_argument(

@@ -128,6 +128,12 @@ class Protocol:
         """Which gallery rows every ranking leaves out, `(n_gallery,)`: junk and unknown people."""
         return np.asarray((self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN))
 
+    def ranked(self, query: int, rows: Ints) -> Ints:
+        """Those of the given gallery rows that the ranking of a query holds; none for a query that shows nobody."""
+        pid, camid = self.query_pids[query], self.query_camids[query]
+        own_camera = (self.gallery_pids[rows] == pid) & (self.gallery_camids[rows] == camid) & (camid != UNKNOWN)
+        return rows[~(self.nobody[rows] | own_camera | (pid <= 0))]
+
     @cached_property
     def most_relatives(self) -> int:
         """The `w` of `Relatives`: the most gallery rows that show any query's person."""

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from bitreid.artifact import Card
 from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.data.pictures import Progress, same_pictures
 from bitreid.errors import DataWarning, SettingsError
+from bitreid.evaluation.protocol import ProtocolSettings
 from bitreid.evaluation.settings import USUAL_W, EvaluationSettings, parse_list, parse_rows
-from bitreid.evaluation.side import Side, merged
+from bitreid.evaluation.side import Side, labels_of, merged
 from bitreid.evaluation.summary import Evaluation, evaluate_model
 from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
@@ -34,8 +37,19 @@ class Subject:
     data_path: Path | None = None
 
     def merged(self, settings: EvaluationSettings) -> Self:
-        """The subject with its pictures merged as the protocol has it, and what both of its sides have."""
-        query, gallery = merged(self.query, self.gallery, settings.rules)
+        """The subject with its pictures merged as the protocol has it, and what both of its sides have.
+
+        A `DataWarning` says if the protocol merges pictures, and there were none to merge.
+        """
+        rules = settings.rules
+        query, gallery = merged(self.query, self.gallery, rules)
+        if (rules.merge_queries or rules.merge_tracklets) and (len(query), len(gallery)) == (
+            len(self.query),
+            len(self.gallery),
+        ):
+            same = "queries show one person by one camera" if rules.merge_queries else "pictures are of one tracklet"
+            text = f"no two {same}, so that {settings.protocol} merged nothing and scores as market1501"
+            warnings.warn(text, DataWarning, stacklevel=2)
         return replace(self, query=query, gallery=gallery)
 
 
@@ -83,7 +97,7 @@ def subject_of_files(query: Path, gallery: Path) -> Subject:
     A `DataWarning` says if only one of the files has cameras.
     """
     sides = []
-    for side in (load_vectors(query), load_vectors(gallery)):
+    for side in (load_vectors(query, "query"), load_vectors(gallery, "gallery")):
         # Names of files that are not here, as when another machine made the features, are of no use.
         sides.append(side if all(path.is_file() for path in side.paths) else replace(side, paths=()))
     check_sides(sides[0], sides[1])
@@ -94,22 +108,28 @@ def subject_of_files(query: Path, gallery: Path) -> Subject:
     return Subject(query.stem, gallery.stem, sides[0], sides[1])
 
 
-def warn_of_same_pictures(subject: Subject, progress: Progress | None = None) -> None:
+def warn_of_same_pictures(subject: Subject, rules: ProtocolSettings, progress: Progress | None = None) -> None:
     """Warn, with a `DataWarning`, of pictures that are a query and a gallery picture: they inflate scores.
 
-    They are found by what their files hold; where others made the features, by equal features.
+    They are found by what their files hold; where others made the features, by equal features. Pairs that the protocol
+    leaves out of the ranking, such as those of one camera, do not count.
     """
     query, gallery = subject.query, subject.gallery
     if subject.card is not None:
         what = "content"
         pairs = same_pictures(query.paths, gallery.paths, progress)
-        names = [f"{query.paths[i]} and {gallery.paths[j]}" for i, j in pairs[:1]]
+        queries, starts = np.unique(pairs[:, 0], return_index=True)
+        twins = list(zip(queries.tolist(), np.split(pairs[:, 1], starts[1:]), strict=True)) if len(pairs) else []
     elif query.features is not None and gallery.features is not None:
         what = "features"
-        pairs = same_features(query.features, gallery.features)
-        names = [f"row {i} and row {j}" for i, j in pairs[:1]]
+        twins = same_features(query.features, gallery.features)
     else:
         return
-    if len(pairs):
+    labels = labels_of(query, gallery, rules.cameras)
+    counted = [(i, labels.ranked(i, rows)) for i, rows in twins]
+    counted = [(i, rows) for i, rows in counted if len(rows)]
+    if counted:
+        i, j = counted[0][0], counted[0][1][0]
+        first = f"{query.paths[i]} and {gallery.paths[j]}" if subject.card is not None else f"row {i} and row {j}"
         text = f"pairs of a query and a gallery picture have the same {what}, which inflates scores"
-        warnings.warn(f"{len(pairs)} {text}; first: {names[0]}", DataWarning, stacklevel=2)
+        warnings.warn(f"{sum(len(rows) for _, rows in counted)} {text}; first: {first}", DataWarning, stacklevel=2)

@@ -2,17 +2,19 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Ints
 from bitreid.codes import Codes
+from bitreid.data.labels.matfile import read_mat
 from bitreid.data.manifest import UNKNOWN
 from bitreid.data.npz import trouble_of
 from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.side import Side
+from bitreid.text import brief
 
 _NAMES = ("features", "codes", "pids", "camids", "tracklets", "paths", "attribute_codes")
 _WANTED = (
@@ -21,7 +23,7 @@ _WANTED = (
 )
 
 
-def load_vectors(path: Path) -> Side:
+def load_vectors(path: Path, side: Literal["query", "gallery"] = "query") -> Side:
     """The pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
 
         features         (n, d) float, and/or
@@ -32,9 +34,12 @@ def load_vectors(path: Path) -> Side:
         paths            (n,) text, optional: the pictures, for sheets and reports
         attribute_codes  (n, bytes) uint8, optional: short codes for two-stage search
 
+    Of a `.mat` file, which some baselines write for both sides, the variables `query_f`, `query_label`, `query_cam` of
+    the `side` or `gallery_f` and so on: features (n, d), pids and camids.
+
     Other arrays are ignored. `DataError` for another file, shape or type, and for features that are not finite.
     """
-    arrays = _arrays(path)
+    arrays = _arrays_of_mat(path, side) if path.suffix.lower() == ".mat" else _arrays(path)
     try:
         return _side(arrays)
     except (BitreidError, ValueError, OverflowError) as error:
@@ -77,6 +82,26 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if "pids" not in arrays or not {"features", "codes"} & set(arrays):
         raise DataError(f"{path}: expected pids and features or codes, got {found}; wanted: {_WANTED}")
     return arrays
+
+
+def _arrays_of_mat(path: Path, side: str) -> dict[str, npt.NDArray[Any]]:
+    variables = read_mat(path)
+    missing = [name for name in (f"{side}_f", f"{side}_label") if name not in variables]
+    if missing:
+        raise DataError(
+            f"{path}: expected the variables {side}_f, {side}_label and perhaps {side}_cam, "
+            f"got {brief(', '.join(variables) or 'none')}; save the features as .npz with {_WANTED}"
+        )
+    arrays = {"pids": np.atleast_1d(variables[f"{side}_label"])}
+    if f"{side}_cam" in variables:
+        arrays["camids"] = np.atleast_1d(variables[f"{side}_cam"])
+    for name, column in arrays.items():
+        # MATLAB's numbers are floats where nobody says otherwise.
+        if column.dtype.kind == "f" and np.isfinite(column).all() and (np.abs(column) < 2**53).all():
+            whole = column.astype(np.int64)
+            arrays[name] = whole if (whole == column).all() else column
+    features = np.asarray(variables[f"{side}_f"])
+    return arrays | {"features": features[None] if features.ndim == 1 and arrays["pids"].size == 1 else features}
 
 
 def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
@@ -129,18 +154,20 @@ def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
     return np.asarray(features, np.result_type(features.dtype, np.float32))
 
 
-def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]) -> Ints:
-    """The pairs `(m, 2)` of a query row and the first gallery row with equal features: usually the same picture.
+def same_features(
+    query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]
+) -> list[tuple[int, npt.NDArray[np.int64]]]:
+    """The query rows that have twins, and of each the gallery rows with equal features: usually the same picture.
 
-    They are sorted, with at most one pair a query. Features are compared as float32; features of zeros, which some
-    networks give for any empty picture, are left out.
+    They are sorted. Features are compared as float32; features of zeros, which some networks give for any empty
+    picture, are left out.
     """
-    rows: dict[bytes, int] = {}
+    rows: dict[bytes, list[int]] = {}
     for j, feature in enumerate(gallery):
-        rows.setdefault(_digest(feature), j)
+        rows.setdefault(_digest(feature), []).append(j)
     keys = [_digest(feature) if feature.any() else b"" for feature in query]
-    pairs = [(i, rows[key]) for i, key in enumerate(keys) if key in rows]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    twins = {key: np.array(rows[key], np.int64) for key in {*keys} & {*rows}}
+    return [(i, twins[key]) for i, key in enumerate(keys) if key in twins]
 
 
 def _digest(feature: npt.NDArray[np.floating]) -> bytes:
