@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bitreid.commands.options import add_data
+from bitreid.commands.options import add_data, add_pattern
 
 HELP = "fit what distances mean on the people that training held out"
 
@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid calibrate`."""
     parser.add_argument("artifact", type=Path, help="the model; its card is written anew")
     add_data(parser)
+    add_pattern(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,8 +22,13 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.training.validation import calibrate_artifact
 
     console = console_of()
+    data = parse(arguments.data, arguments.pattern, None if arguments.pattern is None else "train")
     with progress_of(console, "encoding") as progress:
-        calibration = calibrate_artifact(arguments.artifact, parse(arguments.data), progress).calibration
+        calibration = calibrate_artifact(
+            arguments.artifact,
+            data,
+            progress,
+        ).calibration
     assert calibration is not None, "it was just fitted"
     say(console, f"calibrated on {calibration.pictures} pictures of {calibration.identities} people held out")
     say(console, f"same person within {thresholds_text(calibration)}")

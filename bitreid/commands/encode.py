@@ -11,7 +11,7 @@ HELP = "pictures to codes"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
-    from bitreid.commands.options import add_time_unit
+    from bitreid.commands.options import add_pattern, add_people, add_time_unit
 
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=["train", "query", "gallery"], help="of a data set, only these pictures (default: all)"
     )
+    add_pattern(parser)
+    add_people(parser)
     add_time_unit(parser)
     left_out.add_arguments(parser)
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
     encoder = load_encoder(arguments.artifact)
-    manifest = manifest_of(arguments.inputs)
+    manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
     manifest = with_dates(manifest, arguments.time_unit)
     if manifest.times is not None and not manifest.dated:

@@ -34,6 +34,16 @@ def add_pattern(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_one_person(parser: argparse.ArgumentParser) -> None:
+    """Add `--one-person`, which makes one query of all pictures."""
+    parser.add_argument(
+        "--one-person",
+        action="store_true",
+        help="all query pictures show one person: one query (default: one for each person whom a table or the names in "
+        "a known data set tell)",
+    )
+
+
 def add_people(parser: argparse.ArgumentParser) -> None:
     """Add `--same-people`, which says whether several inputs number the same people."""
     parser.add_argument(

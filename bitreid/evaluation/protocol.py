@@ -132,7 +132,7 @@ class Protocol:
         """Those of the given gallery rows that the ranking of a query holds; none for a query that shows nobody."""
         pid, camid = self.query_pids[query], self.query_camids[query]
         own_camera = (self.gallery_pids[rows] == pid) & (self.gallery_camids[rows] == camid) & (camid != UNKNOWN)
-        return rows[~(self.nobody[rows] | own_camera | (pid <= 0))]
+        return np.asarray(rows[~(self.nobody[rows] | own_camera | (pid <= 0))])
 
     @cached_property
     def most_relatives(self) -> int:

@@ -126,10 +126,14 @@ def warn_of_same_pictures(subject: Subject, rules: ProtocolSettings, progress: P
     else:
         return
     labels = labels_of(query, gallery, rules.cameras)
-    counted = [(i, labels.ranked(i, rows)) for i, rows in twins]
-    counted = [(i, rows) for i, rows in counted if len(rows)]
-    if counted:
-        i, j = counted[0][0], counted[0][1][0]
+    n, pair = 0, (0, 0)
+    for query_row, rows in twins:
+        ranked = labels.ranked(query_row, rows)
+        if len(ranked) and not n:
+            pair = query_row, int(ranked[0])
+        n += len(ranked)
+    if n:
+        i, j = pair
         first = f"{query.paths[i]} and {gallery.paths[j]}" if subject.card is not None else f"row {i} and row {j}"
         text = f"pairs of a query and a gallery picture have the same {what}, which inflates scores"
-        warnings.warn(f"{sum(len(rows) for _, rows in counted)} {text}; first: {first}", DataWarning, stacklevel=2)
+        warnings.warn(f"{n} {text}; first: {first}", DataWarning, stacklevel=2)

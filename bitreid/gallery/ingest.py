@@ -1,18 +1,19 @@
 """Items for a gallery from files of codes, pictures, folders and tables; adding them goes on where it was stopped."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
-from bitreid.data.manifest import UNKNOWN
-from bitreid.data.parsers.inputs import manifest_of
+from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.parsers.inputs import manifest_of_one, together
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
@@ -67,13 +68,16 @@ def sources_of(
     time_unit: TimeUnit | None,
     attributes: bool,
     strict: bool = False,
+    pattern: str | None = None,
+    same_people: bool | None = None,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
 
     Pictures are encoded when their items are asked for. A table's dates are kept, and its other times where
     `time_unit` says what they count. `attributes` says whether attribute codes are kept. With `strict`, all pictures
-    are checked first, and a `DataError` counts those that cannot be read. `SettingsError` for an id that two items
-    would share, and for times outside the years 1 to 9999.
+    are checked first, and a `DataError` counts those that cannot be read. Folders are read with the `pattern`, and
+    `same_people` says whether people of several inputs are the same, see `manifest_of`. `SettingsError` for an id that
+    two items would share, and for times outside the years 1 to 9999.
     """
     found: list[Source] = []
     before: list[Id] = []
@@ -89,17 +93,24 @@ def sources_of(
                 )
         return new
 
-    for path in inputs:
-        if path.suffix == ".npz":
-            encoded = load_encoded(path)
-            names = ids_of(encoded.paths)
-            rows, left_out = _rows_with_text(encoded.paths, strict)
-            whole = items_of(encoded.take(rows), [names[i] for i in rows], attributes)
-            found.append(Source(whole.ids, BATCH, partial(_rows_of, whole), whole.model, left_out))
-    pictures = [path for path in inputs if path.suffix != ".npz"]
-    if pictures:
+    files = {i: load_encoded(path) for i, path in enumerate(inputs) if path.suffix == ".npz"}
+    manifests = [
+        _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern) for i, path in enumerate(inputs)
+    ]
+    everything = together(inputs, manifests, same_people)
+    ends = np.cumsum([len(manifest) for manifest in manifests])
+    rows_of = [np.arange(end - len(manifest), end) for end, manifest in zip(ends, manifests, strict=True)]
+    for i, encoded in files.items():
+        own = everything.take(rows_of[i])
+        names = ids_of(encoded.paths)
+        rows, left_out = _rows_with_text(encoded.paths, strict)
+        encoded = replace(encoded, pids=own.pids, tracklets=None if encoded.tracklets is None else own.tracklets)
+        whole = items_of(encoded.take(rows), [names[i] for i in rows], attributes, own.person_names)
+        found.append(Source(whole.ids, BATCH, partial(_rows_of, whole), whole.model, left_out))
+    of_pictures = [rows for i, rows in enumerate(rows_of) if i not in files]
+    if of_pictures:
         encoder = load_encoder()
-        manifest = with_dates(manifest_of(pictures), time_unit)
+        manifest = with_dates(everything.take(np.concatenate(of_pictures)), time_unit)
         names = ids_of(manifest.paths)
         rows, left_out = _rows_with_text(manifest.paths, strict)
         kept, ids_kept = manifest.take(rows), [names[i] for i in rows]
@@ -108,10 +119,16 @@ def sources_of(
 
         def encode(rows: list[int]) -> tuple[Items, Findings]:
             some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
-            return items_of(some, [ids_kept[rows[i]] for i in good], attributes), findings
+            return items_of(some, [ids_kept[rows[i]] for i in good], attributes, kept.person_names), findings
 
         found.append(Source(ids_kept, PICTURES_BATCH, encode, fingerprint(encoder.card), left_out))
     return found
+
+
+def _manifest_of_codes(encoded: EncodedSet) -> Manifest:
+    """Who is in a file of codes, to be told apart from the people of other inputs."""
+    splits = ("gallery",) * len(encoded)
+    return Manifest(encoded.paths, encoded.pids, encoded.camids, splits, tracklets=encoded.tracklets)
 
 
 def _rows_of(whole: Items, rows: list[int]) -> tuple[Items, Findings]:
@@ -168,8 +185,10 @@ def add_sources(
     return added
 
 
-def items_of(encoded: EncodedSet, ids: Sequence[Id], attributes: bool) -> Items:
-    """Return encoded pictures as items. Only pids above 0 name a person."""
+def items_of(
+    encoded: EncodedSet, ids: Sequence[Id], attributes: bool, person_names: Mapping[int, str] = MappingProxyType({})
+) -> Items:
+    """Return encoded pictures as items. Only pids above 0 name a person: as `person_names` has it, or by the number."""
     tracklets = [UNKNOWN] * len(encoded) if encoded.tracklets is None else encoded.tracklets.tolist()
     return Items.of(
         ids,
@@ -178,7 +197,7 @@ def items_of(encoded: EncodedSet, ids: Sequence[Id], attributes: bool) -> Items:
         cameras=encoded.camids,
         times=encoded.times,
         tracklets=[None if tracklet == UNKNOWN else str(tracklet) for tracklet in tracklets],
-        persons=[str(pid) if pid > 0 else None for pid in encoded.pids.tolist()],
+        persons=[person_names.get(pid, str(pid)) if pid > 0 else None for pid in encoded.pids.tolist()],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
     )

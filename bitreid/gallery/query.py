@@ -10,8 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
+from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import load_encoded
@@ -78,14 +81,34 @@ class SearchRequest:
             parse_rows(self.w, 1)
 
 
-def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder) -> Queries:
-    """Return the rows of one file of codes (.npz), or pictures of one person as one query."""
+def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder, one_person: bool = False) -> Queries:
+    """Return the rows of one file of codes (.npz), or pictures as queries, see `queries_of_people`."""
     if any(path.suffix == ".npz" for path in inputs):
         if len(inputs) > 1:
             raise SettingsError(f"expected one file of codes, or pictures, as query, got {len(inputs)} files; name one")
         found = load_encoded(inputs[0])
         return Queries([str(path) for path in found.paths], found.codes, found.attribute_codes, found.model)
-    return query_of_pictures(load_encoder(), manifest_of(inputs).paths)
+    return queries_of_people(load_encoder(), manifest_of(inputs, same_people=one_person or None), one_person)
+
+
+def queries_of_people(encoder: Encoder, pictures: Manifest, one_person: bool = False) -> Queries:
+    """Return a query for each person whom the pictures are known to show, named after the first picture of each.
+
+    Pictures of whom nobody is known are one person's, and so are all with `one_person`.
+    """
+    pids = np.full(len(pictures), UNKNOWN) if one_person else pictures.pids
+    people = dict.fromkeys(pids.tolist())
+    each = [
+        query_of_pictures(encoder, [path for path, own in zip(pictures.paths, pids, strict=True) if own == pid])
+        for pid in people
+    ]
+    codes = Codes(np.concatenate([query.codes.packed for query in each]), each[0].codes.n_bits, each[0].codes.parts)
+    short = [query.attribute_codes for query in each]
+    attribute_codes = None
+    if short[0] is not None:
+        packed = [codes.packed for codes in short if codes is not None]
+        attribute_codes = Codes(np.concatenate(packed), short[0].n_bits, short[0].parts)
+    return Queries([name for query in each for name in query.names], codes, attribute_codes, each[0].model)
 
 
 def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:

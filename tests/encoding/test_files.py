@@ -39,11 +39,11 @@ def test_files_folders_and_tables_come_in_the_order_given(people: Path, tmp_path
     queries = sorted((people / "query").iterdir())
     table = tmp_path / "table.csv"
     table.write_text(f"path,pid,camid,split\n{queries[3]},7,2,query\n{queries[2]},8,1,query\n", encoding="utf-8")
-    manifest = manifest_of([queries[5], table, people / "query", queries[0]])
+    manifest = manifest_of([queries[5], table, people / "query", queries[0]], same_people=True)
     assert manifest.paths == (queries[5], queries[3], queries[2], *queries, queries[0])
-    assert manifest.pids[:4].tolist() == [UNKNOWN, 7, 8, UNKNOWN]
-    assert manifest.camids[:4].tolist() == [UNKNOWN, 2, 1, UNKNOWN]
-    assert manifest.splits[:4] == ("gallery", "query", "query", "gallery")
+    assert manifest.pids[:4].tolist() == [UNKNOWN, 7, 8, 25]
+    assert manifest.camids[:4].tolist() == [UNKNOWN, 2, 1, 1]
+    assert manifest.splits[:4] == ("gallery", "query", "query", "query")
 
 
 def test_a_data_set_comes_with_its_identities(people: Path) -> None:

@@ -11,10 +11,13 @@ import pytest
 
 from bitreid.errors import DataWarning, SettingsError
 from bitreid.evaluation import evaluate_ranking
+from bitreid.evaluation.protocol import PROTOCOLS
 from bitreid.evaluation.settings import EvaluationSettings
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.subjects import Subject, score_subject, short_lists, subject_of_files, warn_of_same_pictures
 from tests.evaluation.cases import two_sides
+
+RULES = PROTOCOLS["no_cameras"]
 
 
 @pytest.fixture
@@ -78,12 +81,41 @@ def test_a_picture_on_both_sides_is_warned_of(subject: Subject) -> None:
     with pytest.warns(
         DataWarning, match="^2 pairs .* the same features, which inflates scores; first: row 2 and row 31$"
     ):
-        warn_of_same_pictures(twice)
+        warn_of_same_pictures(twice, RULES)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_same_pictures(subject)
+        warn_of_same_pictures(subject, RULES)
         # Equal codes are no sign of equal pictures.
-        warn_of_same_pictures(replace(twice, query=replace(twice.query, features=None)))
+        warn_of_same_pictures(replace(twice, query=replace(twice.query, features=None)), RULES)
+
+
+def test_only_pairs_that_count_are_warned_of_and_all_of_them() -> None:
+    """Leave one out: every picture is on both sides, with a camera of its own."""
+    features = np.arange(12.0).reshape(4, 3) + 1
+    features[2] = features[0]  # one picture of another camera
+    pids, camids = np.array([5, 5, 5, -1]), np.arange(4)
+    each = Side(None, features, None, pids, camids)
+    subject = Subject("q", "g", each, each)
+    with pytest.warns(DataWarning, match="^2 pairs .* first: row 0 and row 2$"):
+        warn_of_same_pictures(subject, PROTOCOLS["market1501"])
+    with pytest.warns(DataWarning, match="^5 pairs .* first: row 0 and row 0$"):
+        warn_of_same_pictures(subject, PROTOCOLS["no_cameras"])
+    alone = replace(each, features=np.arange(12.0).reshape(4, 3) + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_same_pictures(Subject("q", "g", alone, alone), PROTOCOLS["market1501"])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "what"), [("multi_query", "queries show one"), ("tracklets", "pictures are of one")]
+)
+def test_a_protocol_that_merges_nothing_says_so(protocol: str, what: str) -> None:
+    n = np.arange(4)
+    query = Side(None, np.eye(4), None, n + 1, n, tracklets=n)
+    with pytest.warns(DataWarning, match=f"^no two {what} .*, so that {protocol} merged nothing and scores as market"):
+        Subject("q", "g", query, query).merged(EvaluationSettings(protocol))
+    same = replace(query, pids=np.ones(4, np.int64), camids=np.ones(4, np.int64), tracklets=np.zeros(4, np.int64))
+    assert len(Subject("q", "g", same, same).merged(EvaluationSettings(protocol)).query) == 1
 
 
 def test_short_lists_are_for_those_who_have_attribute_codes(subject: Subject) -> None:

@@ -11,7 +11,7 @@ from bitreid.codes import Codes
 from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, save_encoded
-from bitreid.errors import GalleryError, SettingsError
+from bitreid.errors import DataError, DataWarning, GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery, ingest
 from bitreid.gallery.ingest import Source, add_sources, items_of, sources_of
 from bitreid.training.load import load_encoder
@@ -54,7 +54,7 @@ def in_memory(attributes: Sequence[str] = ()) -> Gallery:
 
 
 def sources(inputs: Sequence[Path], ids: Any = "path", attributes: bool = False) -> list[Source]:
-    return sources_of(inputs, no_encoder, ids=ids, time_unit=None, attributes=attributes)
+    return sources_of(inputs, no_encoder, ids=ids, time_unit=None, attributes=attributes, same_people=True)
 
 
 def test_what_is_known_of_a_picture_goes_into_its_item() -> None:
@@ -157,3 +157,27 @@ def test_times_of_a_table(encoder: Encoder, people: Path, tmp_path: Path) -> Non
     table.write_text(f"path,time\n{one},{10**15}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="years 1 to 9999, got 1000000000000000, counted in s"):
         times("s")
+
+
+def test_people_of_two_files_of_codes_are_told_apart(tmp_path: Path) -> None:
+    a, b = saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", folder="other")
+    with pytest.raises(DataError, match=r"person 1 in a and in b \(7 persons in all\); say --same-people"):
+        sources_of([a, b], no_encoder, ids="path", time_unit=None, attributes=False)
+
+    def persons(same_people: bool) -> list[list[str | None]]:
+        found = sources_of([a, b], no_encoder, ids="path", time_unit=None, attributes=False, same_people=same_people)
+        return [[item.person for item in source.items([3, 9])[0]] for source in found]
+
+    assert persons(True) == [["1", "7"], ["1", "7"]]
+    with pytest.warns(DataWarning, match="numbered apart"):
+        assert persons(False) == [["a/1", "a/7"], ["b/1", "b/7"]]
+
+
+def test_people_are_called_as_their_table_calls_them(trained: Path, people: Path, tmp_path: Path) -> None:
+    encoder = load_encoder(trained / "artifact")
+    picture = min((people / "query").iterdir())
+    (tmp_path / "m.csv").write_text(f"path,pid\n{picture},anna\n", encoding="utf-8")
+    with pytest.warns(DataWarning, match="1 names in column 'pid'"):
+        (source,) = sources_of([tmp_path / "m.csv"], lambda: encoder, ids="path", time_unit=None, attributes=True)
+    (item,) = source.items([0])[0]
+    assert item.person == "anna"

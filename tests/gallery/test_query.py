@@ -178,6 +178,26 @@ def test_pictures_of_one_person_are_one_query(trained: Path, people: Path) -> No
         query_of_pictures(encoder, [])
 
 
+def test_each_known_person_is_a_query(trained: Path, people: Path, tmp_path: Path) -> None:
+    encoder = load_encoder(trained / "artifact")
+    paths = {pid: sorted((people / "query").glob(f"{pid:04d}_*.jpg")) for pid in (25, 26)}
+    rows = [
+        f"{path},{pid}"
+        for pair in zip(paths[25], paths[26], strict=False)
+        for path, pid in zip(pair, (25, 26), strict=True)
+    ]
+    table = tmp_path / "people.csv"
+    table.write_text("\n".join(["path,pid", *rows]), encoding="utf-8")
+    found = queries_of_files([table], lambda: encoder)
+    each = [query_of_pictures(encoder, own) for own in zip(*pairs, strict=True)]
+    assert found.names == [query.names[0] for query in each]
+    assert np.array_equal(found.codes.packed, np.concatenate([query.codes.packed for query in each]))
+    assert found.codes.parts == each[0].codes.parts
+    merged = queries_of_files([table], lambda: encoder, one_person=True)
+    pictures = [path for pair in pairs for path in pair]
+    assert np.array_equal(merged.codes.packed, query_of_pictures(encoder, pictures).codes.packed)
+
+
 def test_words_are_numbers_where_such_an_item_is(gallery: Gallery) -> None:
     gallery.add(Items.of(["07", "x"], LONG[:2], SHORT[:2]))
     assert ids_of(gallery, ["7", "07", "x", "99", "-1", str(2**63)]) == [7, "07", "x", "99", "-1", str(2**63)]

@@ -9,7 +9,7 @@ from rich.console import Console
 from bitreid.commands import left_out
 from bitreid.commands.console import progress_of, say
 from bitreid.commands.gallery.action import Action, Answer, open_place
-from bitreid.commands.options import add_time_unit, loader_of
+from bitreid.commands.options import add_pattern, add_people, add_time_unit, loader_of
 from bitreid.gallery.ingest import Added, IdKind, add_sources, sources_of
 
 
@@ -25,6 +25,8 @@ def _arguments(add: argparse.ArgumentParser) -> None:
         help="what an item is called: its picture's path as given, the file's name without ending, or 0, 1, 2 in the "
         "order of the files (default %(default)s)",
     )
+    add_pattern(add)
+    add_people(add)
     add_time_unit(add)
     add.add_argument("--upsert", action="store_true", help="replace items that are there already")
     left_out.add_arguments(add)
@@ -39,6 +41,8 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             time_unit=arguments.time_unit,
             attributes=bool(gallery.contract.attributes),
             strict=arguments.strict,
+            pattern=arguments.pattern,
+            same_people=arguments.same_people,
         )
         added = Added()
         try:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bitreid.commands.console import hits_table, nobody_text
 from bitreid.commands.gallery.action import Action, Answer, add_where, open_place, words_of
-from bitreid.commands.options import add_search_options, loader_of, max_distance_of
+from bitreid.commands.options import add_one_person, add_search_options, loader_of, max_distance_of
 from bitreid.errors import SettingsError
 from bitreid.evaluation.settings import parse_share
 from bitreid.gallery.people import By
@@ -38,6 +38,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--attributes", metavar="TEXT", help="a description instead, e.g. 'backpack, upper_colour=red, not hat'"
     )
+    add_one_person(search)
     add_search_options(search)
     add_where(search)
     search.add_argument("--parts", metavar="A,B", help="only these parts of the body count")
@@ -70,7 +71,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
             if arguments.like is not None:
                 queries = query_of_item(gallery, ids_of(gallery, [arguments.like])[0])
             else:
-                queries = queries_of_files(arguments.inputs, loader_of(arguments.model))
+                queries = queries_of_files(arguments.inputs, loader_of(arguments.model), arguments.one_person)
             names, found = queries.names, search_queries(gallery, queries, request)
     shown: list[str | Table] = []
     for name, hits in zip(names, found, strict=True):

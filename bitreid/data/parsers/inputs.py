@@ -38,7 +38,11 @@ def manifest_of(inputs: Sequence[Path], pattern: str | None = None, same_people:
 
     `DataError` for an input that is not there or holds no picture, and for shared people without `same_people`.
     """
-    found = [_manifest_of_one(path, pattern) for path in inputs]
+    return together(inputs, [manifest_of_one(path, pattern) for path in inputs], same_people)
+
+
+def together(inputs: Sequence[Path], found: Sequence[Manifest], same_people: bool | None = None) -> Manifest:
+    """The rows of the manifests that were found in the inputs, in order; people as in `manifest_of`."""
     if not sum(len(manifest) for manifest in found):
         raise DataError("expected at least one picture, got none; name files, folders or a CSV")
     sources = _sources(inputs, found)
@@ -56,7 +60,7 @@ def manifest_of(inputs: Sequence[Path], pattern: str | None = None, same_people:
     if apart and person_names:
         number, name = max(person_names.items())
         text = f"people of {len(sources)} inputs are numbered apart, as --no-same-people says"
-        warnings.warn(f"{text}; the last, {brief(name)}, is {number}", DataWarning, stacklevel=2)
+        warnings.warn(f"{text}; the last, {brief(name)}, is {number}", DataWarning, stacklevel=3)
     dated = {each.dated for each in found if each.times is not None}
     if len(dated) > 1:
         raise DataError("expected times of one kind in all inputs, got dates in one and numbers in another")
@@ -75,7 +79,8 @@ def manifest_of(inputs: Sequence[Path], pattern: str | None = None, same_people:
     )
 
 
-def _manifest_of_one(path: Path, pattern: str | None) -> Manifest:
+def manifest_of_one(path: Path, pattern: str | None = None) -> Manifest:
+    """The pictures of one input: a picture, a folder, which is read with the `pattern` if there is one, or a table."""
     if path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES:
         return parse(path, pattern if path.is_dir() else None)
     if not path.is_file():
@@ -113,7 +118,7 @@ def _check_people(sources: Sequence[Source]) -> None:
             of = f"tracklet {first[1]} of camera {first[0]}" if isinstance(first, tuple) else f"person {first}"
             raise DataError(
                 f"expected people of one source, or to be told whether they are the same, got {printable(of)} in "
-                f"{printable(owners[what, first])} and in {printable(source.name)} ({len(shared)} {what}s in all); say "
+                f"{printable(owners[what, first])} and in {printable(source.name)} ({sum(kind == what for kind, _ in shared)} {what}s in all); say "
                 "--same-people if they are the same, or --no-same-people to number them apart"
             )
         owners |= dict.fromkeys(own, source.name)
