@@ -31,6 +31,7 @@ from bitreid.data.attributes import AttributeSchema
 from bitreid.data.files import sync_folder
 from bitreid.errors import ArtifactError, BitreidError
 from bitreid.open_set import OpenSet
+from bitreid.text import brief, shown
 
 FORMAT_VERSION = 2
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration."""
@@ -45,6 +46,8 @@ _NEW = ".new"
 _SEAL = re.compile(rb'"card_sha256": "([0-9a-f]{64})"\n}\n\Z')
 _NO_SEAL = "0" * 64
 _DTYPES = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
+_MAX_DEPTH = 32
+"""How deep settings in a card are nested at most: what comes after reads them by recursion."""
 _AGAIN = "copy the artifact again, or save it again with save_artifact"
 
 
@@ -299,10 +302,12 @@ def _parse_card(text: bytes, path: Path) -> Card:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"expected JSON in {path}, got something else ({error}); {_AGAIN}") from error
+        raise ArtifactError(f"expected JSON in {path}, got something else ({brief(error)}); {_AGAIN}") from error
     version = body.get("format_version") if isinstance(body, dict) else None
     if type(version) is not int or version < 1:
-        raise ArtifactError(f"expected {path} to give format_version, a whole number from 1, got {version!r}; {_AGAIN}")
+        raise ArtifactError(
+            f"expected {path} to give format_version, a whole number from 1, got {shown(version)}; {_AGAIN}"
+        )
     if version > FORMAT_VERSION:
         raise ArtifactError(
             f"expected {path} in format {FORMAT_VERSION} or older, got format {version}, made by a newer bitreid; "
@@ -317,7 +322,7 @@ def _parse_card(text: bytes, path: Path) -> Card:
     try:
         card: Card = _decode(Card, body, "")
     except (BitreidError, OverflowError) as error:
-        raise ArtifactError(f"{path}: {error}; {_AGAIN}") from error
+        raise ArtifactError(f"{path}: {brief(error, 1000)}; {_AGAIN}") from error
     seal = _SEAL.search(text)
     if seal is None:
         raise ArtifactError(f"expected {path} to end in its own checksum, card_sha256, got none; {_AGAIN}")
@@ -343,6 +348,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return {key: _decode(inner[1], v, f"{where}.{key}") for key, v in value.items()}
     if kind is Any:
+        if _depth(value) > _MAX_DEPTH:
+            raise ArtifactError(f"expected {where} to be nested at most {_MAX_DEPTH} deep, got more")
         return value
     if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
@@ -364,6 +371,16 @@ def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
         )
     hints = get_type_hints(kind)
     return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}".lstrip(".")) for name in names})
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects are nested, counted no further than one beyond what a card may have."""
+    depth, level = 0, [value]
+    while level and depth <= _MAX_DEPTH:
+        nested = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in nested for inner in (each.values() if isinstance(each, dict) else each)]
+        depth += bool(nested)
+    return depth
 
 
 def _sha256(data: bytes) -> str:

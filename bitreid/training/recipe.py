@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from bitreid.artifact import InputSpec
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import NetworkSettings
+from bitreid.text import brief, shown
 
 
 class _Settings(BaseModel):
@@ -118,8 +119,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = recipe_path(name)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {_one_line(error)}") from error
+    # PyYAML raises whatever Python does for an impossible date, a tag on something else or endless nesting.
+    except Exception as error:
+        raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {brief(error)}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"expected settings with names in {path}, got {type(values).__name__}")
     for override in overrides:
@@ -141,7 +143,7 @@ def faults_of(error: pydantic.ValidationError) -> str:
     """Return a line that names each setting at fault, what is wrong with it and its value."""
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
-        + ("" if isinstance(fault["input"], dict) else f", got {fault['input']!r}")
+        + ("" if isinstance(fault["input"], dict) else f", got {shown(fault['input'])}")
         for fault in error.errors()
     )
 
@@ -151,10 +153,6 @@ _FAULTS = {
     "unexpected_keyword_argument": "there is no such setting",
     "missing": "this setting is missing",
 }
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -168,7 +166,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise SettingsError(f"expected {room!r} in {override!r} to be a group of settings, got a single value")
     try:
         values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except Exception as error:
         raise SettingsError(
-            f"expected a value in YAML in {override!r}, could not read it: {_one_line(error)}"
+            f"expected a value in YAML in {shown(override)}, could not read it: {brief(error)}"
         ) from error

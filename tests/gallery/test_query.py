@@ -181,11 +181,8 @@ def test_pictures_of_one_person_are_one_query(trained: Path, people: Path) -> No
 def test_each_known_person_is_a_query(trained: Path, people: Path, tmp_path: Path) -> None:
     encoder = load_encoder(trained / "artifact")
     paths = {pid: sorted((people / "query").glob(f"{pid:04d}_*.jpg")) for pid in (25, 26)}
-    rows = [
-        f"{path},{pid}"
-        for pair in zip(paths[25], paths[26], strict=False)
-        for path, pid in zip(pair, (25, 26), strict=True)
-    ]
+    pairs = list(zip(paths[25], paths[26], strict=False))
+    rows = [f"{a},25\n{b},26" for a, b in pairs]
     table = tmp_path / "people.csv"
     table.write_text("\n".join(["path,pid", *rows]), encoding="utf-8")
     found = queries_of_files([table], lambda: encoder)

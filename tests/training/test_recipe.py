@@ -1,5 +1,6 @@
 """Recipes: the shipped ones start, impossible ones are refused in one sentence."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,37 @@ def undocumented(settings: type[BaseModel]) -> list[str]:
 
 def test_every_setting_says_what_it_is() -> None:
     assert undocumented(Recipe) == []
+
+
+BOMB = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" if i else "a0: &a0 [x, y]" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        f"{BOMB}\nname: *a11\nepochs: *a11",
+        "name: 2026-99-99",
+        "name: !!timestamp soon",
+        "epochs: !!int many",
+        "name: !!python/object/apply:os.system [ls]",
+        "epochs: &a [*a]",
+        "input: " + "[" * 5000,
+        "? [a, b]\n: 1",
+        "\x00",
+        "name: x\nepochs: '" + "9" * 400_000 + "'",
+    ],
+)
+def test_hostile_recipes_are_refused_in_one_short_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    start = time.monotonic()
+    with pytest.raises(SettingsError) as refused:
+        load_recipe(str(path))
+    assert len(str(refused.value)) < 5000
+    assert time.monotonic() - start < 5
+
+
+def test_an_override_that_is_no_value_is_refused() -> None:
+    with pytest.raises(SettingsError, match="expected a value in YAML in 'epochs=2026-99-99'"):
+        load_recipe("drawn_tiny", ["epochs=2026-99-99"])

@@ -17,10 +17,12 @@ from bitreid.data.manifest import Manifest
 from bitreid.data.parsers.market import parse_market1501
 from bitreid.data.pictures import Progress
 from bitreid.errors import DataError, SettingsError
+from bitreid.text import brief
 
 KINDS = ("detected", "labeled")
 SUFFIXES = ("jpg", "png")
 
+_MAX_PIXELS = 100_000_000
 _SHOTS = 10
 """Cells of an identity: five pictures of camera 1, then five of camera 2; those of missing pictures are empty."""
 _NEW_FOLDERS = {"train_idx": "bounding_box_train", "query_idx": "query", "gallery_idx": "bounding_box_test"}
@@ -123,8 +125,8 @@ def _opened(mat: Path) -> Iterator[Any]:
         raise DataError("expected h5py to read CUHK03's file, got none; install bitreid[convert]") from error
     try:
         file = h5py.File(mat, "r")
-    except OSError as error:
-        raise DataError(f"expected CUHK03's cuhk-03.mat (MATLAB 7.3, HDF5) at {mat}, got: {error}") from error
+    except Exception as error:
+        raise DataError(f"expected CUHK03's cuhk-03.mat (MATLAB 7.3, HDF5) at {mat}, got: {brief(error)}") from error
     with file:
         yield file
 
@@ -148,7 +150,7 @@ class _Source:
         try:
             return [self.file[reference][()].T for reference in self.file[name][()].ravel()]
         except Exception as error:
-            found = ", ".join(sorted(self.file))
+            found = brief(", ".join(sorted(self.file)))
             raise DataError(f"expected a cell array {name!r} in {self.mat}, got another file with {found}") from error
 
     def people(self) -> list[tuple[int, int]]:
@@ -174,11 +176,14 @@ class _Source:
 
     def picture(self, cell: _Cell) -> Pixels:
         """The picture (height, width, 3), RGB."""
+        array = self._array(cell)
+        if array.size > _MAX_PIXELS:
+            raise DataError(f"expected a crop in {self.kind} of {self.mat}, {cell}, got one of {array.shape}")
         try:
-            pixels = self._array(cell)[()].T
-        except OSError as error:
+            pixels = array[()].T
+        except Exception as error:
             raise DataError(
-                f"expected a readable picture in {self.kind} of {self.mat}, {cell}, got: {error}"
+                f"expected a readable picture in {self.kind} of {self.mat}, {cell}, got: {brief(error)}"
             ) from error
         if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
             raise DataError(
@@ -189,7 +194,13 @@ class _Source:
 
     def _array(self, cell: _Cell) -> Any:
         """The array that the cell refers to; it is not read yet."""
-        return self.file[self.pairs[cell.pair - 1][cell.person - 1, cell.shot - 1]]
+        # h5py raises many kinds of errors for references that damage has led elsewhere.
+        try:
+            array = self.file[self.pairs[cell.pair - 1][cell.person - 1, cell.shot - 1]]
+            _ = array.ndim, array.size
+        except Exception as error:
+            raise DataError(f"expected a picture in {self.kind} of {self.mat}, {cell}, got: {brief(error)}") from error
+        return array
 
 
 def _old_protocol(source: _Source, test_set: int) -> list[_Crop]:

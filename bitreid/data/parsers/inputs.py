@@ -115,10 +115,11 @@ def _check_people(sources: Sequence[Source]) -> None:
         shared = [thing for thing in own if thing in owners]
         if shared:
             what, first = min(shared, key=str)
+            n = sum(kind == what for kind, _ in shared)
             of = f"tracklet {first[1]} of camera {first[0]}" if isinstance(first, tuple) else f"person {first}"
             raise DataError(
                 f"expected people of one source, or to be told whether they are the same, got {printable(of)} in "
-                f"{printable(owners[what, first])} and in {printable(source.name)} ({sum(kind == what for kind, _ in shared)} {what}s in all); say "
+                f"{printable(owners[what, first])} and in {printable(source.name)} ({n} {what}s in all); say "
                 "--same-people if they are the same, or --no-same-people to number them apart"
             )
         owners |= dict.fromkeys(own, source.name)
