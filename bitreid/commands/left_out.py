@@ -37,7 +37,8 @@ def tell(findings: Findings, report: Path | None = None) -> int:
         write_json(report, [*bad, *odd])
     if not findings.bad:
         return 0
-    print(f"bitreid: {len(findings.bad)} pictures were left out, since they cannot be read:", file=sys.stderr)
+    n = f"{len(findings.bad)} pictures were" if len(findings.bad) > 1 else "1 picture was"
+    print(f"bitreid: {n} left out:", file=sys.stderr)
     for error in findings.bad[:NAMED_FILES]:
         print(f"  {printable(str(error.path))}: {error.reason}", file=sys.stderr)
     if len(findings.bad) > NAMED_FILES:

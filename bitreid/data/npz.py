@@ -27,7 +27,7 @@ def trouble_of(path: Path, error: Exception) -> str:
         return "an empty file"
     if head.startswith(b"\x93NUMPY"):
         return "a single array, of np.save; np.savez writes several with their names"
-    if not head.startswith(b"PK"):
+    if not head.startswith((b"PK\3\4", b"PK\5\6")):
         return f"a file that is no .npz, its first bytes are {head!r}"
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
         return "an .npz that is damaged or was cut off"

@@ -20,6 +20,7 @@ from bitreid.encoding.encoder import Encoder
 from bitreid.errors import CodesError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.subjects import Subject
+from bitreid.text import printable
 
 FORMAT_VERSION = 2
 """The newest format of a file of codes that this bitreid reads, and the one that it writes."""
@@ -194,5 +195,5 @@ def subject_of_model(
     splits = [manifest.split(split) for split in ("query", "gallery")]
     check_pictures([path for each in splits for path in each.paths])
     query, gallery = (side_of(encode_readable(encoder, each, progress, refuse=True)[0]) for each in splits)
-    name = data.resolve().name if data.is_dir() else data.resolve().stem
+    name = printable(data.resolve().name if data.is_dir() else data.resolve().stem)
     return Subject(encoder.card.name, name, query, gallery, encoder.card, data)

@@ -15,6 +15,7 @@ from bitreid.data.parsers import parse
 from bitreid.data.pictures import PictureStore, Progress
 from bitreid.data.samplers import ValidationSplit, check_training_identities, hold_out_identities, split_validation
 from bitreid.errors import DataError, SettingsError
+from bitreid.text import printable
 from bitreid.training.recipe import Recipe
 
 
@@ -111,7 +112,7 @@ def task_from(
                 f"{error}; this file lies beside the data: name another with --attributes, or train without: "
                 "--set network.attributes=false --set network.attention=false"
             ) from error
-    return prepare_task(recipe, manifest, table, data.resolve().name, progress)
+    return prepare_task(recipe, manifest, table, printable(data.resolve().name), progress)
 
 
 def attributes_beside(data: Path) -> Path | None:

@@ -10,13 +10,16 @@ from PIL import Image
 
 from bitreid.artifact import Card, InputSpec, load_artifact
 from bitreid.codes import Part
+from bitreid.data import decoding
 from bitreid.data.attributes import AttributeSchema
-from bitreid.data.pictures import load_pictures
+from bitreid.data.pictures import PictureStore, load_pictures
+from bitreid.encoding import encoder as encoder_module
 from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
 from bitreid.encoding.engine import EngineOutput
 from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
+from tests.data.kinds import KINDS
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -221,3 +224,44 @@ def test_the_engine_takes_no_pictures(real: Encoder) -> None:
     assert encoded.features.shape == (0, 128)
     assert encoded.attributes is not None
     assert len(encoded.attributes) == 0
+
+
+def test_bad_pictures_are_left_out_of_every_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_module, "CHUNK", 4)
+    monkeypatch.setattr(decoding, "SMALL_SIDE", 1)
+    images = pictures(10, seed=4)
+    files = [tmp_path / f"{i}.png" for i in range(10)]
+    bad = {1, 4, 5, 6, 7, 9}
+    for i, path in enumerate(files):
+        Image.fromarray(images[i]).save(path)
+        if i in bad:
+            path.write_bytes(path.read_bytes()[:40])
+    encoded, rows, findings = Encoder(CARD, FakeEngine()).encode_readable(files)
+    assert rows.tolist() == [0, 2, 3, 8]
+    assert [error.path for error in findings.bad] == [files[i] for i in sorted(bad)]
+    expected = Encoder(CARD, FakeEngine()).encode(images[rows])
+    assert np.array_equal(encoded.codes.packed, expected.codes.packed)
+    nothing, rows, _ = Encoder(CARD, FakeEngine()).encode_readable(files[4:8])
+    assert (len(nothing), len(rows)) == (0, 0)
+    engine = FakeEngine()
+    with pytest.raises(DataError, match=r"1\.png"):
+        Encoder(CARD, engine).encode_readable(files, refuse=True)
+    assert engine.sizes == []
+
+
+def test_training_and_encoding_see_the_same_pixels(tmp_path: Path) -> None:
+    """Of every kind of file, pixel for pixel."""
+    files = [tmp_path / f"{i}{kind.suffix}" for i, kind in enumerate(KINDS)]
+    for path, kind in zip(files, KINDS, strict=True):
+        kind.write(path)
+    seen = []
+
+    def engine(pictures: Pixels) -> EngineOutput:
+        seen.append(pictures)
+        return EngineOutput(np.ones((len(pictures), 8), np.float32), None, None)
+
+    picture = replace(CARD.input, height=24, width=12)
+    Encoder(replace(CARD, input=picture, attributes=None), engine).encode_files(files)
+    for memory_bytes in (0, 10**9):
+        trained_on = PictureStore(files, picture.height, picture.width, memory_bytes)
+        assert np.array_equal(trained_on[np.arange(len(files))], seen[0])

@@ -1,5 +1,7 @@
 """Files, folders and tables to a file of codes and back."""
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,16 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitreid.arrays import Pixels
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.data.parsers.inputs import manifest_of
+from bitreid.data.times import NO_TIME
 from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.engine import EngineOutput
 from bitreid.encoding.files import (
     EncodedSet,
     encode_manifest,
     load_encoded,
     save_encoded,
     side_of,
+    subject_of_model,
 )
 from bitreid.errors import CodesError, DataError
 from bitreid.training.load import load_encoder
@@ -111,6 +117,7 @@ def test_what_is_saved_comes_back(
 ) -> None:
     saved = gallery if attributes else replace(gallery, attribute_codes=None)
     saved = replace(saved, tracklets=np.arange(len(gallery)) // 3 if tracklets else None)
+    saved = replace(saved, times=np.arange(len(gallery)) * 10**15 if tracklets else None)
     save_encoded(tmp_path / "codes", saved, features)
     loaded = load_encoded(tmp_path / "codes")
     assert (loaded.paths, loaded.model) == (saved.paths, saved.model)
@@ -120,6 +127,8 @@ def test_what_is_saved_comes_back(
     assert np.array_equal(loaded.camids, saved.camids)
     assert (loaded.tracklets is None) == (not tracklets)
     assert loaded.tracklets is None or loaded.tracklets.tolist() == [row // 3 for row in range(len(gallery))]
+    assert (loaded.times is None) == (not tracklets)
+    assert loaded.times is None or loaded.times.tolist() == [row * 10**15 for row in range(len(gallery))]
     if attributes:
         assert loaded.attribute_codes is not None
         assert saved.attribute_codes is not None
@@ -172,6 +181,7 @@ def changed(path: Path, **arrays: Any) -> None:
         {"paths": np.array([1])},
         {"pids": np.array([1])},
         {"tracklets": np.array([1])},
+        {"times": np.array([1])},
         {"features": np.zeros((2, 128), np.float32)},
         {"paths": np.array([{}], dtype=object)},
     ],
@@ -189,8 +199,8 @@ def test_a_file_with_other_arrays_is_refused(arrays: dict[str, Any], gallery: En
 def test_a_newer_format_is_refused(gallery: EncodedSet, tmp_path: Path) -> None:
     path = tmp_path / "gallery.npz"
     save_encoded(path, gallery)
-    changed(path, format_version=np.array(2))
-    with pytest.raises(DataError, match="format 2 is newer than 1, update bitreid"):
+    changed(path, format_version=np.array(3))
+    with pytest.raises(DataError, match="format 3 is newer than 2, update bitreid"):
         load_encoded(path)
 
 
@@ -229,3 +239,47 @@ def test_a_side_of_an_evaluation_is_the_same_data(gallery: EncodedSet) -> None:
     assert side.attribute_codes is gallery.attribute_codes
     assert side.pids is gallery.pids
     assert side.camids is gallery.camids
+
+
+def test_rows_of_a_set(gallery: EncodedSet) -> None:
+    gallery = replace(gallery, times=np.arange(len(gallery)))
+    some = gallery.take(np.array([5, 2]))
+    assert some.paths == (gallery.paths[5], gallery.paths[2])
+    assert some.times is not None
+    assert some.times.tolist() == [5, 2]
+    assert np.array_equal(some.codes.packed, gallery.codes.packed[[5, 2]])
+    assert some.features is not None
+    assert gallery.features is not None
+    assert np.array_equal(some.features, gallery.features[[5, 2]])
+    assert np.array_equal(some.pids, gallery.pids[[5, 2]])
+    assert some.tracklets is None
+    assert len(gallery.take(np.array([], np.int64))) == 0
+
+
+def test_dates_are_kept_and_frames_are_not(encoder: Encoder, people: Path) -> None:
+    pictures = manifest_of([people / "query"]).take(np.array([0, 1]))
+    frames = replace(pictures, times=np.array([7, UNKNOWN]))
+    assert encode_manifest(encoder, frames).times is None
+    dates = encode_manifest(encoder, replace(frames, dated=True)).times
+    assert dates is not None
+    assert dates.tolist() == [7, NO_TIME]
+
+
+def test_a_name_that_is_not_utf8_comes_back(gallery: EncodedSet, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(b"caf\xe9.jpg"))
+    save_encoded(tmp_path / "codes.npz", replace(gallery.take(np.array([0])), paths=(path,)))
+    assert load_encoded(tmp_path / "codes.npz").paths == (path,)
+
+
+def test_an_evaluation_refuses_bad_pictures_before_it_encodes(encoder: Encoder, people: Path, tmp_path: Path) -> None:
+    """Its scores would be of other data than they say."""
+    for folder in ("query", "bounding_box_test"):
+        shutil.copytree(people / folder, tmp_path / folder)
+    bad = sorted((tmp_path / "bounding_box_test").iterdir())[-1]
+    bad.write_bytes(bad.read_bytes()[:200])
+
+    def engine(pictures: Pixels) -> EngineOutput:
+        raise AssertionError("nothing is to be encoded")
+
+    with pytest.raises(DataError, match=f"expected a readable picture at .*{bad.name}"):
+        subject_of_model(Encoder(encoder.card, engine), tmp_path)

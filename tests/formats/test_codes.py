@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitreid.data.times import NO_TIME
 from bitreid.encoding.files import load_encoded
 from tests.formats.cases import FORMATS
 
 
-def test_format_1() -> None:
-    encoded = load_encoded(FORMATS / "codes-1.npz")
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_every_format_has(version: int) -> None:
+    encoded = load_encoded(FORMATS / f"codes-{version}.npz")
     assert encoded.paths == (Path("a/0001_c1.jpg"), Path("b/0002_c2.jpg"), Path("ü.png"))
     assert encoded.codes.n_bits == 16
     assert encoded.codes.packed.tolist() == [[0, 255], [1, 128], [16, 3]]
@@ -24,3 +26,10 @@ def test_format_1() -> None:
     assert encoded.tracklets is not None
     assert encoded.tracklets.tolist() == [5, 6, 7]
     assert encoded.model == "5d3dbb7141ec93a9"
+
+
+def test_times_came_with_format_2() -> None:
+    assert load_encoded(FORMATS / "codes-1.npz").times is None
+    times = load_encoded(FORMATS / "codes-2.npz").times
+    assert times is not None
+    assert times.tolist() == [1_700_000_000_000_000, NO_TIME, 0]

@@ -1,6 +1,8 @@
 """Items from files, pictures, folders and tables; adding them goes on where it was stopped."""
 
+import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ import pytest
 
 from bitreid.codes import Codes
 from bitreid.data.parsers.inputs import manifest_of
+from bitreid.data.times import NO_TIME, with_dates
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, save_encoded
 from bitreid.errors import DataError, DataWarning, GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery, ingest
-from bitreid.gallery.ingest import Source, add_sources, items_of, sources_of
+from bitreid.gallery.ingest import Added, Source, add_sources, items_of, sources_of
+from bitreid.gallery.items import Id
 from bitreid.training.load import load_encoder
 
 N = 10
@@ -181,3 +185,102 @@ def test_people_are_called_as_their_table_calls_them(trained: Path, people: Path
         (source,) = sources_of([tmp_path / "m.csv"], lambda: encoder, ids="path", time_unit=None, attributes=True)
     (item,) = source.items([0])[0]
     assert item.person == "anna"
+
+
+def copies(people: Path, folder: Path, n: int, bad: Sequence[int]) -> Path:
+    """A folder of pictures 00.jpg, 01.jpg, ... of which some are cut off."""
+    folder.mkdir()
+    pictures = sorted((people / "bounding_box_test").iterdir())
+    for i in range(n):
+        content = pictures[i % len(pictures)].read_bytes()
+        (folder / f"{i:02}.jpg").write_bytes(content[: len(content) // 2] if i in bad else content)
+    return folder
+
+
+@pytest.mark.parametrize("bad", [[19], [9], [0, 8, 9, 10, 11, 12, 13, 14, 15]], ids=["last", "middle", "a batch"])
+def test_bad_pictures_do_not_stop_the_others(
+    bad: list[int], encoder: Encoder, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "PICTURES_BATCH", 8)
+    folder = copies(people, tmp_path / "many", 20, bad)
+    gallery = create_gallery("memory:", Contract.of(encoder.card))
+    for new, there in ((20 - len(bad), 0), (0, 20 - len(bad))):
+        found = sources_of([folder], lambda: encoder, ids="path", time_unit=None, attributes=True)
+        added = add_sources(gallery, found)
+        assert (added.new, added.there) == (new, there)
+        assert [error.path.name for error in added.findings.bad] == [f"{i:02}.jpg" for i in bad]
+    ids = {id for batch in gallery.scan() for id in batch.ids}
+    assert ids == {str(folder / f"{i:02}.jpg") for i in range(20) if i not in bad}
+    # Each item has the code of its own picture.
+    whole = encode_manifest(encoder, manifest_of([folder / f"{i:02}.jpg" for i in range(20) if i not in bad]))
+    items = gallery.get([str(path) for path in whole.paths])
+    assert [item is not None and item.code.tolist() for item in items] == whole.codes.packed.tolist()
+    with pytest.raises(DataError, match=f"{bad[0]:02}.jpg"):
+        sources_of([folder], lambda: encoder, ids="path", time_unit=None, attributes=True, strict=True)
+
+
+def test_numbers_do_not_shift_past_bad_pictures(encoder: Encoder, people: Path, tmp_path: Path) -> None:
+    folder = copies(people, tmp_path / "many", 4, [1])
+    gallery = create_gallery("memory:", Contract.of(encoder.card))
+    add_sources(gallery, sources_of([folder], lambda: encoder, ids="number", time_unit=None, attributes=True))
+    assert {id for batch in gallery.scan() for id in batch.ids} == {0, 2, 3}
+
+
+@pytest.mark.parametrize("ids", ["path", "name", "number"])
+def test_a_name_that_is_not_utf8_is_that_file_s_problem(ids: Any, tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(b"cam/caf\xe9.jpg"))
+    paths = tuple(strange if i == 4 else Path("cam", f"{i}.jpg") for i in range(N))
+    file = saved(tmp_path / "codes.npz", paths=paths)
+    gallery = in_memory()
+    added = add_sources(gallery, sources([file], ids))
+    assert (added.new, gallery.count()) == (9, 9)
+    (error,) = added.findings.bad
+    assert (error.path, str(error)) == (
+        strange,
+        "expected a readable picture at cam/caf\\xe9.jpg, got: a name that is not UTF-8, which a gallery cannot keep; "
+        "rename the file",
+    )
+    id_of: dict[str, Id] = {"path": "cam/5.jpg", "name": "5", "number": 5}
+    (item,) = gallery.get([id_of[ids]])
+    assert item is not None
+    assert np.array_equal(item.code, encoded().codes.packed[5])
+    with pytest.raises(DataError, match="a name that is not UTF-8"):
+        sources_of([file], no_encoder, ids=ids, time_unit=None, attributes=False, strict=True)
+
+
+def test_what_was_added_before_an_error_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", folder="cam2", model="other")]
+    added = Added()
+    with pytest.raises(GalleryError, match="got codes of other"):
+        add_sources(in_memory(), sources(files), added=added)
+    assert added.new == 10
+
+
+def test_times_of_a_file_of_codes(tmp_path: Path) -> None:
+    file = saved(tmp_path / "codes.npz", times=np.array([NO_TIME, 1_700_000_000_000_000, *range(8)]))
+    gallery = in_memory()
+    add_sources(gallery, sources([file]))
+    one, other = gallery.get(["cam/0.jpg", "cam/1.jpg"])
+    assert one is not None
+    assert other is not None
+    assert (one.time, other.time) == (None, datetime.fromtimestamp(1_700_000_000, UTC))
+    assert (other.camera, other.tracklet) == (1, "1")
+
+
+def test_what_a_table_says_survives_a_file_of_codes(encoder: Encoder, people: Path, tmp_path: Path) -> None:
+    """The same items come of a table, and of the file that it was encoded to."""
+    one, two = sorted((people / "query").iterdir())[:2]
+    table, file = tmp_path / "table.csv", tmp_path / "codes.npz"
+    table.write_text(f"path,pid,camid,tracklet,time\n{one},7,3,9,1700000000\n{two},8,4,,\n", encoding="utf-8")
+    save_encoded(file, encode_manifest(encoder, with_dates(manifest_of([table]), "s")))
+    galleries = []
+    for given in (table, file):
+        gallery = create_gallery("memory:", Contract.of(encoder.card))
+        add_sources(gallery, sources_of([given], lambda: encoder, ids="path", time_unit="s", attributes=True))
+        galleries.append([item for item in gallery.get([str(one), str(two)]) if item is not None])
+    for direct, by_file in zip(*galleries, strict=True):
+        assert np.array_equal(direct.code, by_file.code)
+        names = ("time", "camera", "tracklet", "person", "picture")
+        assert [getattr(direct, name) for name in names] == [getattr(by_file, name) for name in names]
+    assert (galleries[1][0].time, galleries[1][0].tracklet) == (datetime.fromtimestamp(1_700_000_000, UTC), "9")
+    assert (galleries[1][1].time, galleries[1][1].tracklet) == (None, None)

@@ -22,6 +22,7 @@ from bitreid.evaluation.report.pair_sections import distances, searches
 from bitreid.evaluation.report.ranking_sections import lengths, ranks, short_lists
 from bitreid.evaluation.report.sheets import sheet_of
 from bitreid.evaluation.report.words import bits_and_bytes, number, of_hundred, percent, points, share
+from bitreid.text import printable
 
 if TYPE_CHECKING:
     import jinja2
@@ -202,4 +203,4 @@ def _command(report: Report) -> str:
     if report.record is None:
         return ""
     words = ["FILE" if isinstance(word, Path) and not report.pictures else str(word) for word in report.record.command]
-    return shlex.join(words)
+    return printable(shlex.join(words))

@@ -10,6 +10,7 @@ from bitreid.errors import DataError
 from bitreid.evaluation.report.charts import Table
 from bitreid.evaluation.report.data import PartDistance, RankedHit, RankedQuery
 from bitreid.evaluation.report.words import distance, share
+from bitreid.text import printable
 
 WHOLE = "global"
 """Name of the part that is all of the picture."""
@@ -74,7 +75,7 @@ def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
 
 
 def _picture(path: Path, words: str, pictures: bool) -> Picture:
-    return Picture(picture_data(path), f"{words}: {path.name}") if pictures else Picture("", words)
+    return Picture(picture_data(path), f"{words}: {printable(path.name)}") if pictures else Picture("", words)
 
 
 def picture_data(path: Path) -> str:

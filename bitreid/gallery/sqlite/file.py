@@ -1,6 +1,7 @@
 """The SQLite file of a gallery: making it, connections to it, and its errors in words."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -126,7 +127,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     if not path.is_file():
         there = "a folder" if path.exists() else "nothing"
         raise GalleryNotFound(f"expected a gallery at {path}, got {there}; create it")
-    uri = f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         _set_up(connection)

@@ -1,8 +1,13 @@
 """`bitreid gallery add`: what items are called, codes and pictures."""
 
+import json
+import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bitreid.commands.left_out import LEFT_OUT
+from bitreid.commands.main import main
 from bitreid.gallery import Contract, create_gallery, open_gallery
 from bitreid.gallery.items import Id
 from tests.commands.words import (
@@ -49,8 +54,12 @@ def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) 
     one = sorted(folder.iterdir())[0]
     (tmp_path / "table.csv").write_text(f"path,pid,camid,time\n{one},25,3,1700000000\n", encoding="utf-8")
     words = ["add", place, "--model", model]
-    assert answer(capsys, *words, tmp_path / "table.csv", "--time-unit", "s") == {"items": 1, "added": 1}
-    assert answer(capsys, *words, folder) == {"items": 28, "added": 27}
+    assert answer(capsys, *words, tmp_path / "table.csv", "--time-unit", "s") == {
+        "items": 1,
+        "added": 1,
+        "left_out": [],
+    }
+    assert answer(capsys, *words, folder) == {"items": 28, "added": 27, "left_out": []}
     with open_gallery(place) as gallery:
         (item,) = gallery.get([str(one)])
         assert item is not None
@@ -73,3 +82,47 @@ def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_pat
     done(*words, codes_of(tmp_path / "codes.npz"))
     others = codes_of(tmp_path / "codes.npz", model="def")
     assert "of the model mine (abc), got codes of def" in refusal(capsys, *words, others)
+
+
+def test_bad_pictures_are_told_and_the_others_added(
+    trained: Path, people: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder, place, report = tmp_path / "many", tmp_path / "people.gallery", tmp_path / "report.json"
+    shutil.copytree(people / "query", folder)
+    bad = sorted(folder.iterdir())[7]
+    bad.write_bytes(bad.read_bytes()[:300])
+    strange = Path(os.fsdecode(bytes(folder) + b"/caf\xe9.jpg"))
+    strange.write_bytes(sorted(folder.iterdir())[0].read_bytes())
+    done("gallery", "create", place, "--model", trained / "artifact")
+    words = ["gallery", "add", place, folder, "--model", trained / "artifact"]
+    assert "got 2 bad ones" not in refusal(capsys, *words, "--strict")
+    assert n_items(place) == 0
+    for n in (17, 0):
+        capsys.readouterr()
+        assert main([str(word) for word in [*words, "--report", report, "--json", "-"]]) == LEFT_OUT
+        said = capsys.readouterr()
+        assert "bitreid: 2 pictures were left out:" in said.err
+        assert f"{n} items added, {17 - n} were there already" in said.err
+        left_out = json.loads(said.out)["left_out"]
+        assert [each["path"] for each in left_out] == [str(strange), str(bad)]
+        reasons = [each["reason"] for each in json.loads(report.read_text(encoding="utf-8"))]
+        assert reasons == [each["reason"] for each in left_out]
+        assert n_items(place) == 17
+
+
+def test_what_was_added_before_an_error_is_said(codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, other = tmp_path / "other.gallery", codes_of(tmp_path / "other.npz", model="def", folder="cam2")
+    create_gallery(place, Contract(64, "abc", "mine")).close()
+    capsys.readouterr()
+    assert main(["gallery", "add", str(place), str(codes), str(other)]) == 1
+    said = capsys.readouterr()
+    assert "12 items added, 0 were there already before it stopped" in said.out
+    assert "got codes of def" in said.err
+
+
+def test_a_gallery_in_a_folder_whose_name_is_not_utf8(codes: Path, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/stra\xdfe"))
+    folder.mkdir()
+    done("gallery", "create", folder / "a.gallery", "--bits", 64)
+    done("gallery", "add", folder / "a.gallery", codes)
+    assert n_items(folder / "a.gallery") == 12
