@@ -107,6 +107,8 @@ def _formats() -> tuple[str, ...]:
 def _shown(path: Path, picture: Image.Image) -> Opened:
     from PIL import Image
 
+    rgb: Image.Image
+
     orientation = _orientation(picture)
     picture.load()
     short, long = sorted(picture.size)
@@ -124,11 +126,11 @@ def _shown(path: Path, picture: Image.Image) -> Opened:
     elif picture.mode in ("I", "F"):
         raise PictureError(path, f"grey values of kind {picture.mode}, whose range nobody tells; save it with 8 bits")
     elif picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
+        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         rgb = Image.new("RGB", picture.size, BACKGROUND)
         rgb.paste(rgba, mask=rgba)
     else:
-        rgb = picture.convert("RGB")
+        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")  # which copies
     return Opened(rgb.transpose(Image.Transpose[_TURNS[orientation]]) if orientation in _TURNS else rgb, odd)
 
 

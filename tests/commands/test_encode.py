@@ -69,7 +69,7 @@ def test_encode_leaves_out_what_cannot_be_read(artifact: Path, people: Path, tmp
     assert load_encoded(out).paths == tuple(sorted([*good, strange]))
     (entry,) = json.loads(report.read_text(encoding="utf-8"))
     assert (entry["path"], entry["left_out"]) == (str(half), True)
-    assert "truncated" in entry["reason"]
+    assert "truncated" in entry["reason"].lower()
 
     for i in range(6):
         (folder / f"bad{i}.jpg").write_text("no picture", encoding="utf-8")

@@ -1,12 +1,15 @@
 """`bitreid search`: what it shows and writes, and how it refuses."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitreid.commands.left_out import LEFT_OUT
+from bitreid.commands.main import main
 from tests.commands.words import (
     Capture,
     done,
@@ -92,3 +95,34 @@ def test_search_refuses(artifact: Path, people: Path, gallery: Path, tmp_path: P
         arrays: dict[str, Any] = dict(file)
     np.savez(broken, allow_pickle=True, **(arrays | {"model": np.array("0123456789abcdef")}))
     assert "got codes of 0123456789abcdef" in refusal(capsys, *words[:-1], broken)
+
+
+def test_bad_pictures_of_the_gallery_are_told(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder, sheet, hits = tmp_path / "many", tmp_path / "sheet.png", tmp_path / "hits.json"
+    shutil.copytree(people / "bounding_box_test", folder)
+    (folder / "0000_c1s1_000000_00.jpg").write_text("no picture", encoding="utf-8")
+    strange = Path(os.fsdecode(bytes(folder) + b"/0025_caf\xe9.jpg"))
+    strange.write_bytes(queries(people, 25)[0].read_bytes())
+    words = ["search", artifact, "--query", *queries(people, 26), "--gallery", *folder.iterdir()]
+    assert main([*map(str, words), "--max-distance", "none", "--sheet", str(sheet), "--json", str(hits)]) == LEFT_OUT
+    said = capsys.readouterr().err
+    assert "bitreid: 2 pictures were left out:" in said
+    assert "0025_caf\\xe9.jpg: a name that is not UTF-8" in said
+    assert json.loads(hits.read_text(encoding="utf-8"))[0]["n_gallery"] == 28
+    assert pixels(sheet).std() > 10
+
+    # What is asked for is not left out.
+    query = [queries(people, 26)[0], folder / "0000_c1s1_000000_00.jpg"]
+    assert "0000_c1s1" in refusal(capsys, "search", artifact, "--query", *query, "--gallery", people / "query")
+
+
+def test_a_query_may_have_a_name_that_is_not_utf8(artifact: Path, people: Path, gallery: Path, tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.jpg"))
+    strange.write_bytes(queries(people, 25)[0].read_bytes())
+    hits = []
+    for query in (strange, queries(people, 25)[0]):
+        out = tmp_path / "hits.json"
+        done("search", artifact, "--query", query, "--gallery", gallery, "--json", out, "--sheet", tmp_path / "s.png")
+        hits.append(json.loads(out.read_text(encoding="utf-8"))[0])
+    assert hits[0]["query"] == str(strange)
+    assert hits[0]["hits"] == hits[1]["hits"]

@@ -1,5 +1,6 @@
 """The page: what it leaves out, what it escapes, how it is written."""
 
+import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -125,6 +126,17 @@ def test_everything_is_escaped(report: Report, tmp_path: Path) -> None:
     assert page.all("h1")[0].text == evil
     assert [evil in tag.text for tag in page.all("dd")] == [True, True, True, False, True, True]
     assert page.all("img")[0].attributes["alt"] == f"query: {path.name}"
+
+
+def test_names_that_are_not_utf8_are_escaped(report: Report, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\x1b.png")
+    path = tmp_path / name
+    Image.new("RGB", (4, 8)).save(path)
+    record = Record(datetime.now(UTC), ("bitreid", path), {})
+    write_report(replace(report, worst=(RankedQuery(path, "1", 0.5, ()),), record=record), tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert r"query: caf\xe9\x1b.png" in [tag.attributes["alt"] for tag in page.all("img")]
+    assert rf"{tmp_path}/caf\xe9\x1b.png" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 # Files and refusals
