@@ -286,7 +286,7 @@ def _seal_card(card: Card, weights: bytes) -> bytes:
     checksums = {"weights_sha256": _sha256(weights), "weights_bytes": len(weights), "format_version": FORMAT_VERSION}
     try:
         plain = json.dumps(asdict(card) | checksums, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(
             f"expected a card of JSON values (finite numbers, text, lists, dicts), got one where {error}; convert it"
         ) from error

@@ -121,7 +121,12 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
     """
     from bitreid.commands.console import progress_of
     from bitreid.encoding.files import subject_of_model
-    from bitreid.evaluation.subjects import subject_of_files, warn_of_distractors, warn_of_same_pictures
+    from bitreid.evaluation.subjects import (
+        subject_of_files,
+        warn_of_cameras,
+        warn_of_distractors,
+        warn_of_same_pictures,
+    )
 
     artifact, data, files = arguments.artifact, arguments.data, arguments.features
     if artifact and data and not files:
@@ -137,6 +142,7 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
+    warn_of_cameras(subject, settings.rules)
     with progress_of(console, "comparing pictures") as progress:
         warn_of_same_pictures(subject, settings.rules, progress)
     return subject

@@ -61,6 +61,15 @@ def warn_of_distractors(subject: Subject) -> None:
         warnings.warn(f"{text}; if it is a person's, count people from 1 on both sides", DataWarning, stacklevel=2)
 
 
+def warn_of_cameras(subject: Subject, rules: ProtocolSettings) -> None:
+    """Warn, with a `DataWarning`, of unknown cameras among known ones: nothing is left out because of them."""
+    for name, side in (("queries", subject.query), ("gallery pictures", subject.gallery)):
+        unknown = int((side.camids == UNKNOWN).sum())
+        if rules.cameras and 0 < unknown < len(side):
+            text = f"{unknown} of {len(side)} {name} have no camera, so that pictures by the same one count as found"
+            warnings.warn(f"{text}; fill them in, or score without: no_cameras", DataWarning, stacklevel=2)
+
+
 def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
     """Return the rows that each short list of the settings keeps.
 

@@ -345,3 +345,22 @@ def test_fingerprint_does_not_depend_on_how_numbers_and_keys_are_written(tmp_pat
 def test_fingerprint_needs_a_saved_model() -> None:
     with pytest.raises(ArtifactError, match="save it first"):
         fingerprint(CARD)
+
+
+def test_settings_nested_without_end_are_refused(tmp_path: Path) -> None:
+    """What reads them by recursion would end in a RecursionError."""
+    model: dict[str, Any] = {}
+    for _ in range(40):
+        model = {"a": model}
+    with pytest.raises(ArtifactError, match=r"expected model\.a to be nested at most 32 deep, got more"):
+        save_artifact(tmp_path / "model", replace(CARD, model=model), WEIGHTS)
+
+
+def test_an_endless_value_makes_no_endless_message(saved: Path) -> None:
+    path = saved / "card.json"
+    card = json.loads(path.read_bytes())
+    card["input"]["resize"] = "x" * 400_000
+    path.write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ArtifactError) as refused:
+        load_artifact(saved)
+    assert len(str(refused.value)) < 2000

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataWarning, SettingsError
 from bitreid.evaluation import evaluate_ranking
 from bitreid.evaluation.protocol import PROTOCOLS
 from bitreid.evaluation.settings import EvaluationSettings
 from bitreid.evaluation.side import Side
-from bitreid.evaluation.subjects import Subject, score_subject, short_lists, subject_of_files, warn_of_same_pictures
+from bitreid.evaluation.subjects import (
+    Subject,
+    score_subject,
+    short_lists,
+    subject_of_files,
+    warn_of_cameras,
+    warn_of_same_pictures,
+)
 from tests.evaluation.cases import two_sides
 
 RULES = PROTOCOLS["no_cameras"]
@@ -116,6 +124,17 @@ def test_a_protocol_that_merges_nothing_says_so(protocol: str, what: str) -> Non
         Subject("q", "g", query, query).merged(EvaluationSettings(protocol))
     same = replace(query, pids=np.ones(4, np.int64), camids=np.ones(4, np.int64), tracklets=np.zeros(4, np.int64))
     assert len(Subject("q", "g", same, same).merged(EvaluationSettings(protocol)).query) == 1
+
+
+def test_unknown_cameras_among_known_ones_are_warned_of(subject: Subject) -> None:
+    camids = np.where(np.arange(14) < 5, UNKNOWN, subject.query.camids)
+    gaps = replace(subject, query=replace(subject.query, camids=camids))
+    with pytest.warns(DataWarning, match="^5 of 14 queries have no camera"):
+        warn_of_cameras(gaps, PROTOCOLS["market1501"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_cameras(gaps, RULES)
+        warn_of_cameras(subject, PROTOCOLS["market1501"])
 
 
 def test_short_lists_are_for_those_who_have_attribute_codes(subject: Subject) -> None:

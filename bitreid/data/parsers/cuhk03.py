@@ -150,8 +150,9 @@ class _Source:
         try:
             return [self.file[reference][()].T for reference in self.file[name][()].ravel()]
         except Exception as error:
-            found = brief(", ".join(sorted(self.file)))
-            raise DataError(f"expected a cell array {name!r} in {self.mat}, got another file with {found}") from error
+            raise DataError(
+                f"expected a cell array {name!r} in {self.mat}, got: {brief(error)}; get the file again"
+            ) from error
 
     def people(self) -> list[tuple[int, int]]:
         """Camera pair and number in it of each identity."""
