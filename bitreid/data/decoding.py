@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 2**26
-"""Most pixels of a picture (8,192 x 8,192). Decoding takes 4 bytes a pixel, and 8 where pixels are transparent."""
+"""Most pixels of a picture (8,192 x 8,192). Decoding takes 4 to 12 bytes a pixel."""
 
 BIG_PIXELS = 2**24
 """Pictures of more pixels are decoded one at a time, however many threads there are."""
