@@ -46,8 +46,7 @@ _NEW = ".new"
 _SEAL = re.compile(rb'"card_sha256": "([0-9a-f]{64})"\n}\n\Z')
 _NO_SEAL = "0" * 64
 _DTYPES = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
-_MAX_DEPTH = 32
-"""How deep settings in a card are nested at most: what comes after reads them by recursion."""
+_MAX_DEPTH = 32  # of settings, which what comes after reads by recursion
 _AGAIN = "copy the artifact again, or save it again with save_artifact"
 
 
@@ -348,7 +347,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return {key: _decode(inner[1], v, f"{where}.{key}") for key, v in value.items()}
     if kind is Any:
-        if _depth(value) > _MAX_DEPTH:
+        if _deeper_than(_MAX_DEPTH, value):
             raise ArtifactError(f"expected {where} to be nested at most {_MAX_DEPTH} deep, got more")
         return value
     if kind is float and type(value) in (int, float) and math.isfinite(value):
@@ -373,14 +372,10 @@ def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
     return kind(**{name: _decode(hints[name], value[name], f"{where}.{name}".lstrip(".")) for name in names})
 
 
-def _depth(value: Any) -> int:
-    """How deep lists and objects are nested, counted no further than one beyond what a card may have."""
-    depth, level = 0, [value]
-    while level and depth <= _MAX_DEPTH:
-        nested = [each for each in level if isinstance(each, dict | list)]
-        level = [inner for each in nested for inner in (each.values() if isinstance(each, dict) else each)]
-        depth += bool(nested)
-    return depth
+def _deeper_than(most: int, value: Any) -> bool:
+    """Whether lists and objects are nested more than `most` deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(inner) and (most == 0 or any(_deeper_than(most - 1, each) for each in inner))
 
 
 def _sha256(data: bytes) -> str:
