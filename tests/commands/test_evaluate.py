@@ -78,7 +78,7 @@ def test_evaluate_writes_a_report(artifact: Path, people: Path, tmp_path: Path, 
 def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
     words = ["evaluate", artifact, "--data"]
     assert "at nowhere, got nothing" in refusal(capsys, *words, "nowhere")
-    assert "in the split 'query', got none" in refusal(capsys, *words, people / "query")
+    assert "in the split 'gallery', got none" in refusal(capsys, *words, people / "query")
     assert "a folder with card.json" in refusal(capsys, "evaluate", people / "README.md", "--data", people)
     assert "card.json" in refusal(capsys, "evaluate", people, "--data", people)
     # Nonsense is refused before a model is looked for.
