@@ -115,10 +115,11 @@ def test_no_test_imports_a_test_or_a_benchmark() -> None:
 
 
 def test_the_folders_of_tests_are_those_of_the_package() -> None:
-    """Beside them `reference`, which holds the slow twins."""
+    """Beside them `reference`, which holds the slow twins, and `formats`, a file of each format that was released."""
     folders = {path.parent.relative_to(ROOT / "tests") for path in files_of_tests() if path.name.startswith("test_")}
     rooms = {path.parent.relative_to(PACKAGE) for path in sources()}
-    assert folders <= rooms
+    modules = {path.relative_to(PACKAGE).with_suffix("") for path in sources()}  # whose tests may be several
+    assert folders <= rooms | modules | {Path("formats")}
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_of)
