@@ -56,12 +56,12 @@ class Engine(ABC):
         self.finish()
 
     def add_next(self, size: int) -> None:
-        """Add so many new items."""
+        """Add the next items, as many as asked for."""
         start, self.n = self.n, self.n + size
         self.add(self.crowd.rows(start, self.n))
 
     def finish(self) -> None:  # noqa: B027  # nothing to do is the rule
-        """Build what is built when a gallery has been filled."""
+        """Build indexes and the like, once the gallery is filled."""
 
     @abstractmethod
     def create(self) -> None:
@@ -80,7 +80,7 @@ class Engine(ABC):
 
     @abstractmethod
     def ways(self, ask: Ask) -> list[Way]:
-        """The ways of searching that take a query's number and give the ids found, `(1, k)`; none if it cannot."""
+        """Return ways to search, which take a query's number and give the ids found, `(1, k)`; none if it cannot."""
 
     @abstractmethod
     def get(self, id: int) -> None:
@@ -90,11 +90,11 @@ class Engine(ABC):
     def delete(self, id: int) -> None: ...
 
     def n_bytes(self) -> int:
-        """Bytes on the disk."""
+        """Return the bytes on the disk."""
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     def memory(self) -> int | None:
-        """Bytes of memory that it holds for all items, None where it does not say."""
+        """Return the bytes of memory that it holds for all items, None where it does not say."""
         return None
 
 
@@ -148,7 +148,7 @@ class Ours(Engine):
 
 
 def kernel_way(crowd: Crowd, n: int, ask: Ask) -> Way:
-    """The bare kernel over arrays of the same codes; where there is a filter, with a mask that is ready."""
+    """Return the bare kernel over arrays of the same codes; where there is a filter, with a mask that is ready."""
     long, short = crowd.long.rows(n), crowd.short.rows(n)
     queries: list[tuple[Codes, Codes]] = list(
         zip(*(batches(pair.queries, ask.at_once) for pair in (short, long)), strict=True)

@@ -123,7 +123,7 @@ class FaissSqlite(Engine):
         return np.searchsorted(self._ids[: self._n], ids)
 
     def _among(self, rows: Ints, long: Bytes, short: Bytes, w: int) -> Array:
-        """The ids of the nearest of some rows."""
+        """Return the ids of the nearest of some rows."""
         if w and w < len(rows):
             rows = rows[self._ordered(short, self._attributes, rows, w)]
         found: Array = self._ids[rows[self._ordered(long, self._codes, rows, K)]][None]

@@ -29,7 +29,7 @@ class Pair:
     gallery: Codes
 
     def rows(self, n: int) -> "Pair":
-        """The same with the first `n` rows of the gallery."""
+        """Return the same with the first `n` rows of the gallery."""
         return Pair(self.queries, self.gallery[:n])
 
     def prefix(self, n_bits: int) -> "Pair":
@@ -37,7 +37,7 @@ class Pair:
 
 
 def flips(rng: np.random.Generator, n: int, rates: Floats) -> npt.NDArray[np.uint8]:
-    """Packed random bits `(n, n_bits / 8)`, each set at its own rate of `rates (n_bits,)`, to 1 / 256.
+    """Return packed random bits `(n, n_bits / 8)`, each set at its own rate of `rates (n_bits,)`, to 1 / 256.
 
     A bit that is set at the rate r is set at r / 2 after "and" with a random bit, at (r + 1) / 2 after "or": the digits
     of a binary fraction, the last one first.
@@ -52,7 +52,7 @@ def flips(rng: np.random.Generator, n: int, rates: Floats) -> npt.NDArray[np.uin
 
 
 def noisy(rng: np.random.Generator, codes: Codes, rows: Ints, rates: Floats) -> Codes:
-    """The codes of `rows`, bits flipped at the `rates (n_bits,)`."""
+    """Return the codes of `rows`, bits flipped at the `rates (n_bits,)`."""
     packed = np.empty((len(rows), codes.n_bits // 8), np.uint8)
     for start in range(0, len(rows), _BLOCK):
         some = rows[start : start + _BLOCK]
@@ -61,7 +61,7 @@ def noisy(rng: np.random.Generator, codes: Codes, rows: Ints, rates: Floats) -> 
 
 
 def clustered(n_rows: int, lengths: tuple[int, ...], seed: int = 0) -> dict[int, Pair]:
-    """Codes of each length, made up: people are random codes, a picture is its person's with bits flipped.
+    """Return made-up codes of each length: people are random codes, a picture is its person's with bits flipped.
 
     Each `_SMALLEST` rows hold whole people, mixed; a query is another picture of somebody in the first ones.
     """
@@ -78,7 +78,7 @@ def clustered(n_rows: int, lengths: tuple[int, ...], seed: int = 0) -> dict[int,
 
 
 def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed: int = 0) -> dict[str, Pair]:
-    """A model's codes, `n_rows` of them: the long ones as "long", and short ones by their names.
+    """Return a model's codes, `n_rows` of them: the long ones as "long", and short ones by their names.
 
     Each picture of the gallery is repeated, bits flipped at the rate `noise`; None: each bit as often as it differs
     between two pictures of one person from one camera. Queries are pictures, as they are. Short codes are attribute
@@ -104,7 +104,7 @@ def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed:
 
 
 def difference_rates(codes: Codes, side: Side) -> Floats:
-    """The share `(n_bits,)` of the pairs of pictures of one person from one camera in which a bit differs."""
+    """Return the share `(n_bits,)` of the pairs of pictures of one person from one camera in which a bit differs."""
     bits = unpack(codes)
     differing, pairs = np.zeros(codes.n_bits), 0.0
     known = side.pids > 0

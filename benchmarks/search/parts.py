@@ -65,7 +65,7 @@ def read_ways(gallery: Codes, threads: int) -> list[Way]:
 
 
 def on_path(path: str, search: Callable[[int], Array]) -> Callable[[int], Array]:
-    """The same search by another path of the kernel."""
+    """Return the same search by another path of the kernel."""
 
     def call(i: int) -> Array:
         before = kernel.path()
@@ -107,7 +107,7 @@ def task_of(cell: Cell, long: Pair, short: Pair | None = None) -> Task:
 
 
 def sizes(plan: Plan, report: Report) -> Iterator[tuple[int, int]]:
-    """Numbers of rows and lengths of long codes."""
+    """Yield numbers of rows and lengths of long codes."""
     every = list(itertools.product(plan.rows, plan.lengths))
     for done, size in enumerate(every):
         report(done, len(every))
@@ -119,7 +119,7 @@ def threads_of(plan: Plan, rows: int) -> tuple[int, ...]:
 
 
 def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Whole scans of every size and length; two threads at the largest size."""
+    """Time whole scans of every size and length; two threads at the largest size."""
     timings: list[Timing] = []
     for rows, n_bits in sizes(plan, report):
         long = data[n_bits].rows(rows)
@@ -135,7 +135,7 @@ def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
 
 
 def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Both stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits."""
+    """Time two stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits."""
     timings: list[Timing] = []
     for rows, n_bits in sizes(plan, report):
         long, short = data[n_bits].rows(rows), data[SHORT_BITS].rows(rows)
@@ -152,7 +152,7 @@ def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Ti
 
 
 def short_part(plan: Plan, short: Pair, report: Report) -> list[Timing]:
-    """Stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
+    """Time stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
     rows = len(short.gallery)
     weights = [bit % 16 for bit in range(SHORT_BITS)]
     index, timings = plan.rivals.flat(short.gallery), []
@@ -170,7 +170,7 @@ def _weighted(task: Task, weights: Sequence[int], i: int) -> Array:
 
 
 def path_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Each path that can run here, at one size, and w = 1 %."""
+    """Time each path that can run here, at one size, and w = 1 %."""
     rows, timings = plan.rows[-1], []
     for done, queries in enumerate(AT_ONCE):
         report(done, len(AT_ONCE))
@@ -186,7 +186,7 @@ def path_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]
 
 
 def float_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """The way without hashing, at one size, and w = 1 %."""
+    """Time the way without hashing, at one size, and w = 1 %."""
     rows, timings = plan.float_rows, []
     floats = plan.rivals.floats(rows, LENGTH)
     for done, queries in enumerate(AT_ONCE):
@@ -199,7 +199,7 @@ def float_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
 
 
 def real_part(plan: Plan, data: dict[str, Pair], report: Report) -> list[Timing]:
-    """A model's codes at every size: recall and speed of two stages, and of the rivals that do not look everywhere."""
+    """Time two stages with a model's codes at every size, and rivals that look at a part of the rows, with recalls."""
     timings: list[Timing] = []
     for done, rows in enumerate(plan.rows):
         report(done, len(plan.rows))
@@ -220,14 +220,14 @@ def real_part(plan: Plan, data: dict[str, Pair], report: Report) -> list[Timing]
 
 
 def lists_of(cell: Cell, long: Pair, pairs: dict[str, Pair]) -> Iterator[Way]:
-    """Our two stages with each of the short codes, at every w."""
+    """Yield our two stages with each of the short codes, at every w."""
     for (name, short), share in itertools.product(pairs.items(), SHARES):
         task = task_of(replace(cell, w=round(share * cell.rows)), long, short)
         yield Way(f"two-stage, {name}", our_two_stage(task).call, f"w {share:.1%}")
 
 
 def recalls_of(ways: Sequence[Way], task: Task, long: Pair) -> list[float | None]:
-    """What share of the `K` nearest rows each way finds."""
+    """Return what share of the `K` nearest rows each way finds."""
     nearest = search_exact(long.queries, long.gallery, K).distances
     found = (np.concatenate([way.call(i)[:, :K] for i in range(len(task.queries))]) for way in ways)
     return [recall(long.queries, long.gallery, positions, nearest) for positions in found]

@@ -49,7 +49,7 @@ Family = Callable[[Task], list[Way]]
 
 
 def module_of(name: str) -> Any:
-    """A module of the extra `bench`."""
+    """Return a module of the extra `bench`."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -68,7 +68,7 @@ class Rivals:
         self.faiss, self.usearch, self.hnswlib = (modules.get(name) for name in MODULES)
 
     def flat(self, gallery: Codes) -> Any:
-        """faiss's index of all codes, which holds a copy of them; None without faiss."""
+        """Return faiss's index of all codes, which holds a copy of them; None without faiss."""
         if self.faiss is None:
             return None
         index = self.faiss.IndexBinaryFlat(gallery.n_bits)
@@ -76,7 +76,7 @@ class Rivals:
         return index
 
     def exact(self, index: Any, task: Task, usearch: bool = True) -> list[Way]:
-        """The whole scans of faiss, from its `index` of the gallery, and of usearch."""
+        """Return the whole scans of faiss, from its `index` of the gallery, and of usearch."""
         ways = []
         if index is not None:
             for name, heap in _STAGES.items():
@@ -110,7 +110,7 @@ class Rivals:
         return call
 
     def two_stage(self, index: Any, task: Task) -> list[Way]:
-        """faiss's list of the nearest short codes, from its `index` of them, ordered by long codes in two ways.
+        """Return faiss's short lists, from its `index` of short codes, ordered by long codes in two ways.
 
         These are numpy, and faiss's function that searches arrays, over a copy of the rows. What took longer is not
         here: to sort the rows first, to index by them (`take` copies in half the time), and a search of faiss's index
@@ -141,7 +141,7 @@ class Rivals:
         ]
 
     def inverted(self, gallery: Codes, probes: Sequence[int] = PROBES) -> Family:
-        """faiss's inverted lists, twice the root of the rows, at several numbers of lists visited."""
+        """Return faiss's inverted lists, twice the root of the rows, at several numbers of lists visited."""
         if self.faiss is None:
             return no_ways
         n_lists = 2 * int(len(gallery) ** 0.5)
@@ -165,7 +165,7 @@ class Rivals:
         ]
 
     def graph(self, gallery: Codes) -> Family:
-        """faiss's graph of neighbours, at several efforts."""
+        """Return faiss's graph of neighbours, at several efforts."""
         if self.faiss is None:
             return no_ways
         index = self.faiss.IndexBinaryHNSW(gallery.n_bits, HNSW_LINKS)
@@ -182,7 +182,7 @@ class Rivals:
         return lambda task: [Way("HNSW", partial(search, task, n), f"efSearch {n}", seconds) for n in EFFORTS]
 
     def float_graph(self, gallery: Codes) -> Family:
-        """hnswlib's graph of +1 and -1 in float32, whose squared distance is four times Hamming's, which it lacks."""
+        """Return hnswlib's graph of +-1 in float32: it has no Hamming distance; the squared one is four times that."""
         if self.hnswlib is None:
             return no_ways
         index = self.hnswlib.Index(space="l2", dim=gallery.n_bits)
@@ -204,7 +204,7 @@ class Rivals:
         return ways
 
     def floats(self, rows: int, dimensions: int, seed: int = 0) -> Family:
-        """The way without hashing: faiss's scan of features, made up."""
+        """Return the way without hashing: faiss's scan of features, made up."""
         if self.faiss is None:
             return no_ways
         rng = np.random.default_rng(seed)
@@ -231,7 +231,7 @@ class Rivals:
 
 
 def no_ways(_: Task) -> list[Way]:
-    """What a rival that is not installed does."""
+    """Return no ways: for a rival that is not installed."""
     return []
 
 
@@ -240,7 +240,7 @@ def _signs(codes: Codes) -> Array:
 
 
 def _smallest(distances: Array, k: int) -> Array:
-    """Where the `k` smallest distances are, in order."""
+    """Return where the `k` smallest distances are, in order."""
     near = np.argpartition(distances, k - 1)[:k] if k < len(distances) else np.arange(len(distances))
     order: Array = near[np.argsort(distances[near], kind="stable")]
     return order

@@ -26,26 +26,26 @@ class Comparison(ABC):
 
     @abstractmethod
     def of_gallery(self, rows: Ints) -> Self:
-        """The comparison with a gallery of the given rows."""
+        """Return the comparison with a gallery of the given rows."""
 
     @abstractmethod
     def by_content(self) -> Ints:
-        """The numbers of the gallery rows, sorted by the bytes in the rows."""
+        """Return the numbers of the gallery rows, sorted by the bytes in the rows."""
 
     @abstractmethod
     def distances(self, queries: slice) -> Numbers:
-        """The distances `(n_lengths, n_queries, n_gallery)`."""
+        """Return the distances `(n_lengths, n_queries, n_gallery)`."""
 
     @abstractmethod
     def bytes_of_distances(self) -> int:
-        """The bytes that `distances` needs for one query."""
+        """Return the bytes that `distances` needs for one query."""
 
     def bytes_of_groups(self, n_relatives: int) -> int:
-        """The bytes that `groups` needs for one query, at most."""
+        """Return the bytes that `groups` needs for one query, at most."""
         return self.bytes_of_distances() + 64 * n_relatives
 
     def groups(self, queries: slice, relatives: Relatives) -> list[MatchGroups]:
-        """The tie groups of the matches at each length."""
+        """Return the tie groups of the matches at each length."""
         (distances,) = self.distances(queries)
         of_relatives = np.take_along_axis(distances, relatives.rows, axis=1)
         beyond: float = np.inf
@@ -125,7 +125,7 @@ class CosineComparison(Comparison):
 
     @classmethod
     def of(cls, queries: Features, gallery: Features) -> Self:
-        """The comparison of features that `check_features` has checked."""
+        """Return the comparison of features that `check_features` has checked."""
         return cls(queries, _lengths(queries), gallery, _lengths(gallery), np.arange(len(gallery)))
 
     def of_gallery(self, rows: Ints) -> Self:
@@ -192,7 +192,7 @@ def check_features(queries: Features, gallery: Features) -> None:
 
 
 def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Ints, Ints]:
-    """How many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
+    """Return how many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
 
     Unsigned distances below 65,536 are counted, others sorted.
     """
@@ -208,7 +208,7 @@ def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Int
 def _in_order(
     of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
 ) -> tuple[npt.NDArray[Any], Bools, Bools]:
-    """The distances of the relatives, ascending, then `beyond` as padding; which match, and which are left out."""
+    """Return the relatives' distances, ascending, padded with `beyond`; which of them match, and which are left out."""
     shown = relatives.match | relatives.left_out
     distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))
     order = np.argsort(distances, axis=1)
@@ -225,7 +225,7 @@ def _lengths(features: Features) -> Floats:
 
 
 def order_of_content(rows: npt.NDArray[Any]) -> Ints:
-    """The rows `(n, m)` sorted by their bytes; equal rows in any order."""
+    """Return the rows `(n, m)` sorted by their bytes; equal rows in any order."""
     rows = np.ascontiguousarray(rows)
     as_bytes = rows.view(f"S{rows.itemsize * rows.shape[1]}")
     return np.argsort(as_bytes[:, 0], kind="stable")

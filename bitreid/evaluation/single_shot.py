@@ -48,9 +48,9 @@ class SingleShots:
         return cls(people, rows, luck, np.flatnonzero(protocol.gallery_pids == DISTRACTOR))
 
     def groups(self, distances: npt.NDArray[np.number], query_pids: Ints, relatives: Relatives) -> MatchGroups:
-        """The tie group of the one match in each gallery, `(n_queries * n_draws, 1)`, the draws of a query in a run.
+        """Return the tie group of the one match in each gallery, `(n_queries * n_draws, 1)`.
 
-        From the distances `(n_queries, n_gallery)` of some queries to all rows.
+        The draws of a query follow each other. `distances (n_queries, n_gallery)`: of some queries to all rows.
         """
         n_queries, n_draws = len(distances), len(self.luck)
         nearer = np.zeros((n_queries, n_draws), np.int64)

@@ -34,7 +34,7 @@ class Subject:
     data_path: Path | None = None
 
     def merged(self, settings: EvaluationSettings) -> Self:
-        """The subject with its pictures merged as the protocol has it, and what both of its sides have."""
+        """Return the subject with its pictures merged as the protocol has it, and what both of its sides have."""
         query, gallery = merged(self.query, self.gallery, settings.rules)
         return replace(self, query=query, gallery=gallery)
 

@@ -21,7 +21,7 @@ _WANTED = (
 
 
 def load_vectors(path: Path) -> Side:
-    """The pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
+    """Return the pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
 
         features         (n, d) float, and/or
         codes            (n, bytes) uint8, packed bits, the highest bit of a byte first
@@ -130,7 +130,7 @@ def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
 
 
 def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]) -> Ints:
-    """The pairs `(m, 2)` of a query row and the first gallery row with equal features: usually the same picture.
+    """Return the pairs `(m, 2)` of a query row and the first gallery row with equal features: usually the same picture.
 
     They are sorted, with at most one pair a query. Features are compared as float32; features of zeros, which some
     networks give for any empty picture, are left out.
@@ -144,6 +144,6 @@ def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.float
 
 
 def _digest(feature: npt.NDArray[np.floating]) -> bytes:
-    """16 bytes that only equal features share; the features of a large gallery would not fit twice."""
+    """Return 16 bytes that only equal features share: a second copy of a large gallery's features may not fit."""
     # Adding 0 makes 0 of -0, which is equal to it.
     return hashlib.blake2b((feature.astype(np.float32) + np.float32(0)).tobytes(), digest_size=16).digest()

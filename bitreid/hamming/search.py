@@ -197,7 +197,7 @@ def count_nearer_prefixes(
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> tuple[Ints, Ints]:
-    """`count_nearer` for the codes' prefixes of several `lengths` (see `prefix_distance_blocks`), in one pass.
+    """Count as `count_nearer` does, for prefixes of several `lengths` (see `prefix_distance_blocks`), in one pass.
 
     `thresholds` is `(n_lengths, n_queries, m) int32`; both results are `(n_lengths, n_queries, m) int64`.
     """
