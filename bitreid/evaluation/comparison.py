@@ -13,6 +13,7 @@ from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.protocol import Relatives
 from bitreid.evaluation.scores import MatchGroups
 from bitreid.hamming import count_nearer_prefixes, distances_at, prefix_distance_blocks
+from bitreid.hamming.inputs import check_lengths
 
 _BLOCK_BYTES = 2**23  # of a block of gallery features in float64
 
@@ -67,11 +68,7 @@ class HammingComparison(Comparison):
     lengths: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.queries.n_bits != self.gallery.n_bits:
-            raise CodesError(
-                f"expected query and gallery codes of one length, got {self.queries.n_bits} and {self.gallery.n_bits} "
-                "bits; take the prefix of the longer"
-            )
+        check_lengths(self.queries, self.gallery)
         if not self.lengths:
             raise CodesError("expected one or more lengths to evaluate, got none")
 
@@ -126,7 +123,7 @@ class CosineComparison(Comparison):
     @classmethod
     def of(cls, queries: Features, gallery: Features) -> Self:
         """Return the comparison of features that `check_features` has checked."""
-        return cls(queries, _lengths(queries), gallery, _lengths(gallery), np.arange(len(gallery)))
+        return cls(queries, lengths_of(queries), gallery, lengths_of(gallery), np.arange(len(gallery)))
 
     def of_gallery(self, rows: Ints) -> Self:
         return replace(self, rows=self.rows[rows])
@@ -218,7 +215,8 @@ def _in_order(
     return ordered, match, left_out
 
 
-def _lengths(features: Features) -> Floats:
+def lengths_of(features: Features) -> Floats:
+    """Return the Euclidean lengths `(n,)` of features in float64; 1 for a feature of zeros."""
     lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
     lengths[lengths == 0] = 1  # a feature of zeros: cosine 0 with everything
     return np.asarray(lengths, np.float64)

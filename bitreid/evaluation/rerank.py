@@ -28,11 +28,13 @@ from bitreid.evaluation.comparison import (
     GivenDistances,
     HammingComparison,
     check_features,
+    lengths_of,
 )
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import RankingMetrics, query_chunks
 from bitreid.evaluation.scores import score_groups
 from bitreid.hamming import distances_at, pairwise_distances, search_exact
+from bitreid.hamming.inputs import check_lengths, checked_ids
 
 
 def nearest_rows(queries: Codes | Features, gallery: Codes | Features, w: int, ids: Ints | None = None) -> Ints:
@@ -231,8 +233,7 @@ def _smallest(keys: Ints, k: int) -> Ints:
 def _graph(query: Codes | Features, rows: Codes | Features) -> Floats32:
     """Return the distances between all of a query, which is node 0, and some rows."""
     if isinstance(query, Codes) and isinstance(rows, Codes):
-        if query.n_bits != rows.n_bits:
-            raise CodesError(f"expected codes of one length, got {query.n_bits} and {rows.n_bits} bits")
+        check_lengths(query, rows)
         nodes = Codes(np.concatenate([query.packed, rows.packed]), query.n_bits)
         return _cosine(pairwise_distances(nodes), nodes.n_bits)
     features = _features(query), _features(rows)
@@ -263,17 +264,13 @@ def _features(side: Codes | Features) -> Features:
 def _units(side: Codes | Features) -> Floats:
     """Return the rows as vectors of length 1 in float64; a feature of zeros stays, at cosine 0 with everything."""
     features: Floats = _features(side).astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", features, features))
-    return np.asarray(features / np.where(lengths == 0, 1, lengths)[:, None], np.float64)
+    return np.asarray(features / lengths_of(features)[:, None], np.float64)
 
 
 def _ids(ids: Ints | None, n_gallery: int) -> Ints:
     """Return the ids, checked; the rows if there are none."""
-    if ids is None:
-        return np.arange(n_gallery)
-    if ids.shape != (n_gallery,) or ids.dtype != np.int64:
-        raise CodesError(f"expected ids of shape ({n_gallery},) int64, one a gallery row, got {ids.shape} {ids.dtype}")
-    return ids
+    checked = checked_ids(ids, n_gallery)
+    return np.arange(n_gallery) if checked is None else checked
 
 
 def _check_short_list(short_list: Ints, n_queries: int, n_gallery: int) -> None:

@@ -79,12 +79,13 @@ def search_exact(
     ([[1, 2]], [[1, 1]])
     """
     check_lengths(queries, gallery)
-    of = bit_weights(queries.n_bits, bits, weights)
+    weighted = bit_weights(queries.n_bits, bits, weights)
     allowed, n_allowed = row_mask(rows, len(gallery))
     k = clipped("k", k, n_allowed)
     check_n_results(len(queries), k)
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    return Ranking(*_engine().search(of.bytes_of(queries), of.bytes_of(gallery), k, of.planes, allowed, ids, n_threads))
+    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
+    return Ranking(*_engine().search(*sides, k, weighted.planes, allowed, ids, n_threads))
 
 
 def search_range(
@@ -111,13 +112,12 @@ def search_range(
     check_lengths(queries, gallery)
     if not isinstance(max_distance, int | np.integer):
         raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
-    of = bit_weights(queries.n_bits, bits, weights)
+    weighted = bit_weights(queries.n_bits, bits, weights)
     allowed, _ = row_mask(rows, len(gallery))
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     max_distance = min(max(int(max_distance), -1), LARGEST_DISTANCE)
-    return Matches(
-        *_engine().range(of.bytes_of(queries), of.bytes_of(gallery), max_distance, of.planes, allowed, ids, n_threads)
-    )
+    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
+    return Matches(*_engine().range(*sides, max_distance, weighted.planes, allowed, ids, n_threads))
 
 
 def search_two_stage(
@@ -229,9 +229,10 @@ def distance_blocks(
     of this module's docstring.
     """
     check_lengths(queries, gallery)
-    of, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
+    weighted, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
     for rows in _row_blocks(queries, gallery, 1):
-        yield rows, engine.distances(of.bytes_of(queries), of.bytes_of(gallery)[rows], of.planes, n_threads)
+        sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)[rows]
+        yield rows, engine.distances(*sides, weighted.planes, n_threads)
 
 
 def prefix_distance_blocks(
