@@ -1,6 +1,6 @@
 """How far a model keeps its promise to say "nobody", on the test people of CUHK03-NP.
 
-    python benchmarks/accuracy/openset.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/open_set.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
 
 Thresholds and probabilities are the artifact's (`bitreid calibrate`), fitted on training identities that were held out;
 the test people only show what becomes of them. `--quick` takes every tenth query and gallery picture, and judges no
