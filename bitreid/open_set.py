@@ -56,7 +56,7 @@ class OpenSet:
 
         1 - (1 - p) ** n_gallery for the pair rate p, as if all rows were strangers to each other. It is an upper bound:
         some queries are near to everybody and most to nobody, and some people have many rows, so that the near pairs
-        fall into fewer searches. (Rows drawn from many; of all N there are, the searches that meet any are counted.)
+        fall into fewer searches. This holds for rows that are drawn at random from many more.
         """
         return np.asarray(-np.expm1(n_gallery * np.log1p(-self.pair_rate(distance))))
 

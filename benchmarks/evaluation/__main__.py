@@ -73,7 +73,7 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of a way of doing something; `exact` is False where a part was timed and the whole called from it."""
+    """Seconds of a way of doing something; `exact` is False where a part was timed and the whole estimated from it."""
 
     size: str
     task: str

@@ -205,15 +205,15 @@ def _sign_flip_p_value(sums: Floats, repeats: int, seed: int) -> float:
     sums = sums[sums != 0]  # their signs change nothing, and without them all patterns can be tried more often
     n = len(sums)
     # A little less than the total, because equal totals may differ in their rounding.
-    wanted = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
+    least = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
     if 2**n <= repeats:
         flipped = np.arange(2**n)[:, None] >> np.arange(n) & 1
-        return float((np.abs(sums.sum() - 2 * flipped @ sums) >= wanted).mean())
+        return float((np.abs(sums.sum() - 2 * flipped @ sums) >= least).mean())
     rng = np.random.default_rng(seed)
     reached = 0
     for rows in _blocks(repeats, n):
         flipped = rng.integers(2, size=(rows.stop - rows.start, n))
-        reached += int((np.abs(sums.sum() - 2 * flipped @ sums) >= wanted).sum())
+        reached += int((np.abs(sums.sum() - 2 * flipped @ sums) >= least).sum())
     return (reached + 1) / (repeats + 1)
 
 

@@ -124,8 +124,8 @@ class Protocol:
         return replace(self, gallery_pids=self.gallery_pids[rows], gallery_camids=self.gallery_camids[rows])
 
     @cached_property
-    def nobody(self) -> Bools:
-        """Which gallery rows every ranking leaves out, `(n_gallery,)`: junk and unknown people."""
+    def never_ranked(self) -> Bools:
+        """The mask `(n_gallery,)` of gallery rows that every ranking leaves out: junk and unknown people."""
         return np.asarray((self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN))
 
     @cached_property
@@ -147,7 +147,7 @@ class Protocol:
     def masks(self, queries: slice) -> tuple[Bools, Bools]:
         """Return which gallery rows are matches, and which are left out, `(n_queries, n_gallery)` each."""
         relatives = self.relatives(queries)
-        left_out = np.tile(self.nobody, (len(relatives.rows), 1))
+        left_out = np.tile(self.never_ranked, (len(relatives.rows), 1))
         match = np.zeros_like(left_out)
         for mask, which in ((match, relatives.match), (left_out, relatives.left_out)):
             mask[np.nonzero(which)[0], relatives.rows[which]] = True

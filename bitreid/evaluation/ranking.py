@@ -224,8 +224,8 @@ def _evaluate(
 ) -> list[RankingMetrics]:
     """Return the metrics at each length of the comparison, for labels of items that are merged already."""
     check_settings(n_ranks, memory_mb)
-    if labels.nobody.any():
-        rows = np.flatnonzero(~labels.nobody)
+    if labels.never_ranked.any():
+        rows = np.flatnonzero(~labels.never_ranked)
         labels, comparison = labels.of_gallery(rows), comparison.of_gallery(rows)
     labels = labels if protocol.cameras else labels.without_cameras()
     n_queries, n_draws = len(labels.query_pids), protocol.single_shots

@@ -163,7 +163,7 @@ def evaluate_reranked(
         ranked = comparison.distances(rows)[0].astype(np.float64)
         ranked += distances[rows].max(axis=1, keepdims=True, initial=0) + 1
         np.put_along_axis(ranked, short_list[rows], distances[rows], axis=1)
-        ranked[:, protocol.nobody] = np.inf  # behind every match, where they do not count
+        ranked[:, protocol.never_ranked] = np.inf  # behind every match, where they do not count
         (groups,) = GivenDistances(ranked).groups(slice(None), protocol.relatives(rows))
         scores.append(score_groups(groups, n_ranks))
     return RankingMetrics.of(scores)

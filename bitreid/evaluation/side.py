@@ -1,4 +1,4 @@
-"""What is compared: the queries and the gallery of a test set, as a model encoded them."""
+"""The two sides of an evaluation: queries and gallery of a test set, as a model encoded them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

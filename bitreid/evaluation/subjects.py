@@ -1,4 +1,4 @@
-"""What is compared: a model's codes, or anybody's features, of a data set's queries and gallery."""
+"""Subjects of an evaluation: a model's codes, or any program's features, of a test set's queries and gallery."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored.
+    """What is scored: a model, or features from another program, on a test set.
 
-    name       what people call it
-    data       what people call the data set
+    name       of the model or the file of features
+    data       the name of the data set
     query, gallery  both sides
-    card       a model's card; None of features that others made
-    data_path  where the data set lies; None of features that others made
+    card       the model's card; None for features from another program
+    data_path  where the data set lies; None for features from another program
     """
 
     name: str
@@ -34,7 +34,7 @@ class Subject:
     data_path: Path | None = None
 
     def merged(self, settings: EvaluationSettings) -> Self:
-        """Return the subject with its pictures merged as the protocol has it, and what both of its sides have."""
+        """Return the subject with its pictures merged as the protocol says, and only with what both sides have."""
         query, gallery = merged(self.query, self.gallery, settings.rules)
         return replace(self, query=query, gallery=gallery)
 
@@ -51,7 +51,7 @@ def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
     """Return the rows that each short list of the settings keeps.
 
     Where the settings name none, the usual ones, if two-stage search is possible: with attribute codes and codes, and a
-    whole gallery. `SettingsError` for wanting some without codes.
+    whole gallery. `SettingsError` if they name some, but codes are missing.
     """
     sides = subject.query, subject.gallery
     possible = all(side.attribute_codes is not None and side.codes is not None for side in sides)
@@ -97,7 +97,7 @@ def subject_of_files(query: Path, gallery: Path) -> Subject:
 def warn_of_same_pictures(subject: Subject, progress: Progress | None = None) -> None:
     """Warn, with a `DataWarning`, of pictures that are a query and a gallery picture: they inflate scores.
 
-    They are found by what their files hold; where others made the features, by equal features.
+    They are found by the content of their files, or by equal features where another program made these.
     """
     query, gallery = subject.query, subject.gallery
     if subject.card is not None:

@@ -14,14 +14,14 @@ from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.side import Side
 
 _NAMES = ("features", "codes", "pids", "camids", "tracklets", "paths", "attribute_codes")
-_WANTED = (
+_CONTENTS = (
     "arrays features (n, d) float or codes (n, bytes) uint8, pids (n,) and perhaps camids, tracklets, paths (n,) and "
     "attribute_codes (n, bytes) uint8"
 )
 
 
 def load_vectors(path: Path) -> Side:
-    """Return the pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
+    """Return what an `.npz` file holds, as `bitreid encode` or any program with numpy's `savez` writes it:
 
         features         (n, d) float, and/or
         codes            (n, bytes) uint8, packed bits, the highest bit of a byte first
@@ -37,7 +37,7 @@ def load_vectors(path: Path) -> Side:
     try:
         return _side(arrays)
     except (BitreidError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: {error}; wanted: {_WANTED}") from error
+        raise DataError(f"{path}: {error}; the file needs {_CONTENTS}") from error
 
 
 def check_sides(query: Side, gallery: Side) -> None:
@@ -72,10 +72,10 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except Exception as error:
         what = str(error) if isinstance(error, OSError | DataError) else f"another ({type(error).__name__}: {error})"
         raise DataError(
-            f"expected an .npz file of features or codes at {path}, got: {what}; it has {_WANTED}"
+            f"expected an .npz file of features or codes at {path}, got: {what}; it needs {_CONTENTS}"
         ) from error
     if "pids" not in arrays or not {"features", "codes"} & set(arrays):
-        raise DataError(f"{path}: expected pids and features or codes, got {found}; wanted: {_WANTED}")
+        raise DataError(f"{path}: expected pids and features or codes, got {found}; the file needs {_CONTENTS}")
     return arrays
 
 

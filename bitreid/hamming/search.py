@@ -53,7 +53,7 @@ from bitreid.hamming.ranking import Matches, Ranking
 
 _BLOCK_BYTES = 2**22  # of a block of distances
 _ROWS_IN_BLOCK = 64  # at least, however many queries there are
-_SWEEP_QUERIES = 8  # from so many on, queries visit their short lists together
+_SWEEP_QUERIES = 8  # from this many on, queries visit their short lists together
 
 
 def search_exact(
@@ -143,9 +143,9 @@ def search_two_stage(
     the long code. `w` is clipped to the rows that may be found, and `k` to `w`, whatever the ties.
 
     `short_weights` weigh the bits of the short code, and `bits` choose among those of the long one. With `sweep` all
-    queries visit one stretch of long codes before they go on to the next: faster for several queries with long short
-    lists, and no matter for the result; None chooses. The other arguments and the errors are those of this module's
-    docstring.
+    queries visit one stretch of long codes before they go on to the next, which is faster for several queries with long
+    short lists and changes no result; None chooses by the number of queries. The other arguments and the errors are
+    those of this module's docstring.
     """
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
     check_ties(ties)

@@ -118,7 +118,7 @@ def protocol_words(protocol: ProtocolSettings) -> str:
             "A gallery picture is right if it shows the query\u2019s person from another camera; pictures of the "
             "person from the query\u2019s own camera are left out"
         ]
-    words.append("junk pictures and pictures of people whom nobody knows are left out")
+    words.append("junk pictures and pictures of unknown people are left out")
     if protocol.merge_queries:
         words.append("the queries of one person and camera are one query")
     if protocol.merge_tracklets:
