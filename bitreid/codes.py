@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bytes
+from bitreid.arrays import Bools, Bytes, Features, Floats, Ints32
 from bitreid.errors import CodesError
 
 _STATISTICS_ROWS = 4096
@@ -70,7 +70,7 @@ class Codes:
     def __len__(self) -> int:
         return len(self.packed)
 
-    def __getitem__(self, rows: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Self:
+    def __getitem__(self, rows: slice | npt.NDArray[np.intp] | Bools) -> Self:
         """Return the codes of the given rows."""
         return type(self)(self.packed[rows], self.n_bits, self.parts)
 
@@ -116,7 +116,7 @@ def _spread(parts: tuple[Part, ...]) -> list[int]:
     return order
 
 
-def pack_bits(bits: npt.NDArray[np.bool_], parts: tuple[Part, ...] = ()) -> Codes:
+def pack_bits(bits: Bools, parts: tuple[Part, ...] = ()) -> Codes:
     """Return the codes of booleans `(n, b)`; `b` is zero-padded to whole bytes."""
     if bits.ndim != 2 or bits.dtype != np.bool_:
         raise CodesError(f"expected bits of shape (n, b) bool, got {bits.shape} {bits.dtype}")
@@ -124,7 +124,7 @@ def pack_bits(bits: npt.NDArray[np.bool_], parts: tuple[Part, ...] = ()) -> Code
     return Codes(packed, packed.shape[1] * 8, parts)
 
 
-def pack(features: npt.NDArray[np.floating], parts: tuple[Part, ...] = ()) -> Codes:
+def pack(features: Features, parts: tuple[Part, ...] = ()) -> Codes:
     """Return the codes of real values `(n, n_bits)`: a bit is 1 where the value is above 0. NaN is an error."""
     if features.ndim != 2 or features.shape[1] % 8:
         raise CodesError(f"expected features of shape (n, multiple of 8), got {features.shape}")
@@ -135,12 +135,12 @@ def pack(features: npt.NDArray[np.floating], parts: tuple[Part, ...] = ()) -> Co
     return pack_bits(features > 0, parts)
 
 
-def unpack(codes: Codes) -> npt.NDArray[np.bool_]:
+def unpack(codes: Codes) -> Bools:
     """Return booleans `(n, n_bits)`, the inverse of `pack_bits`."""
     return np.unpackbits(codes.packed, axis=1).astype(np.bool_)
 
 
-def hamming_distances(queries: Codes, gallery: Codes) -> npt.NDArray[np.int32]:
+def hamming_distances(queries: Codes, gallery: Codes) -> Ints32:
     """Return the Hamming distances `(len(queries), len(gallery))`, in bits.
 
     Needs 4 bytes a bit of both sides for a moment: call it on blocks of a large gallery.
@@ -165,7 +165,7 @@ class BitStatistics:
     is the share of the pairs of rows that have one code; 0 for a single row.
     """
 
-    balance: npt.NDArray[np.float64]
+    balance: Floats
     mean_correlation: float
     distinct: int
     entropy: float

@@ -28,13 +28,12 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.arrays import Floats32, Ints
 from bitreid.codes import Codes
 from bitreid.commands.console import as_markdown
 from bitreid.evaluation import RankingMetrics, evaluate_distances, evaluate_ranking
 from bitreid.hamming import distance_blocks, kernel
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 N_BITS = 2048
@@ -67,7 +66,7 @@ class TestSet:
 
     size: Size
     codes: tuple[Codes, Codes]
-    features: tuple[Floats, Floats] | None
+    features: tuple[Floats32, Floats32] | None
     people: tuple[Ints, Ints, Ints, Ints]
 
 
@@ -239,7 +238,7 @@ def loop_timings(test_set: TestSet, few: bool, alone: bool) -> list[Timing]:
     return [*found, Timing(name, "ranking alone", "loop", share * ranking, mAP, exact)] if alone else found
 
 
-def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats]:
+def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats32]:
     """Return the seconds that toolkits take for distances, an xor and a look-up in a table, and the distances."""
     ones = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
     matrix = np.empty((len(queries), len(gallery)), np.float32)
@@ -249,7 +248,7 @@ def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats]:
     return time.perf_counter() - started, matrix
 
 
-def naive_mAP(distances: Floats, query_pids: Ints, query_camids: Ints, pids: Ints, camids: Ints) -> float:
+def naive_mAP(distances: Floats32, query_pids: Ints, query_camids: Ints, pids: Ints, camids: Ints) -> float:
     """Return mAP as toolkits compute it, with CMC on the way: ties by the accident of the sort."""
     indices = np.argsort(distances, axis=1)
     matches = (pids[indices] == query_pids[:, None]).astype(np.int32)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.search.data import PICTURES, SHORT_BITS, Ints, Pair, clustered
-from bitreid.arrays import Bytes
+from benchmarks.search.data import PICTURES, SHORT_BITS, SearchSet, clustered
+from bitreid.arrays import Bytes, Ints
 from bitreid.codes import Codes
 from bitreid.gallery import CameraIn, Contract, Filter, Items, MetadataIs, TimeBetween
 from bitreid.open_set import OpenSet
@@ -71,8 +71,8 @@ class Crowd:
     Past the last row they begin again, under new ids: additions never run out.
     """
 
-    long: Pair
-    short: Pair
+    long: SearchSet
+    short: SearchSet
     cameras: Ints
     times: Ints
 

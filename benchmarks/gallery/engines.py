@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.gallery.data import CONTRACT, FILTERS, Crowd, Rows, passing
 from benchmarks.gallery.timing import EXACT, KERNEL, OURS, TWO_STAGE
 from benchmarks.search.parts import batches
-from benchmarks.search.timing import Array, Way
+from benchmarks.search.timing import Way
+from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.gallery import Gallery, create_gallery, open_gallery
 from bitreid.hamming import search_exact, search_two_stage
@@ -123,7 +124,7 @@ class Ours(Engine):
         long, short = (batches(pair.queries, ask.at_once) for pair in (self.crowd.long, self.crowd.short))
         where = FILTERS[ask.filter]
 
-        def call(i: int) -> Array:
+        def call(i: int) -> AnyArray:
             # No limit of distance: the rivals have none, and each is to return K hits.
             w, attributes = (ask.w, short[i]) if ask.w else (None, None)
             found = self.gallery.search(
@@ -155,11 +156,11 @@ def kernel_way(crowd: Crowd, n: int, ask: Ask) -> Way:
     )
     rows = passing(crowd, n, ask.filter)
 
-    def exact(i: int) -> Array:
+    def exact(i: int) -> AnyArray:
         return search_exact(queries[i][1], long.gallery, K, rows=rows).positions
 
-    def two_stage(i: int) -> Array:
+    def two_stage(i: int) -> AnyArray:
         return search_two_stage(*queries[i], short.gallery, long.gallery, ask.w, K, rows=rows).positions
 
-    call: Callable[[int], Array] = two_stage if ask.w else exact
+    call: Callable[[int], AnyArray] = two_stage if ask.w else exact
     return Way(KERNEL, call)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Array, Way
-from bitreid.arrays import Bytes
+from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Way
+from bitreid.arrays import AnyArray, Bytes
 from bitreid.codes import Codes, unpack
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
@@ -85,16 +85,16 @@ class Rivals:
             ways.append(Way("usearch exact", self._usearch(self.usearch, task)))
         return ways
 
-    def _whole(self, index: Any, heap: bool, task: Task) -> Callable[[int], Array]:
-        def call(i: int) -> Array:
+    def _whole(self, index: Any, heap: bool, task: Task) -> Callable[[int], AnyArray]:
+        def call(i: int) -> AnyArray:
             index.use_heap = heap
             return self._searched(index, task, i)
 
         return call
 
     @staticmethod
-    def _usearch(usearch: Any, task: Task) -> Callable[[int], Array]:
-        def call(i: int) -> Array:
+    def _usearch(usearch: Any, task: Task) -> Callable[[int], AnyArray]:
+        def call(i: int) -> AnyArray:
             found = usearch.search(
                 task.gallery.packed,
                 task.queries[i].packed,
@@ -104,7 +104,7 @@ class Rivals:
                 threads=task.threads,
                 dtype=usearch.ScalarKind.B1,
             )
-            positions: Array = found.keys
+            positions: AnyArray = found.keys
             return positions.reshape(len(task.queries[i]), -1).astype(np.int64)
 
         return call
@@ -120,16 +120,16 @@ class Rivals:
             return []
         faiss, gallery = self.faiss, task.gallery.packed
 
-        def by_numpy(query: Bytes, rows: Array) -> Array:
+        def by_numpy(query: Bytes, rows: AnyArray) -> AnyArray:
             words = np.take(gallery, rows, axis=0).view(np.uint64)
             distances = np.bitwise_count(words ^ query.view(np.uint64)).sum(axis=1)
             return rows[_smallest(distances, task.k)]
 
-        def by_faiss(query: Bytes, rows: Array) -> Array:
-            nearest: Array = faiss.knn_hamming(query[None], np.take(gallery, rows, axis=0), task.k)[1][0]
+        def by_faiss(query: Bytes, rows: AnyArray) -> AnyArray:
+            nearest: AnyArray = faiss.knn_hamming(query[None], np.take(gallery, rows, axis=0), task.k)[1][0]
             return rows[nearest]
 
-        def way(scan: Callable[[int], Array], order: Callable[[Bytes, Array], Array], i: int) -> Array:
+        def way(scan: Callable[[int], AnyArray], order: Callable[[Bytes, AnyArray], AnyArray], i: int) -> AnyArray:
             return np.stack([order(*each) for each in zip(task.queries[i].packed, scan(i), strict=True)])
 
         stage_1 = Task(task.short_queries, task.short, task.w, task.threads)
@@ -154,7 +154,7 @@ class Rivals:
         # All rows. By default 0, which means all to the heap, but none to the counting.
         index.max_codes = len(gallery)
 
-        def search(task: Task, n_probed: int, heap: bool, i: int) -> Array:
+        def search(task: Task, n_probed: int, heap: bool, i: int) -> AnyArray:
             index.nprobe, index.use_heap = n_probed, heap
             return self._searched(index, task, i)
 
@@ -175,7 +175,7 @@ class Rivals:
         index.add(gallery.packed)
         seconds = time.perf_counter() - started
 
-        def search(task: Task, effort: int, i: int) -> Array:
+        def search(task: Task, effort: int, i: int) -> AnyArray:
             index.hnsw.efSearch = effort
             return self._searched(index, task, i)
 
@@ -192,9 +192,9 @@ class Rivals:
             index.add_items(_signs(gallery[start : start + _BLOCK]), num_threads=kernel.usable_cpus())
         seconds = time.perf_counter() - started
 
-        def search(queries: Sequence[Array], task: Task, effort: int, i: int) -> Array:
+        def search(queries: Sequence[AnyArray], task: Task, effort: int, i: int) -> AnyArray:
             index.set_ef(effort)
-            positions: Array = index.knn_query(queries[i], task.k, num_threads=task.threads)[0]
+            positions: AnyArray = index.knn_query(queries[i], task.k, num_threads=task.threads)[0]
             return positions.astype(np.int64)
 
         def ways(task: Task) -> list[Way]:
@@ -213,16 +213,16 @@ class Rivals:
             index.add(rng.standard_normal((min(_BLOCK, rows - start), dimensions), dtype=np.float32))
         features = rng.standard_normal((64, dimensions), dtype=np.float32)
 
-        def search(task: Task, _: int) -> Array:
+        def search(task: Task, _: int) -> AnyArray:
             self._use_threads(task)
-            positions: Array = index.search(features[: len(task.queries[0])], task.k)[1]
+            positions: AnyArray = index.search(features[: len(task.queries[0])], task.k)[1]
             return positions
 
         return lambda task: [Way(FLOAT, partial(search, task))]
 
-    def _searched(self, index: Any, task: Task, i: int) -> Array:
+    def _searched(self, index: Any, task: Task, i: int) -> AnyArray:
         self._use_threads(task)
-        positions: Array = index.search(task.queries[i].packed, task.k)[1]
+        positions: AnyArray = index.search(task.queries[i].packed, task.k)[1]
         return positions
 
     def _use_threads(self, task: Task) -> None:
@@ -235,12 +235,12 @@ def no_ways(_: Task) -> list[Way]:
     return []
 
 
-def _signs(codes: Codes) -> Array:
+def _signs(codes: Codes) -> AnyArray:
     return unpack(codes).astype(np.float32) * 2 - 1
 
 
-def _smallest(distances: Array, k: int) -> Array:
+def _smallest(distances: AnyArray, k: int) -> AnyArray:
     """Return where the `k` smallest distances are, in order."""
     near = np.argpartition(distances, k - 1)[:k] if k < len(distances) else np.arange(len(distances))
-    order: Array = near[np.argsort(distances[near], kind="stable")]
+    order: AnyArray = near[np.argsort(distances[near], kind="stable")]
     return order

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.hamming import distances_at
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Way:
     """
 
     name: str
-    call: Callable[[int], Array]
+    call: Callable[[int], AnyArray]
     setting: str = ""
     build_s: float = 0.0
 
@@ -106,7 +104,7 @@ def _turn(way: Way, batch: Iterable[int], turn_s: float) -> float:
     raise AssertionError("batches come round for ever")
 
 
-def recall(queries: Codes, gallery: Codes, positions: Array, exact: Array) -> float:
+def recall(queries: Codes, gallery: Codes, positions: AnyArray, exact: AnyArray) -> float:
     """Return the share of the `k` nearest that was found, of rows `positions (n_queries, any)`, those below 0 none.
 
     `exact` is `(n_queries, k)`, the distances of the nearest. A row found counts if it is no farther than the k-th of

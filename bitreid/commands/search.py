@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             add_sources(gallery, sources, progress=progress)
         query = query_of_pictures(encoder, pictures)
         (hits,) = search_queries(gallery, query, request)
-    if hits.never_ranked:
+    if hits.nobody:
         say(console, nobody_text(hits, request.by, request.fpir))
     else:
         console.print(hits_table("", hits))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Floats32
+from bitreid.arrays import Bools, Floats, Floats32, Ints
 from bitreid.drawn.body import Pose, Surface, body_capsules
 from bitreid.drawn.people import Person, named_colour
 
@@ -143,7 +143,7 @@ def _nearest(on_screen: Floats32, flat: tuple[bool, ...], shape: tuple[int, int]
     return nearest
 
 
-def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[Ints, Ints]:
     """Return the first and the last pixel (n, 2) that each capsule can touch, as x and y."""
     start, radius, end = on_screen[:, :2], on_screen[:, 3:4], on_screen[:, :2] + on_screen[:, 4:6]
     end_radius = radius + on_screen[:, 7:8]
@@ -152,9 +152,7 @@ def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[npt.NDArray[np.
     return np.maximum(low, 0), np.minimum(high, (shape[1], shape[0]))
 
 
-def _surface(
-    on_screen: Floats32, hit: npt.NDArray[np.int8], columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> tuple[Floats32, Floats32]:
+def _surface(on_screen: Floats32, hit: npt.NDArray[np.int8], columns: Ints, rows: Ints) -> tuple[Floats32, Floats32]:
     """Return the depth in pixels (n,) and the normal in camera axes (n, 3) of the capsules hit at these pixels."""
     x0, y0, z0, r0, dx, dy, dz, dr = on_screen[hit].T
     x, y = columns.astype(np.float32) + np.float32(0.5) - x0, rows.astype(np.float32) + np.float32(0.5) - y0

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Ints
+from bitreid.arrays import Bools, Floats, Ints, Words32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import nearer_and_at
@@ -122,7 +121,7 @@ def bytes_read(short_bits: int, long_bits: int, w: int, n_gallery: int) -> int:
     return (n_gallery * short_bits + w * long_bits) // 8
 
 
-def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None = None) -> npt.NDArray[np.uint32]:
+def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None = None) -> Words32:
     distances = np.empty((len(queries), len(gallery)), np.uint32)
     for columns, block in distance_blocks(queries, gallery, weights):
         distances[:, columns] = block
@@ -130,8 +129,8 @@ def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None
 
 
 def _scores_of_chunk(
-    short: npt.NDArray[np.uint32],
-    long: npt.NDArray[np.uint32],
+    short: Words32,
+    long: Words32,
     match: Bools,
     left_out: Bools,
     ws: Sequence[int],
@@ -160,7 +159,7 @@ class _Counts:
     matches_at: Ints
 
     @classmethod
-    def of(cls, levels: npt.NDArray[np.uint32], rows: npt.NDArray[np.uint32], matches: npt.NDArray[np.uint32]) -> Self:
+    def of(cls, levels: Words32, rows: Words32, matches: Words32) -> Self:
         """Count at `levels`, from the long distances of some `rows` and of the `matches` among them."""
         nearer, at = nearer_and_at(rows, levels)
         matches_nearer, matches_at = nearer_and_at(matches, levels)
@@ -184,9 +183,9 @@ class _ShortList:
     @classmethod
     def of(
         cls,
-        short: npt.NDArray[np.uint32],
+        short: Words32,
         cut: int,
-        long: npt.NDArray[np.uint32],
+        long: Words32,
         match: Bools,
         left_out: Bools,
         w: int,

@@ -2,12 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Features, Floats, Ints, Numbers
+from bitreid.arrays import AnyArray, Bools, Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.protocol import Relatives
@@ -188,7 +187,7 @@ def check_features(queries: Features, gallery: Features) -> None:
         raise CodesError(f"expected features of one width, got {queries.shape[1]} and {gallery.shape[1]} numbers")
 
 
-def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+def nearer_and_at(distances: Numbers, thresholds: AnyArray) -> tuple[Ints, Ints]:
     """Return how many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
 
     Unsigned distances below 65,536 are counted, others sorted.
@@ -202,9 +201,7 @@ def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Int
     return nearer, np.searchsorted(ordered, thresholds, side="right") - nearer
 
 
-def _in_order(
-    of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
-) -> tuple[npt.NDArray[Any], Bools, Bools]:
+def _in_order(of_relatives: AnyArray, relatives: Relatives, beyond: float) -> tuple[AnyArray, Bools, Bools]:
     """Return the relatives' distances, ascending, padded with `beyond`; which of them match, and which are left out."""
     shown = relatives.match | relatives.left_out
     distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))
@@ -222,7 +219,7 @@ def lengths_of(features: Features) -> Floats:
     return np.asarray(lengths, np.float64)
 
 
-def order_of_content(rows: npt.NDArray[Any]) -> Ints:
+def order_of_content(rows: AnyArray) -> Ints:
     """Return the rows `(n, m)` sorted by their bytes; equal rows in any order."""
     rows = np.ascontiguousarray(rows)
     as_bytes = rows.view(f"S{rows.itemsize * rows.shape[1]}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Features, Floats, Ints
+from bitreid.arrays import Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.errors import CodesError, DataError, SettingsError
@@ -96,7 +96,7 @@ def _blocks_of(queries: Codes | Features, gallery: Codes | Features) -> tuple[Bl
     return (lambda rows: _cosine_blocks(cosine.distances(rows)[0])), 2 * _COSINE_LEVELS + 1, 1 / _COSINE_LEVELS
 
 
-def _cosine_blocks(distances: npt.NDArray[np.number]) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
+def _cosine_blocks(distances: Numbers) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
     """Yield runs of gallery rows, and the levels of the cosine `distances (n_queries, n_gallery)` to them."""
     for start in range(0, distances.shape[1], _GALLERY_BLOCK):
         columns = slice(start, start + _GALLERY_BLOCK)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Features, Floats, Ints
+from bitreid.arrays import Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -144,7 +143,7 @@ def evaluate_lengths(
 
 
 def evaluate_distances(
-    distances: npt.NDArray[np.number],
+    distances: Numbers,
     query_pids: Ints,
     query_camids: Ints,
     gallery_pids: Ints,

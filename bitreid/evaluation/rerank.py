@@ -19,7 +19,7 @@ identities, which must not decide: pass random `ids` to score short codes.
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bools, Features, Floats, Floats32, Ints
+from bitreid.arrays import Bools, Features, Floats, Floats32, Ints, Numbers
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -112,7 +112,7 @@ def rerank_k_reciprocal(
 
 def expand_queries(
     queries: Codes | Features, gallery: Codes | Features, neighbours: Ints, alpha: float = 3.0
-) -> npt.NDArray[np.float32]:
+) -> Floats32:
     """Return the mean of each query and its nearest rows, `(n_queries, d)`: unit vectors, rows by similarity^alpha.
 
     `neighbours (n_queries, m)` are the rows to join, such as the first few columns of a short list that is in order; by
@@ -135,7 +135,7 @@ def evaluate_reranked(
     queries: Codes | Features,
     gallery: Codes | Features,
     short_list: Ints,
-    distances: npt.NDArray[np.number],
+    distances: Numbers,
     query_pids: Ints,
     query_camids: Ints,
     gallery_pids: Ints,

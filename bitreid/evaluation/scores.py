@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Ints
+from bitreid.arrays import Bools, Floats, Ints, Numbers
 from bitreid.errors import DataError
 from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found
 
@@ -89,9 +88,7 @@ class MatchGroups:
     matches: Ints
 
     @classmethod
-    def of(
-        cls, distances: npt.NDArray[np.number], match: Bools, left_out: Bools, nearer: Ints, at: Ints
-    ) -> "MatchGroups":
+    def of(cls, distances: Numbers, match: Bools, left_out: Bools, nearer: Ints, at: Ints) -> "MatchGroups":
         """Return the tie groups of the rows that `match`; rows that are `left_out` do not count in them.
 
         The relatives of each query are in order of their `distances (n_queries, w)`, and padding neither matches nor is

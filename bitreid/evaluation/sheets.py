@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
 from bitreid.data.manifest import UNKNOWN
@@ -82,9 +82,7 @@ def sheet_of_queries(
     draw_ranked_sheet(rows, out, title)
 
 
-def nearest_of_query(
-    query: Side, gallery: Side, protocol: Protocol, i: int, k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.number], npt.NDArray[np.bool_]]:
+def nearest_of_query(query: Side, gallery: Side, protocol: Protocol, i: int, k: int) -> tuple[Ints, Numbers, Bools]:
     """Return the `k` nearest gallery rows of query `i` that the protocol keeps, their distances, and which are right.
 
     Distances are bits, of features cosine distances.
@@ -92,7 +90,7 @@ def nearest_of_query(
     match, left_out = (mask[0] for mask in protocol.masks(slice(i, i + 1)))
     keep = np.flatnonzero(~left_out)
     one, others = query.main[i : i + 1], gallery.main[keep]
-    distances: npt.NDArray[np.number]
+    distances: Numbers
     if isinstance(one, Codes) and isinstance(others, Codes):
         ranking = search_exact(one, others, k)
         found, distances = ranking.positions, ranking.distances

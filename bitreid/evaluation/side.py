@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bitreid.arrays import Features, Ints
 from bitreid.codes import Codes, pack
@@ -23,7 +22,7 @@ class Side:
     """
 
     codes: Codes | None
-    features: npt.NDArray[np.floating] | None
+    features: Features | None
     attribute_codes: Codes | None
     pids: Ints
     camids: Ints

@@ -8,7 +8,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from bitreid.arrays import Floats, Ints
 
@@ -77,7 +76,7 @@ def log_factorials(n: int) -> Floats:
     return _log_factorials(_table_size(np.asarray(n)))
 
 
-def _table_size(largest: npt.NDArray[np.int64]) -> int:
+def _table_size(largest: Ints) -> int:
     # Powers of two, so that growing galleries share few tables.
     return 1 << int(largest.max(initial=1)).bit_length()
 

@@ -2,12 +2,10 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Ints
+from bitreid.arrays import AnyArray, Features, Ints
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import BitreidError, DataError
@@ -56,11 +54,11 @@ def _both(query: Side, gallery: Side, name: str) -> bool:
     return getattr(query, name) is not None and getattr(gallery, name) is not None
 
 
-def _width(column: Codes | npt.NDArray[np.floating]) -> int:
+def _width(column: Codes | Features) -> int:
     return column.n_bits if isinstance(column, Codes) else column.shape[1]
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path) -> dict[str, AnyArray]:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened:
@@ -79,7 +77,7 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
+def _side(arrays: dict[str, AnyArray]) -> Side:
     pids = _whole(arrays["pids"], "pids")
     side = Side(
         _codes(arrays["codes"], "codes") if "codes" in arrays else None,
@@ -97,7 +95,7 @@ def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
     return side
 
 
-def _whole(column: npt.NDArray[Any], name: str) -> Ints:
+def _whole(column: AnyArray, name: str) -> Ints:
     if column.ndim != 1 or column.dtype.kind not in "iu":
         raise DataError(f"expected {name} as whole numbers (n,), got {column.dtype} of shape {column.shape}")
     numbers = column.astype(np.int64)
@@ -106,13 +104,13 @@ def _whole(column: npt.NDArray[Any], name: str) -> Ints:
     return numbers
 
 
-def _paths(paths: npt.NDArray[Any]) -> tuple[Path, ...]:
+def _paths(paths: AnyArray) -> tuple[Path, ...]:
     if paths.ndim != 1 or paths.dtype.kind not in "US":
         raise DataError(f"expected paths as text (n,), got {paths.dtype} of shape {paths.shape}")
     return tuple(Path(each) for each in paths.astype(np.str_).tolist())
 
 
-def _codes(packed: npt.NDArray[Any], name: str) -> Codes:
+def _codes(packed: AnyArray, name: str) -> Codes:
     if packed.ndim != 2 or packed.dtype != np.uint8 or not packed.shape[1]:
         raise DataError(f"expected packed {name} (n, bytes) uint8, got {packed.dtype} of shape {packed.shape}")
     if packed.shape[1] >= 8 and packed.max(initial=0) == 1:
@@ -120,7 +118,7 @@ def _codes(packed: npt.NDArray[Any], name: str) -> Codes:
     return Codes(packed, packed.shape[1] * 8)
 
 
-def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+def _features(features: AnyArray) -> Features:
     if features.ndim != 2 or features.dtype.kind != "f" or not features.shape[1]:
         raise DataError(f"expected features (n, d) float, got {features.dtype} of shape {features.shape}")
     if not np.isfinite(features).all():
@@ -129,7 +127,7 @@ def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
     return np.asarray(features, np.result_type(features.dtype, np.float32))
 
 
-def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]) -> Ints:
+def same_features(query: Features, gallery: Features) -> Ints:
     """Return the pairs `(m, 2)` of a query row and the first gallery row with equal features: usually the same picture.
 
     They are sorted, with at most one pair a query. Features are compared as float32; features of zeros, which some
@@ -143,7 +141,7 @@ def same_features(query: npt.NDArray[np.floating], gallery: npt.NDArray[np.float
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _digest(feature: npt.NDArray[np.floating]) -> bytes:
+def _digest(feature: Features) -> bytes:
     """Return 16 bytes that only equal features share: a second copy of a large gallery's features may not fit."""
     # Adding 0 makes 0 of -0, which is equal to it.
     return hashlib.blake2b((feature.astype(np.float32) + np.float32(0)).tobytes(), digest_size=16).digest()

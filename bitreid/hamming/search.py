@@ -27,9 +27,8 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Ints, Ints32
+from bitreid.arrays import Bools, Ints, Ints32, Words32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
@@ -222,7 +221,7 @@ def count_nearer_prefixes(
 
 def distance_blocks(
     queries: Codes, gallery: Codes, weights: Sequence[int] | None = None, *, n_threads: int = 1
-) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+) -> Iterator[tuple[slice, Words32]]:
     """Yield runs of gallery rows in order, with the distances `(n_queries, rows)`, in bits, of all queries to them.
 
     Every block holds all the queries, and is a few MB: pass a few hundred at a time. `weights` and the errors are those
@@ -237,7 +236,7 @@ def distance_blocks(
 
 def prefix_distance_blocks(
     queries: Codes, gallery: Codes, lengths: Sequence[int], *, n_threads: int = 1
-) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+) -> Iterator[tuple[slice, Words32]]:
     """Yield runs of gallery rows in order, with the distances `(n_lengths, n_queries, rows)`, in bits, of prefixes.
 
     `lengths` are numbers of bits: multiples of 8, ascending, at most the codes' own. The bits that a longer prefix has

@@ -97,7 +97,7 @@ def test_delete_where_and_expire(create: Create) -> None:
     agree(gallery, plain, None)
     assert gallery.expire(datetime.now(UTC) + timedelta(days=1)) == len(plain.items)
     assert gallery.count() == 0
-    assert gallery.search(*queries()[:1], 3)[0].never_ranked
+    assert gallery.search(*queries()[:1], 3)[0].nobody
 
 
 def test_codes_that_do_not_belong_are_refused(create: Create) -> None:

@@ -52,10 +52,10 @@ def test_hits_end_at_the_threshold_of_the_gallery_and_tell_probabilities(create:
 
 def test_nobody_is_an_answer_and_the_limit_can_be_told(create: Create) -> None:
     gallery = filled(create, {1: 30, 2: 40})
-    assert gallery.search(ZEROS)[0].never_ranked
+    assert gallery.search(ZEROS)[0].nobody
     assert gallery.search(ZEROS, max_distance=None)[0].ids == (1, 2)
     assert gallery.search(ZEROS, max_distance=35)[0].ids == (1,)
-    assert gallery.search(ZEROS, max_distance=-1)[0].never_ranked
+    assert gallery.search(ZEROS, max_distance=-1)[0].nobody
     uncalibrated = filled(create, {1: 30}, Contract(64))
     hits = uncalibrated.search(ZEROS)[0]
     assert (hits.threshold, hits.ids, hits[0].probability) == (None, (1,), None)

@@ -76,7 +76,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
     for name, hits in zip(names, found, strict=True):
         title = f"{name}: " if len(names) > 1 else ""
         nobody = nobody_text(hits, request.by, request.fpir)
-        shown.append(f"{title}{nobody}" if hits.never_ranked else hits_table(title, hits))
+        shown.append(f"{title}{nobody}" if hits.nobody else hits_table(title, hits))
     return Answer(shown, [hits_json(name, hits) for name, hits in zip(names, found, strict=True)])
 
 

@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import bitreid
-from bitreid.arrays import Floats
+from bitreid.arrays import Floats, Ints
 from bitreid.artifact import Card
 from bitreid.codes import bit_statistics, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
@@ -158,7 +157,7 @@ def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
         return None
 
 
-def _by_precision(average_precision: Floats) -> npt.NDArray[np.int64]:
+def _by_precision(average_precision: Floats) -> Ints:
     """Return the queries that have a match, the worst first; equal ones in their own order."""
     order = np.argsort(average_precision, kind="stable")
     return order[: int((~np.isnan(average_precision)).sum())]
@@ -206,7 +205,7 @@ def _ranked(
     gallery: Side,
     people: Protocol,
     evaluation: Evaluation,
-    which: npt.NDArray[np.int64],
+    which: Ints,
 ) -> tuple[RankedQuery, ...]:
     found = []
     for i in which.tolist():
@@ -225,7 +224,7 @@ def _ranked(
     return tuple(found)
 
 
-def _parts(query: Side, gallery: Side, i: int, rows: npt.NDArray[np.int64]) -> list[tuple[PartDistance, ...]]:
+def _parts(query: Side, gallery: Side, i: int, rows: Ints) -> list[tuple[PartDistance, ...]]:
     """Return the distances of each part of query `i` to some gallery rows; none without parts."""
     if query.codes is None or gallery.codes is None:
         return [()] * len(rows)
