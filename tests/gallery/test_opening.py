@@ -42,7 +42,7 @@ def test_a_server_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     open_gallery("milvuss://user:word@host/people")
     assert calls == [
         ("http://localhost:19530", "people", CONTRACT, {"audited": True, "actor": "me"}),
-        ("https://user:word@host", "people", {"actor": ""}),
+        ("https://user:word@host", "people", {"actor": "", "read_only": True}),
     ]
 
 
