@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# The server that the tests of the Milvus gallery start has an environment of its own: no package of ours is in it.
+# The server that the tests of Milvus galleries start has its own environment, without bitreid.
 VENV_MILVUS := .venv-milvus
 TORCH := $(shell grep '^torch==' constraints.txt)
 MILVUS := $(shell grep '^milvus==' constraints.txt)
@@ -28,14 +28,14 @@ FUZZER := -std=c++17 -g -pthread -Wno-psabi native/fuzz.cpp
 
 # A kernel that does not compile is an error here; elsewhere an install goes on with the numpy twin.
 export BITREID_REQUIRE_KERNEL := 1
-# To stop as the fuzzer does, which then says at which input. Python is not written to free all that it has.
+# Sanitizers abort, so that the fuzzer can print its input. Leaks are not looked for: Python does not free all at its end.
 export ASAN_OPTIONS := abort_on_error=1:detect_leaks=0
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint native wheel sanitize fuzz neon format clean chromium
 
-help: ## Say what there is
+help: ## List these targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: native ## Draw people, train on them, search, end with a report: three to four minutes on two cores
@@ -54,8 +54,8 @@ native: $(VENV)/.native ## Compile the kernel anew if its sources have changed
 wheel: native ## Build the wheel into dist/: for any processor of this kind, and this machine's C library or a newer one
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
 
-# Fuzzes the kernel, then runs its Python tests with a module of its own, in a copy of the tree and without the
-# editable install (-S), which would come first.
+# Fuzzes the kernel, then builds it with sanitizers and runs its Python tests in a copy of the tree; without the editable
+# install (-S), which would come first.
 sanitize: native build/sanitize/fuzz ## Fuzz and test the kernel under AddressSanitizer and UBSan: two to three minutes
 	build/sanitize/fuzz $(FUZZ_S)
 	$(BIN)/cmake -S native -B build/sanitize/module -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
@@ -110,8 +110,8 @@ clean: ## Remove the environment, the demo and what tools left behind
 	rm -rf $(VENV) $(VENV_MILVUS) demo build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch comes first, alone and without constraints: an index of its own need not have the pinned versions of what torch
-# needs. The third step moves those to the pins and leaves torch as it is.
+# torch comes first, alone and without constraints: TORCH_INDEX need not have the pinned versions of what torch needs.
+# The third step moves those to the pins and leaves torch as it is.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)

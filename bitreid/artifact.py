@@ -267,7 +267,7 @@ def _read_weights(folder: Path, card: Card) -> bytes:
 
 
 def _finish_interrupted_save(folder: Path) -> None:
-    """Renames weights that a killed save left pending, before this save writes over them."""
+    """Rename weights that a killed save left pending, before this save writes over them."""
     pending = folder / (_WEIGHTS + _NEW)
     if not pending.is_file():
         return
@@ -297,7 +297,8 @@ def _seal_card(card: Card, weights: bytes) -> bytes:
 
 
 def _parse_card(text: bytes, path: Path) -> Card:
-    """The card in `text`: format, then keys and types, then the checksum, so that the message is the nearest one."""
+    """Return the card in `text`, checked: first its format, then keys and types, then the checksum, so that an error
+    names the nearest cause."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -332,7 +333,7 @@ def _parse_card(text: bytes, path: Path) -> Card:
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
-    """`value`, parsed from JSON, as the annotated type `kind`; nothing is converted but whole numbers to floats."""
+    """Return `value`, parsed from JSON, as the annotated type `kind`; only whole numbers are converted, to floats."""
     if is_dataclass(kind):
         return _decode_dataclass(kind, value, where)
     origin, inner = get_origin(kind), get_args(kind)

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bytes
+from bitreid.arrays import Bools, Bytes, Features, Floats, Ints32
 from bitreid.errors import CodesError
 
 _STATISTICS_ROWS = 4096
@@ -32,7 +32,7 @@ class Part:
 
 
 def check_layout(parts: tuple[Part, ...], n_bits: int) -> None:
-    """Nothing, if `parts` have names of their own and cover bits 0 to `n_bits` in order; else CodesError."""
+    """Check that `parts` have different names and cover bits 0 to `n_bits` in order; else raise `CodesError`."""
     starts = [part.start for part in parts]
     stops = [part.stop for part in parts]
     if starts != [0, *stops[:-1]] or stops[-1:] != [n_bits]:
@@ -70,18 +70,18 @@ class Codes:
     def __len__(self) -> int:
         return len(self.packed)
 
-    def __getitem__(self, rows: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Self:
-        """The codes of the given rows."""
+    def __getitem__(self, rows: slice | npt.NDArray[np.intp] | Bools) -> Self:
+        """Return the codes of the given rows."""
         return type(self)(self.packed[rows], self.n_bits, self.parts)
 
     def prefix(self, n_bits: int) -> "Codes":
-        """The first `n_bits` bits of every code, without parts; a multiple of 8, at most `self.n_bits`."""
+        """Return the first `n_bits` bits of every code, without parts; a multiple of 8, at most `self.n_bits`."""
         if n_bits > self.n_bits:
             raise CodesError(f"expected a prefix of at most {self.n_bits} bits, got {n_bits}")
         return Codes(self.packed[:, : n_bits // 8], n_bits)
 
     def part(self, *names: str) -> "Codes":
-        """The bits of the named parts only, in the layout's order, zero-padded to whole bytes."""
+        """Return the bits of the named parts only, in the layout's order, zero-padded to whole bytes."""
         known = {part.name: part for part in self.parts}
         missing = [name for name in names if name not in known]
         if missing or not names:
@@ -91,16 +91,16 @@ class Codes:
         return pack_bits(kept)
 
     def interleaved(self) -> "Codes":
-        """The same bits in an order in which every prefix has each part's share of bits, to less than one; no parts.
+        """Return the codes with their bits in an order in which every prefix has each part's share; the layout is lost.
 
-        A prefix is then a shorter code of the whole picture, though not one that was trained to be. Codes without parts
-        stay as they are.
+        Shares are exact to less than one bit. A prefix is then a shorter code of the whole picture, though not one that
+        was trained to be. Codes without parts stay as they are.
         """
         return pack_bits(unpack(self)[:, _spread(self.parts)]) if self.parts else self
 
 
 def _spread(parts: tuple[Part, ...]) -> list[int]:
-    """The bits of parts in an order in which every part has its share of every prefix, to less than one bit.
+    """Return the bits of parts in an order in which every part has its share of every prefix, to less than one bit.
 
     Of the parts that have less than their share, the one comes next that would first have a whole bit too few (Steiner
     and Yeomans, Level Schedules for Mixed-Model, Just-in-Time Processes, 1993).
@@ -116,16 +116,16 @@ def _spread(parts: tuple[Part, ...]) -> list[int]:
     return order
 
 
-def pack_bits(bits: npt.NDArray[np.bool_], parts: tuple[Part, ...] = ()) -> Codes:
-    """Codes from booleans `(n, b)`; `b` is zero-padded to whole bytes."""
+def pack_bits(bits: Bools, parts: tuple[Part, ...] = ()) -> Codes:
+    """Return the codes of booleans `(n, b)`; `b` is zero-padded to whole bytes."""
     if bits.ndim != 2 or bits.dtype != np.bool_:
         raise CodesError(f"expected bits of shape (n, b) bool, got {bits.shape} {bits.dtype}")
     packed = np.packbits(bits, axis=1)
     return Codes(packed, packed.shape[1] * 8, parts)
 
 
-def pack(features: npt.NDArray[np.floating], parts: tuple[Part, ...] = ()) -> Codes:
-    """Codes from real values `(n, n_bits)`: a bit is 1 where the value is above 0. NaN is an error."""
+def pack(features: Features, parts: tuple[Part, ...] = ()) -> Codes:
+    """Return the codes of real values `(n, n_bits)`: a bit is 1 where the value is above 0. NaN is an error."""
     if features.ndim != 2 or features.shape[1] % 8:
         raise CodesError(f"expected features of shape (n, multiple of 8), got {features.shape}")
     if np.isnan(features).any():
@@ -135,13 +135,13 @@ def pack(features: npt.NDArray[np.floating], parts: tuple[Part, ...] = ()) -> Co
     return pack_bits(features > 0, parts)
 
 
-def unpack(codes: Codes) -> npt.NDArray[np.bool_]:
-    """Booleans `(n, n_bits)`, the inverse of `pack_bits`."""
+def unpack(codes: Codes) -> Bools:
+    """Return booleans `(n, n_bits)`, the inverse of `pack_bits`."""
     return np.unpackbits(codes.packed, axis=1).astype(np.bool_)
 
 
-def hamming_distances(queries: Codes, gallery: Codes) -> npt.NDArray[np.int32]:
-    """Hamming distances `(len(queries), len(gallery))`, in bits.
+def hamming_distances(queries: Codes, gallery: Codes) -> Ints32:
+    """Return the Hamming distances `(len(queries), len(gallery))`, in bits.
 
     Needs 4 bytes a bit of both sides for a moment: call it on blocks of a large gallery.
     """
@@ -165,7 +165,7 @@ class BitStatistics:
     is the share of the pairs of rows that have one code; 0 for a single row.
     """
 
-    balance: npt.NDArray[np.float64]
+    balance: Floats
     mean_correlation: float
     distinct: int
     entropy: float
@@ -173,7 +173,7 @@ class BitStatistics:
 
 
 def bit_statistics(codes: Codes) -> BitStatistics:
-    """The statistics of the bits of `codes`; at least one code is needed.
+    """Return the statistics of the bits of `codes`; at least one code is needed.
 
     Memory is a few MB, n_bits^2 numbers and a copy or two of the codes, whatever their number.
     """

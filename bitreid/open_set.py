@@ -1,4 +1,4 @@
-"""What a distance means: a threshold for a wanted rate of false alarms, and the probability of one person."""
+"""What a distance means: thresholds for a rate of false alarms, and probabilities that two pictures show one person."""
 
 import math
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class OpenSet:
 
         1 - (1 - p) ** n_gallery for the pair rate p, as if all rows were strangers to each other. It is an upper bound:
         some queries are near to everybody and most to nobody, and some people have many rows, so that the near pairs
-        fall into fewer searches. (Rows drawn from many; of all N there are, the searches that meet any are counted.)
+        fall into fewer searches. This holds for rows that are drawn at random from many more.
         """
         return np.asarray(-np.expm1(n_gallery * np.log1p(-self.pair_rate(distance))))
 
@@ -76,7 +76,7 @@ class OpenSet:
         Before the search the person is in the gallery with probability `present`, in any one of its rows. What the
         other rows show is not looked at: several near rows do not make each other less probable.
 
-        The larger the gallery, the more it hangs on the people that it was fitted on: 60 people make 1,770 pairs of
+        The larger the gallery, the more this depends on the people that it was fitted to: 60 people make 1,770 pairs of
         people, which say little about look-alikes as rare as one in 1,000.
         """
         if not 0 < present < 1 or n_gallery < 1:

@@ -85,7 +85,7 @@ BITREID_AVX512 BITREID_INLINE __m512i eight(const u8 *query, const u8 *const (&r
     return sums_of(sums);
 }
 
-// Rows by eight; with `ahead`, those so many places further on are fetched meanwhile.
+// Eight rows at a time; with `ahead`, the rows that many places further on are fetched meanwhile.
 template <bool masked, bool streamed, typename RowAt>
 BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::size_t n, Pass pass, u32 *out,
                                             std::size_t ahead, RowAt row_at) {
@@ -226,7 +226,7 @@ BITREID_AVX512 BITREID_INLINE std::size_t find_words(const u8 *query, Rows rows,
             u64 hits = near64<Word, masked>(words, all_kept, rows.at(first + i), limit);
             if (near.allowed)
                 hits &= _mm512_test_epi8_mask(_mm512_loadu_si512(near.allowed + first + i), _mm512_set1_epi8(-1));
-            // So many rows in 64 at once, and the rest, if there is one, after them.
+            // The first 32 of the places are written at once, and the others, if there are any, after them.
             const __m512i here = _mm512_maskz_compress_epi8(hits, count64);
             const __m512i base = _mm512_set1_epi16(static_cast<short>(i));
             const std::size_t n_hits = static_cast<std::size_t>(_mm_popcnt_u64(hits));

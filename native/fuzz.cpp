@@ -27,7 +27,7 @@ namespace {
 using Keys = std::vector<std::pair<u32, i64>>;  // distances and rows, in order
 using Lists = std::vector<Keys>;                // of each query
 
-// Choices, by bytes while there are any, then by what they seed.
+// Makes choices from the input's bytes, and from random numbers that they seed when there are no more.
 class Source {
 public:
     explicit Source(u64 seed) : state_(seed) {}
@@ -66,7 +66,7 @@ struct Exact {
     T *get() const { return data.get(); }
 };
 
-// Rows somewhere in memory of their own: at any address, any number of bytes apart, also backwards or all the same.
+// Rows in their own memory: at any address, any number of bytes apart, also backwards or all at one place.
 struct Table {
     Exact<u8> memory;
     Codes codes;
@@ -118,7 +118,7 @@ struct Planes {
     }
 };
 
-// ---------------------------------------------------------------- the same by loops
+// The same by loops.
 
 BITREID_UNWATCHED bool bit_of(const u8 *bytes, size_t bit) { return (bytes[bit / 8] >> (bit % 8)) % 2 == 1; }
 
@@ -152,7 +152,7 @@ Keys loop_ranking(const u32 *distances, const std::vector<i64> &rows, const i64 
     return keys;
 }
 
-// ---------------------------------------------------------------- a case and its checks
+// A case and its checks.
 
 struct Case {
     Source source;

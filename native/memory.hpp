@@ -56,7 +56,7 @@ public:
 
 private:
     static constexpr size_t kHeld = 64 << 20, kBlocks = 256;
-    // A block may hold so many times what is asked for.
+    // A block may be at most this many times as large as what is asked for.
 #ifdef BITREID_EXACT_BLOCKS
     static constexpr size_t kLargest = 1;
 #else

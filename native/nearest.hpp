@@ -17,10 +17,10 @@ using i64 = std::int64_t;
 constexpr u32 kFar = 0xffffffff;       // the distance of a row that may not be found
 constexpr size_t kCounted = 1u << 16;  // distances up to this are cut by counting, larger ones by partition
 
-// Keys of rows nearer than a bound, in row order: of these, the nearest `w` by (distance, id) are wanted.
+// Keys of rows nearer than a bound, in row order. `trim` keeps the nearest `w` of them by (distance, id).
 class Nearest {
 public:
-    // `below` bounds what is looked for; `ties`: keep all rows as near as the last of the `w`.
+    // Only rows nearer than `below` are kept; `ties`: keep all rows as near as the last of the `w`.
     Nearest(size_t w, u32 below, const i64 *ids, bool ties, size_t largest)
         : w_(w), trim_at_(w < kRowMask / 4 ? 2 * w + 256 : w), below_(below), ids_(ids), ties_(ties), largest_(largest) {}
 
@@ -44,7 +44,7 @@ public:
         size_ += later.size_;
     }
 
-    // Cuts the list to what is wanted.
+    // Cuts the list to the nearest `w`.
     void trim() {
         if (size_ <= w_ || !w_) {
             if (!w_) size_ = 0;
@@ -75,7 +75,7 @@ public:
             std::sort(begin(), end());
             return;
         }
-        // By copies of the ids: should they change meanwhile, the order is wrong, but it is one.
+        // By copies of the ids: if a caller changes them meanwhile, the order is wrong, but the sort still ends.
         std::vector<std::tuple<u64, i64, u64>> sorted;
         sorted.reserve(size_);
         for (u64 key : *this) sorted.emplace_back(key >> kRowBits, ids_[key & kRowMask], key);
@@ -106,7 +106,7 @@ private:
             const auto nearer = std::count_if(begin(), end(), [&](u64 key) { return key >> kRowBits < last; });
             return {last, w_ - static_cast<size_t>(nearer)};
         }
-        // Two counters in turn: one would wait for itself where distances repeat.
+        // Two counters in turn: a single one would wait for its own last addition where distances repeat.
         counts_.assign(2 * (largest_ + 1), 0);
         u32 *even = counts_.data(), *odd = even + largest_ + 1;
         size_t i = 0;

@@ -47,9 +47,9 @@ struct Near {
 
 // One kind of processor. `scan` takes rows `first .. first + n`; `gather` the rows of `n` keys; `select` writes the keys
 // of the distances below `below`, in order, and returns how many: `keys` has room for `n` and 16 more.
-// Where several queries share a pass, `load` makes of some rows a tile, and `block` writes the distances of up to four
+// Where several queries share a pass, `load` makes a tile of some rows, and `block` writes the distances of up to four
 // queries (masked, padded to words, prepared by `prepare`) to the tile's `n` rows, each query's `out_stride` after the
-// last one's, a multiple of 16. Null: `scan` does as well.
+// last one's, a multiple of 16. Null where `scan` is as quick.
 struct Path {
     const char *name;
     bool (*runs_here)();
@@ -57,7 +57,7 @@ struct Path {
     void (*gather)(const u8 *query, Rows, const u64 *keys, std::size_t n, Pass, u32 *out);
     std::size_t (*select)(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys);
     // `scan`, as all bits count once, and `select` in one, for codes of 4 or 8 bytes that lie one after the other.
-    // Null: the two do as well.
+    // Null where the two are as quick.
     std::size_t (*find)(const u8 *query, Rows, std::size_t first, std::size_t n, Near, u64 *keys);
     void (*prepare)(u64 *words, std::size_t n_words);
     void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile);

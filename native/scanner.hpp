@@ -11,8 +11,8 @@
 namespace bitreid {
 
 constexpr size_t kQueriesInBlock = 64;
-constexpr size_t kShared = 6;         // so many queries, and more, share tiles
-constexpr size_t kRowsInScan = 2048;  // of one query: the distances of so many rows stay in the first-level cache
+constexpr size_t kShared = 6;         // from this many queries on, they share tiles
+constexpr size_t kRowsInScan = 2048;  // of one query: the distances of these rows stay in the first-level cache
 
 struct Codes {
     Rows rows;
@@ -82,7 +82,7 @@ public:
             if (!few && shared_) load(first, n);
             for (size_t q = 0; q < n_queries_; q += kQueriesAtOnce) {
                 const size_t n_queries = std::min(kQueriesAtOnce, n_queries_ - q);
-                // What lies side by side the processor fetches by itself, for one query.
+                // For one query, the processor itself fetches rows that lie side by side.
                 if (!few && (n_queries_ > 1 || strided())) prefetch(first + n, std::min(first + 2 * n, last), q);
                 if (few)
                     visit(q, n_queries, first, n);
@@ -93,7 +93,7 @@ public:
         }
     }
 
-    // Adds to each query's list what lies below its bound in rows `first .. last`.
+    // Adds to each query's list the rows of `first .. last` that are nearer than its bound.
     void find(size_t first, size_t last, std::vector<Nearest> &lists) {
         const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) && !strided();
         if (!settings_.path->find || !words || passes_.size() > 1 || passes_[0].shift) {

@@ -13,7 +13,7 @@
 
 namespace bitreid {
 
-constexpr size_t kListBytes = 48 << 20;     // of all the short lists of a block of queries, about
+constexpr size_t kListBytes = 48 << 20;     // about what all short lists of a block of queries take
 constexpr size_t kSweepBytes = 512 * 1024;  // of long codes, which a block of queries visits before it goes on
 
 inline size_t largest_distance(Rows rows, const Weights &weights) {

@@ -37,7 +37,7 @@ void parallel(size_t n, size_t n_threads, Task task) {
     try {
         for (size_t t = 1; t < n_threads; t++) threads.emplace_back(work);
     } catch (const std::exception &) {
-        // No more threads to be had: those there are do the work.
+        // The system gives no more threads: those that have started do the work.
     }
     work();
     for (auto &thread : threads) thread.join();

@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def names_of(card: Card) -> list[str]:
-    """The names of the bits of the attribute code."""
+    """Return the names of the bits of the attribute code."""
     if card.attributes is None:
         raise DataError(f"expected a model with attributes, got {card.name}; train one with attributes")
     return [name for name, used in zip(card.attributes.names, card.attributes.in_code, strict=True) if used]
@@ -142,7 +142,7 @@ def attribute_codes(side: Side) -> Codes:
 
 
 def taken(side: Side, rows: npt.NDArray[np.intp]) -> Side:
-    """Some rows of a side, without the float features."""
+    """Return some rows of a side, without the float features."""
     assert side.codes is not None, "an encoder makes codes"
     codes = side.codes[rows], attribute_codes(side)[rows]
     return Side(codes[0], None, codes[1], side.pids[rows], side.camids[rows])
@@ -153,7 +153,7 @@ def fitted(side: Side, n_bits: int) -> tuple[int, ...]:
 
 
 def rows_of(evaluation: Evaluation) -> list[Row]:
-    """What stage 1 keeps and the mAP at each of `SHARES`, plain and weighted."""
+    """Return what stage 1 keeps and the mAP at each of `SHARES`, plain and weighted."""
     return [
         {
             "share": share,
@@ -168,7 +168,7 @@ def rows_of(evaluation: Evaluation) -> list[Row]:
 
 
 def cross_validated(manifest: Manifest, side: Side, n_bits: int, repeats: int) -> list[Row]:
-    """`rows_of` people whom the weights were not fitted on: the mean over the folds of `repeats` random partitions."""
+    """Return `rows_of` people whom the weights were not fitted on: the mean over the folds of `repeats` partitions."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(repeats):
@@ -183,7 +183,7 @@ def cross_validated(manifest: Manifest, side: Side, n_bits: int, repeats: int) -
 
 
 def bits_of(side: Side, names: Sequence[str], weights: Sequence[int]) -> list[Row]:
-    """How each bit of the attribute code behaves: its ones, how often it differs, what it weighs."""
+    """Return how each bit of the attribute code behaves: its ones, how often it differs, what it weighs."""
     codes = attribute_codes(side)
     ones = unpack(codes).mean(axis=0)[: len(names)].tolist()
     genuine, impostor = difference_rates(codes, len(names), side.pids, side.camids)
@@ -192,7 +192,7 @@ def bits_of(side: Side, names: Sequence[str], weights: Sequence[int]) -> list[Ro
 
 
 def codes_of(side: Side, n_attribute_bits: int) -> list[Row]:
-    """How the codes of a side's pictures use their bits."""
+    """Return how the codes of a side's pictures use their bits."""
     assert side.codes is not None, "an encoder makes codes"
     kinds = (("attribute", attribute_codes(side), n_attribute_bits), ("identity", side.codes, side.codes.n_bits))
     rows = []
@@ -204,7 +204,7 @@ def codes_of(side: Side, n_attribute_bits: int) -> list[Row]:
 
 
 def savings(query: Side, gallery: Side, ws: Sequence[int], weights: Sequence[int], repeats: int) -> list[Row]:
-    """The bytes that a search reads and the time that it takes (median), in two stages and in one."""
+    """Return the bytes that a search reads and the time that it takes (median), in two stages and in one."""
     query = taken(query, np.arange(min(N_TIMED, len(query))))
     assert query.codes is not None, "an encoder makes codes"
     assert gallery.codes is not None, "an encoder makes codes"
@@ -228,7 +228,7 @@ def savings(query: Side, gallery: Side, ws: Sequence[int], weights: Sequence[int
 
 
 def medians(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """The seconds that each work takes, the median of `repeats`; they take turns, so that all meet the same machine."""
+    """Return the median seconds of each function over `repeats` calls, in turns, so that all meet the same load."""
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(repeats):
         for work, found in zip(works, seconds, strict=True):

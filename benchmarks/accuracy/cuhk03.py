@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
-    """The arguments of a benchmark of a model on a data set."""
+    """Return the arguments of a benchmark of a model on a data set."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
@@ -67,7 +67,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
 
 
 def splits_of(manifest: Manifest, quick: bool) -> tuple[Manifest, Manifest]:
-    """The queries and the gallery, every tenth picture of them if it has to be quick."""
+    """Return the queries and the gallery, every tenth picture of them if it has to be quick."""
     query, gallery = manifest.split("query"), manifest.split("gallery")
     if quick:
         query, gallery = query.take(np.arange(0, len(query), 10)), gallery.take(np.arange(0, len(gallery), 10))
@@ -75,8 +75,11 @@ def splits_of(manifest: Manifest, quick: bool) -> tuple[Manifest, Manifest]:
 
 
 def attribute_scores(encoder: Encoder, manifest: Manifest, labels: Path) -> dict[str, dict[str, float | None]]:
-    """For each bit of the attribute code, over pictures of the training identities that the model's run held out:
-    accuracy, balanced accuracy (None for a bit with one value only), share of positives."""
+    """Return accuracy, balanced accuracy and share of positives of each bit of the attribute code.
+
+    Over pictures of the training identities that the model's run held out. The balanced accuracy is None for a bit with
+    one value only.
+    """
     card = encoder.card
     if card.attributes is None:
         return {}
@@ -101,7 +104,7 @@ def attribute_scores(encoder: Encoder, manifest: Manifest, labels: Path) -> dict
 
 
 def attribute_table(scores: dict[str, dict[str, float | None]]) -> Table:
-    """Attribute scores in per cent, the mean of all bits last."""
+    """Return a table of attribute scores in per cent, the mean of all bits last."""
     table = Table("attribute", "accuracy", "balanced", "positives", title="attributes of held-out training identities")
     for name, each in scores.items():
         table.add_row(name, *("-" if value is None else f"{100 * value:.1f}" for value in each.values()))
@@ -113,7 +116,7 @@ def attribute_table(scores: dict[str, dict[str, float | None]]) -> Table:
 
 
 def encoding_cost(encoder: Encoder, gallery: Manifest, n: int = 256, repeats: int = 5) -> dict[str, float]:
-    """Pictures a second (median of `repeats`), decoded and not, and bytes a person in memory."""
+    """Return the pictures a second (median of `repeats`), decoded and not, and bytes a person in memory."""
     paths = gallery.paths[:n]
     picture = encoder.card.input
     pictures = load_pictures(paths, picture.height, picture.width)
@@ -136,7 +139,7 @@ def encoding_cost(encoder: Encoder, gallery: Manifest, n: int = 256, repeats: in
 
 
 def bars_of(evaluation: Evaluation, card: Card) -> dict[str, dict[str, Any]]:
-    """The bars of the project for this model, each with its value and whether it is met."""
+    """Return the bars of the project for this model, each with its value and whether it is met."""
     code = evaluation.main.expected
     assert evaluation.floats is not None, "an encoder always gives features"
     lost = evaluation.floats.expected.mAP - code.mAP

@@ -65,7 +65,7 @@ def main() -> None:
 def run_one(
     data: Path, out: Path, name: str, n_bits: int, epochs: int | None, seed: int, quick: bool, console: Console
 ) -> dict[str, Any]:
-    """The scores of one of `RUNS` at a length, from the folder of its run if it is there already."""
+    """Return the scores of one of `RUNS` at a length, from the folder of its run if it is there already."""
     run = out / f"{name}-{n_bits}-{seed}"
     scores = run / "scores.json"
     changes = [f"name={run.name}", *RUNS[name], f"network.n_bits={n_bits}", f"seed={seed}"]
@@ -106,7 +106,7 @@ def run_one(
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    """The scores in per cent, a line a run; the gap is the mean of | |s| - 1 | of the student."""
+    """Return a table of scores in per cent, a line a run; the gap is the mean of | |s| - 1 | of the student."""
     table = Table("bits", "relaxation", "rank-1 / mAP", "float rank-1 / mAP", "agreement", "gap")
     for row in rows:
         watched = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("agreement", "gap")]

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def scores_of(encoded: EncodedSet, step: int = 1) -> dict[int, tuple[float, float]]:
-    """By number of votes: the share of queries whose nearest tracklet is right, and the mean of 1 / its place."""
+    """Return, by number of votes, the share of queries whose nearest tracklet is right, and the mean 1 / its rank."""
     places: dict[int, list[int]] = {votes: [] for votes in VOTES}
     pids, camids = encoded.pids, encoded.camids
     for camera in np.unique(camids):

@@ -28,13 +28,12 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.arrays import Floats32, Ints
 from bitreid.codes import Codes
 from bitreid.commands.console import as_markdown
 from bitreid.evaluation import RankingMetrics, evaluate_distances, evaluate_ranking
 from bitreid.hamming import distance_blocks, kernel
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 N_BITS = 2048
@@ -67,13 +66,13 @@ class TestSet:
 
     size: Size
     codes: tuple[Codes, Codes]
-    features: tuple[Floats, Floats] | None
+    features: tuple[Floats32, Floats32] | None
     people: tuple[Ints, Ints, Ints, Ints]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of a way of doing something; `exact` is False where a part was timed and the whole called from it."""
+    """Seconds of a way of doing something; `exact` is False where a part was timed and the whole estimated from it."""
 
     size: str
     task: str
@@ -117,14 +116,14 @@ def main() -> None:
 
 
 def scaled(size: Size, share: float) -> Size:
-    """A size with a share of the pictures and people."""
+    """Return a size with a share of the pictures and people."""
     counts = (size.n_queries, size.n_gallery, size.n_people, size.n_distractors)
     n_queries, n_gallery, n_people, n_distractors = (int(np.ceil(share * count)) for count in counts)
     return Size(size.name, n_queries, n_gallery, n_people, size.n_cameras, n_distractors)
 
 
 def make_test_set(size: Size, features: bool, seed: int = 0) -> TestSet:
-    """People as clusters: a feature is the person's, the camera's and noise; a bit is a feature's sign."""
+    """Return people as clusters: a feature is the person's plus the camera's plus noise; a bit is a feature's sign."""
     rng = np.random.default_rng(seed)
     query_pids = rng.integers(1, size.n_people + 1, size.n_queries)
     gallery_pids = rng.integers(1, size.n_people + 1, size.n_gallery)
@@ -153,7 +152,7 @@ def make_test_set(size: Size, features: bool, seed: int = 0) -> TestSet:
 
 
 def run_one(test_set: TestSet, repeats: int, few: bool) -> tuple[list[Timing], dict[str, tuple[float, float]]]:
-    """The timings of every way at one size, and the most memory, MiB, that ours took and that the process had then."""
+    """Return the timings of every way at one size, and the peak of memory, in MiB, of ours and of the process."""
     size, people = test_set.size, test_set.people
     matrix = size.n_queries * size.n_gallery <= MOST_PAIRS and test_set.features is not None
     distances = all_distances(*test_set.codes) if matrix else np.zeros((0, 0), np.uint16)
@@ -180,7 +179,7 @@ def run_one(test_set: TestSet, repeats: int, few: bool) -> tuple[list[Timing], d
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """The seconds that some work takes, and what it returns."""
+    """Return the seconds that some work takes, and what it returns."""
     started = time.perf_counter()
     value = work()
     return time.perf_counter() - started, value
@@ -218,7 +217,7 @@ class PeakMemory:
 
 
 def all_distances(queries: Codes, gallery: Codes) -> npt.NDArray[np.uint16]:
-    """The Hamming distances `(n_queries, n_gallery)`."""
+    """Return the Hamming distances `(n_queries, n_gallery)`."""
     distances = np.empty((len(queries), len(gallery)), np.uint16)
     for start in range(0, len(queries), 256):
         for columns, block in distance_blocks(queries[start : start + 256], gallery):
@@ -227,7 +226,7 @@ def all_distances(queries: Codes, gallery: Codes) -> npt.NDArray[np.uint16]:
 
 
 def loop_timings(test_set: TestSet, few: bool, alone: bool) -> list[Timing]:
-    """The loop of toolkits: from codes, and alone, once the distances are there."""
+    """Time the loop of toolkits: from codes, and alone with the distances given."""
     name, (queries, gallery) = test_set.size.name, test_set.codes
     n_queries = len(queries)
     n = min(LOOP_QUERIES, n_queries) if few else n_queries
@@ -239,8 +238,8 @@ def loop_timings(test_set: TestSet, few: bool, alone: bool) -> list[Timing]:
     return [*found, Timing(name, "ranking alone", "loop", share * ranking, mAP, exact)] if alone else found
 
 
-def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats]:
-    """The seconds that toolkits take for distances, the xor of a query with the gallery through a table, and these."""
+def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats32]:
+    """Return the seconds that toolkits take for distances, an xor and a look-up in a table, and the distances."""
     ones = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
     matrix = np.empty((len(queries), len(gallery)), np.float32)
     started = time.perf_counter()
@@ -249,8 +248,8 @@ def timed_matrix(queries: Codes, gallery: Codes) -> tuple[float, Floats]:
     return time.perf_counter() - started, matrix
 
 
-def naive_mAP(distances: Floats, query_pids: Ints, query_camids: Ints, pids: Ints, camids: Ints) -> float:
-    """mAP as toolkits compute it, with CMC on the way: ties by the accident of the sort."""
+def naive_mAP(distances: Floats32, query_pids: Ints, query_camids: Ints, pids: Ints, camids: Ints) -> float:
+    """Return mAP as toolkits compute it, with CMC on the way: ties by the accident of the sort."""
     indices = np.argsort(distances, axis=1)
     matches = (pids[indices] == query_pids[:, None]).astype(np.int32)
     all_cmc, all_ap = [], []
@@ -271,7 +270,7 @@ def naive_mAP(distances: Floats, query_pids: Ints, query_camids: Ints, pids: Int
 
 
 def torch_timings(test_set: TestSet) -> list[Timing]:
-    """The vectorised way: one matrix of distances, one sort, gathers and cumulative sums over all of it."""
+    """Time the vectorised way: one matrix of distances, one sort, gathers and cumulative sums over all of it."""
     import torch
 
     name = test_set.size.name
@@ -310,7 +309,7 @@ def torch_timings(test_set: TestSet) -> list[Timing]:
 
 
 def timing_table(timings: list[Timing]) -> Table:
-    """Seconds, and how many times ours is faster; ~ where a part was timed."""
+    """Return a table of seconds, and how many times ours is faster; ~ where a part was timed."""
     table = Table("size", "task", "way", "seconds", "times ours", "mAP", title="evaluation, all metrics")
     ours = {(timing.size, timing.task): timing.seconds for timing in timings if timing.way == "ours"}
     for timing in timings:
@@ -335,7 +334,7 @@ def memory_table(peaks: dict[str, tuple[float, float]]) -> Table:
 
 
 def bars_of(timings: list[Timing], peaks: dict[str, tuple[float, float]]) -> dict[str, dict[str, Any]]:
-    """The bars of the project, each with its value and whether it is met."""
+    """Return the bars of the project, each with its value and whether it is met."""
     seconds = {(timing.task, timing.way): timing.seconds for timing in timings if timing.size == MARKET.name}
     whole = seconds["codes", "ours"]
     faster = seconds["ranking alone", "loop"] / seconds["ranking alone", "ours"]

@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def installed(say: Any) -> list[str]:
-    """The rivals that are there; which are not, it says."""
+    """Return the rivals that are installed, and print which are not."""
     found = []
     for name, modules in MODULES.items():
         try:
@@ -102,7 +102,7 @@ def plan_of(quick: bool, engines: list[Make], milvus: str | None) -> Plan:
 
 
 def record_of(measured: Measured) -> dict[str, Any]:
-    """What the JSON holds."""
+    """Return what the JSON holds."""
     return {
         "path": kernel.path(),
         "machine": machine(PACKAGES),

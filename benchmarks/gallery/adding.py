@@ -37,7 +37,10 @@ class Added:
 
 
 def paced(add: Callable[[int], object], ready: Event, stop: Event) -> Added:
-    """What was added: `add` was called with 0, 1, ... every `EVERY_S` until `stop` was set; `ready` after the first."""
+    """Call `add` with 0, 1, ... every `EVERY_S` until `stop` is set, and return what was added.
+
+    Sets `ready` after the first call.
+    """
     started, number = time.perf_counter(), 0
     while not number or not stop.is_set():
         add(number)
@@ -49,7 +52,7 @@ def paced(add: Callable[[int], object], ready: Event, stop: Event) -> Added:
 
 @contextmanager
 def by_thread(engine: Engine) -> Iterator[Added]:
-    """Within it a thread adds; what it added stands in the result afterwards."""
+    """Add in a thread while the block runs; the value given says afterwards what was added."""
     added, ready, stop = Added(), threading.Event(), threading.Event()
 
     def run() -> None:
@@ -71,7 +74,7 @@ def by_thread(engine: Engine) -> Iterator[Added]:
 
 @contextmanager
 def by_process(engine: Ours) -> Iterator[Added]:
-    """The same by a process of its own, which opens the gallery, and adds one batch again and again under new ids."""
+    """Add as `by_thread` does, in a process that opens the gallery and adds one batch again and again under new ids."""
     added, context = Added(), multiprocessing.get_context("spawn")
     ready, stop, results = context.Event(), context.Event(), context.SimpleQueue()
     batch = engine.crowd.rows(engine.n, engine.n + BATCH)
@@ -98,7 +101,7 @@ def _adding(
 
 
 def calls_of(way: Way, n_batches: int, pace: Pace) -> list[float]:
-    """The seconds of single calls of one way, until the pace's budget is spent; it is called once before."""
+    """Return the seconds of single calls of one way, until the pace's budget is spent; it is called once before."""
     way.call(0)
     taken: list[float] = []
     number = 0

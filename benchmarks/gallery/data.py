@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.search.data import PICTURES, SHORT_BITS, Ints, Pair, clustered
-from bitreid.arrays import Bytes
+from benchmarks.search.data import PICTURES, SHORT_BITS, SearchSet, clustered
+from bitreid.arrays import Bytes, Ints
 from bitreid.codes import Codes
 from bitreid.gallery import CameraIn, Contract, Filter, Items, MetadataIs, TimeBetween
 from bitreid.open_set import OpenSet
@@ -51,7 +51,7 @@ class Rows(NamedTuple):
     sites: list[str]
 
     def items(self) -> Items:
-        """The batch that our galleries take."""
+        """Return the batch that our galleries take."""
         return Items.of(
             self.ids.tolist(),
             Codes(self.codes, N_BITS),
@@ -71,8 +71,8 @@ class Crowd:
     Past the last row they begin again, under new ids: additions never run out.
     """
 
-    long: Pair
-    short: Pair
+    long: SearchSet
+    short: SearchSet
     cameras: Ints
     times: Ints
 
@@ -80,7 +80,7 @@ class Crowd:
         return len(self.cameras)
 
     def rows(self, start: int, stop: int) -> Rows:
-        """The items of the ids from `start` to `stop`."""
+        """Return the items of the ids from `start` to `stop`."""
         ids = np.arange(start, stop)
         at = ids % len(self)
         numbers = at.tolist()
@@ -96,12 +96,12 @@ class Crowd:
         )
 
     def batches(self, n: int, size: int) -> Iterator[Rows]:
-        """The first `n` items, so many at a time."""
+        """Yield the first `n` items in batches."""
         return (self.rows(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def crowd_of(n: int, seed: int = 0) -> Crowd:
-    """A crowd of `n` items."""
+    """Return a crowd of `n` items."""
     codes = clustered(n, (SHORT_BITS, N_BITS), seed)
     rng = np.random.default_rng(seed)
     cameras = rng.integers(1, _N_CAMERAS + 1, n)
@@ -109,7 +109,7 @@ def crowd_of(n: int, seed: int = 0) -> Crowd:
 
 
 def passing(crowd: Crowd, n: int, filter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
-    """Which of the first `n` rows pass a filter; None for none."""
+    """Return which of the first `n` rows pass a filter; None for none."""
     cameras, times = crowd.cameras[:n], crowd.times[:n]
     masks = {
         "camera and time": np.isin(cameras, CAMERAS) & (times >= BETWEEN[0]) & (times < BETWEEN[1]),

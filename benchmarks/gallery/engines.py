@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.gallery.data import CONTRACT, FILTERS, Crowd, Rows, passing
 from benchmarks.gallery.timing import EXACT, KERNEL, OURS, TWO_STAGE
 from benchmarks.search.parts import batches
-from benchmarks.search.timing import Array, Way
+from benchmarks.search.timing import Way
+from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.gallery import Gallery, create_gallery, open_gallery
 from bitreid.hamming import search_exact, search_two_stage
@@ -56,12 +57,12 @@ class Engine(ABC):
         self.finish()
 
     def add_next(self, size: int) -> None:
-        """Add so many new items."""
+        """Add the next items, as many as asked for."""
         start, self.n = self.n, self.n + size
         self.add(self.crowd.rows(start, self.n))
 
     def finish(self) -> None:  # noqa: B027  # nothing to do is the rule
-        """Build what is built when a gallery has been filled."""
+        """Build indexes and the like, once the gallery is filled."""
 
     @abstractmethod
     def create(self) -> None:
@@ -80,7 +81,7 @@ class Engine(ABC):
 
     @abstractmethod
     def ways(self, ask: Ask) -> list[Way]:
-        """The ways of searching that take a query's number and give the ids found, `(1, k)`; none if it cannot."""
+        """Return ways to search, which take a query's number and give the ids found, `(1, k)`; none if it cannot."""
 
     @abstractmethod
     def get(self, id: int) -> None:
@@ -90,11 +91,11 @@ class Engine(ABC):
     def delete(self, id: int) -> None: ...
 
     def n_bytes(self) -> int:
-        """Bytes on the disk."""
+        """Return the bytes on the disk."""
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     def memory(self) -> int | None:
-        """Bytes of memory that it holds for all items, None where it does not say."""
+        """Return the bytes of memory that it holds for all items, None where it does not say."""
         return None
 
 
@@ -123,7 +124,7 @@ class Ours(Engine):
         long, short = (batches(pair.queries, ask.at_once) for pair in (self.crowd.long, self.crowd.short))
         where = FILTERS[ask.filter]
 
-        def call(i: int) -> Array:
+        def call(i: int) -> AnyArray:
             # No limit of distance: the rivals have none, and each is to return K hits.
             w, attributes = (ask.w, short[i]) if ask.w else (None, None)
             found = self.gallery.search(
@@ -148,18 +149,18 @@ class Ours(Engine):
 
 
 def kernel_way(crowd: Crowd, n: int, ask: Ask) -> Way:
-    """The bare kernel over arrays of the same codes; where there is a filter, with a mask that is ready."""
+    """Return the bare kernel over arrays of the same codes; where there is a filter, with a mask that is ready."""
     long, short = crowd.long.rows(n), crowd.short.rows(n)
     queries: list[tuple[Codes, Codes]] = list(
         zip(*(batches(pair.queries, ask.at_once) for pair in (short, long)), strict=True)
     )
     rows = passing(crowd, n, ask.filter)
 
-    def exact(i: int) -> Array:
+    def exact(i: int) -> AnyArray:
         return search_exact(queries[i][1], long.gallery, K, rows=rows).positions
 
-    def two_stage(i: int) -> Array:
+    def two_stage(i: int) -> AnyArray:
         return search_two_stage(*queries[i], short.gallery, long.gallery, ask.w, K, rows=rows).positions
 
-    call: Callable[[int], Array] = two_stage if ask.w else exact
+    call: Callable[[int], AnyArray] = two_stage if ask.w else exact
     return Way(KERNEL, call)

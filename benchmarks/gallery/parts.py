@@ -38,7 +38,7 @@ class Plan:
     milvus_rows: int = 100_000
 
     def makes(self, n: int) -> list[Make]:
-        """The engines of a gallery of `n` items."""
+        """Return the engines of a gallery of `n` items."""
         return [*self.engines, *([self.milvus] if self.milvus and n <= self.milvus_rows else [])]
 
 
@@ -51,14 +51,14 @@ class Measured:
 
 
 def asks_of(n: int) -> list[Ask]:
-    """All searches of a gallery of `n` items: one and two stages, w being 1 %, by each filter and many at once."""
+    """Return all searches of a gallery of `n` items: in one and two stages (w = 1 %), by each filter; many at once."""
     stages = (0, max(n // 100, 1))
     single = [Ask(w, filter) for filter in FILTERS for w in stages]
     return single + [Ask(w, at_once=AT_ONCE) for w in stages]
 
 
 def measure(plan: Plan, crowd: Crowd, folder: Path, say: Callable[[str], None]) -> Measured:
-    """The figures of all sizes, in galleries that are made in `folder` and removed."""
+    """Return the figures of all sizes, in galleries that are made in `folder` and removed."""
     measured = Measured()
     for n in plan.rows:
         with filled(plan.makes(n), crowd, n, folder, measured, say) as engines:
@@ -81,7 +81,7 @@ def measure(plan: Plan, crowd: Crowd, folder: Path, say: Callable[[str], None]) 
 def filled(
     makes: Sequence[Make], crowd: Crowd, n: int, folder: Path, measured: Measured, say: Callable[[str], None]
 ) -> Iterator[list[Engine]]:
-    """The engines with `n` items each, and what it took to add them; closed and removed afterwards."""
+    """Give engines with `n` items each, and what it took to add them; close and remove them afterwards."""
     engines: list[Engine] = []
     try:
         for number, make in enumerate(makes):
@@ -105,7 +105,7 @@ def filled(
 
 
 def opened(engine: Engine, n: int, times: int = 3) -> list[Latency]:
-    """What it takes to open a gallery, and to open it and find the first short list; its file is in memory already.
+    """Measure opening a gallery, alone and with a first search; its file is in memory already.
 
     The first search by metadata is timed by itself, where there is one: it may have to read them all.
     """
@@ -123,7 +123,7 @@ def opened(engine: Engine, n: int, times: int = 3) -> list[Latency]:
 
 
 def searched(engines: Sequence[Engine], crowd: Crowd, n: int, ask: Ask, pace: Pace) -> list[Latency]:
-    """What a call takes of the kernel and of all engines that can do it, which take turns."""
+    """Measure a call of the kernel and of all engines that can do it, which take turns."""
     ways = [kernel_way(crowd, n, ask), *(way for engine in engines for way in engine.ways(ask))]
     recalls = [recall_of(way, crowd, n, ask) for way in ways]
     taken = calls_in_turns(ways, N_QUERIES // ask.at_once, pace)
@@ -134,7 +134,7 @@ def searched(engines: Sequence[Engine], crowd: Crowd, n: int, ask: Ask, pace: Pa
 
 
 def recall_of(way: Way, crowd: Crowd, n: int, ask: Ask) -> float:
-    """The share of the right hits that a way finds, of some queries. A hit that does not pass the filter is none."""
+    """Return the share of the right hits of some queries that a way finds; hits that the filter excludes are wrong."""
     calls = range(max(_CHECKED // ask.at_once, 1))
     n_queries = len(calls) * ask.at_once
     long, short = crowd.long.rows(n), crowd.short.rows(n)
@@ -152,7 +152,7 @@ def recall_of(way: Way, crowd: Crowd, n: int, ask: Ask) -> float:
 
 
 def while_adding(engine: Engine, n: int, pace: Pace, measured: Measured) -> None:
-    """Searches while a thread adds; for ours also while a process does."""
+    """Measure searches while a thread adds, and for ours also while a process does."""
     adders: dict[str, Callable[[], AbstractContextManager[Added]]] = {"a thread": partial(by_thread, engine)}
     if isinstance(engine, Ours):
         adders["a process"] = partial(by_process, engine)
@@ -173,11 +173,11 @@ def _add_next(engine: Engine, size: int, _: int) -> None:
 
 
 def changed(engine: Engine, n: int, plan: Plan, measured: Measured) -> None:
-    """What it takes to fetch, to add and to delete; last of all, since it scatters some files."""
+    """Measure fetching, adding and deleting: last of all, because this scatters some files."""
     ids = np.random.default_rng(0).choice(n, plan.calls, replace=False).tolist()
 
     def timed(task: str, call: Callable[[int], None], most: int) -> float:
-        """The mean seconds of the calls."""
+        """Return the mean seconds of the calls."""
         taken = calls_for(call, plan.single_s, most)
         measured.latencies.append(latency(SINGLE, task, n, engine.name, taken))
         return sum(taken) / len(taken)

@@ -14,10 +14,10 @@ import numpy as np
 from benchmarks.gallery.data import BETWEEN, CAMERAS, N_BITS, Crowd, Rows
 from benchmarks.gallery.engines import Ask, Engine, K
 from benchmarks.gallery.timing import DUCKDB, FAISS, LANCEDB
-from benchmarks.search.data import SHORT_BITS, Ints
+from benchmarks.search.data import SHORT_BITS
 from benchmarks.search.rivals import module_of
-from benchmarks.search.timing import Array, Way
-from bitreid.arrays import Bytes
+from benchmarks.search.timing import Way
+from bitreid.arrays import AnyArray, Bytes, Ints
 
 os.environ.setdefault("LANCE_CPU_THREADS", "1")  # before LanceDB is imported: who reads it, and when, is not said
 _HEAP_K = 2000  # faiss keeps more than that more quickly by counting
@@ -99,7 +99,7 @@ class FaissSqlite(Engine):
         if ask.at_once > 1 or ask.filter == "metadata":
             return []
 
-        def call(i: int) -> Array:
+        def call(i: int) -> AnyArray:
             long, short = (pair.queries.packed[i : i + 1] for pair in (self.crowd.long, self.crowd.short))
             with self._lock:
                 if ask.filter:
@@ -111,9 +111,9 @@ class FaissSqlite(Engine):
 
         return [Way(self.name, call)]
 
-    def _nearest(self, which: int, query: Bytes, k: int) -> Array:
+    def _nearest(self, which: int, query: Bytes, k: int) -> AnyArray:
         self._flat[which].use_heap = k <= _HEAP_K
-        found: Array = self._indexes[which].search(query, k)[1]
+        found: AnyArray = self._indexes[which].search(query, k)[1]
         return found
 
     def _passing(self) -> Ints:
@@ -122,11 +122,11 @@ class FaissSqlite(Engine):
         ids.sort()
         return np.searchsorted(self._ids[: self._n], ids)
 
-    def _among(self, rows: Ints, long: Bytes, short: Bytes, w: int) -> Array:
-        """The ids of the nearest of some rows."""
+    def _among(self, rows: Ints, long: Bytes, short: Bytes, w: int) -> AnyArray:
+        """Return the ids of the nearest of some rows."""
         if w and w < len(rows):
             rows = rows[self._ordered(short, self._attributes, rows, w)]
-        found: Array = self._ids[rows[self._ordered(long, self._codes, rows, K)]][None]
+        found: AnyArray = self._ids[rows[self._ordered(long, self._codes, rows, K)]][None]
         return found
 
     def _ordered(self, query: Bytes, codes: Bytes, rows: Ints, k: int) -> Ints:
@@ -143,7 +143,7 @@ class FaissSqlite(Engine):
                 index.remove_ids(np.array([id]))
 
 
-def _larger(column: Array, room: int) -> Array:
+def _larger(column: AnyArray, room: int) -> AnyArray:
     return np.concatenate([column, np.empty((room - len(column), *column.shape[1:]), column.dtype)])
 
 
@@ -207,11 +207,11 @@ class DuckDb(Engine):
         chosen = f"SELECT {{}} FROM items WHERE {passing} ORDER BY {near}{{}} LIMIT {ask.w}"
         cut = f"SELECT max(d) FROM ({chosen.format(f'{near} AS d', '')})"
 
-        def searched(where: str, i: int) -> Array:
+        def searched(where: str, i: int) -> AnyArray:
             words = self.crowd.long.queries.packed[i].view(np.uint64).tolist()
             attributes = self.crowd.short.queries.packed[i].view(np.uint64).tolist() * where.count("?")
             statement = f"SELECT id FROM items WHERE {where} ORDER BY {wide}, id LIMIT {K}"
-            found: Array = self._db.execute(statement, attributes + words).fetchnumpy()["id"]
+            found: AnyArray = self._db.execute(statement, attributes + words).fetchnumpy()["id"]
             return found[None]
 
         if not ask.w:
@@ -287,14 +287,14 @@ class LanceDb(Engine):
         where = _FILTER if ask.filter else ""
         long, short = self.crowd.long.queries.packed, self.crowd.short.queries.packed
 
-        def exact(i: int) -> Array:
+        def exact(i: int) -> AnyArray:
             return self._ids("code", long[i], K, where)[None]
 
-        def by_ids(i: int) -> Array:
+        def by_ids(i: int) -> AnyArray:
             ids = self._ids("attributes", short[i], ask.w, where).tolist()
             return self._ids("code", long[i], K, f"id IN ({', '.join(map(str, ids))})")[None]
 
-        def by_numpy(i: int) -> Array:
+        def by_numpy(i: int) -> AnyArray:
             found = self._found("attributes", short[i], ask.w, where, "code")
             codes = found["code"].combine_chunks().flatten().to_numpy().reshape(-1, N_BITS // 8)
             distances = np.bitwise_count(codes.view(np.uint64) ^ long[i].view(np.uint64)).sum(axis=1)

@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def made(contract: Contract, milvus: str | None, stack: ExitStack) -> Iterator[Gallery]:
-    """New galleries, one of each kind."""
+    """Yield new galleries, one of each kind."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     yield create_gallery("memory:", contract, audited=False)
     yield create_gallery(folder / "same.gallery", contract, audited=False)
@@ -107,7 +107,7 @@ def items_of(gallery: EncodedSet) -> Items:
 
 
 def compared(search: Search, galleries: list[Gallery], query: EncodedSet, starts: list[int]) -> Iterator[bool]:
-    """For each query whether all galleries give the same hits."""
+    """Yield for each query whether all galleries give the same hits."""
     for start in starts:
         found = [search(gallery, query, slice(start, start + BATCH)) for gallery in galleries]
         yield from (all(hits == first for hits in others) for first, *others in zip(*found, strict=True))

@@ -12,7 +12,7 @@ _ENOUGH = 100  # calls, below which the 99th percentile is the longest call or n
 
 
 def tables_of(measured: Measured, unsynced: Iterable[str] = ()) -> dict[str, Table]:
-    """The tables by their titles; `unsynced` names the ways whose additions are not on the disk when they return."""
+    """Return the tables by title; `unsynced` names ways whose additions are not on the disk when the call ends."""
     searches = [each for each in measured.latencies if each.part == "search"]
     adding = [each for each in measured.latencies if each.part == ADDING]
     return {
@@ -24,7 +24,7 @@ def tables_of(measured: Measured, unsynced: Iterable[str] = ()) -> dict[str, Tab
 
 
 def search_table(latencies: Iterable[Latency]) -> Table:
-    """Where a way has several settings, the quickest."""
+    """Return the table of searches; of a way with several settings, the quickest."""
     found = quickest(latencies)
     ways = in_order(way for _, _, way in found)
     others = [way for way in ways if way not in (KERNEL, OURS)]
@@ -81,7 +81,7 @@ def single_table(measured: Measured) -> Table:
 
 
 def quickest(latencies: Iterable[Latency]) -> Mapping[tuple[int, str, str], Latency]:
-    """The figures by rows, task and way, of the setting with the least median."""
+    """Return the figures by rows, task and way, of the setting with the least median."""
     found: dict[tuple[int, str, str], Latency] = {}
     for each in latencies:
         key = each.rows, each.task, each.way
@@ -91,7 +91,7 @@ def quickest(latencies: Iterable[Latency]) -> Mapping[tuple[int, str, str], Late
 
 
 def in_order(ways: Iterable[str]) -> list[str]:
-    """Ways, each once, in the order of all tables."""
+    """Return the ways, each once, in the order of all tables."""
     known = [KERNEL, OURS, FAISS, DUCKDB, LANCEDB]
     return sorted(set(ways), key=lambda way: (known.index(way) if way in known else len(known), way))
 
@@ -101,5 +101,5 @@ def percentiles(each: Latency) -> str:
 
 
 def short(ms: float) -> str:
-    """Three digits, without an exponent."""
+    """Return a number with three digits, without an exponent."""
     return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"

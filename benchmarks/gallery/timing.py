@@ -50,16 +50,16 @@ class Fact:
 def latency(
     part: str, task: str, rows: int, way: str, seconds: Sequence[float], setting: str = "", recall: float | None = None
 ) -> Latency:
-    """The percentiles of some calls: the least time that such a share of the calls did not exceed."""
+    """Return the percentiles of some calls: the least time that such a share of the calls did not exceed."""
     p50, p99 = np.percentile(seconds, (50, 99), method="inverted_cdf").tolist()
     return Latency(part, task, rows, way, setting, 1e3 * p50, 1e3 * p99, len(seconds), recall)
 
 
 def calls_in_turns(ways: Sequence[Way], n_batches: int, pace: Pace) -> list[list[float]]:
-    """The seconds of single calls of each way, taken in turns of at least `pace.turn_s`, so that all meet the same
-    machine; each is called once before.
+    """Return the seconds of single calls of each way, in turns of at least `pace.turn_s`.
 
-    A turn's first call finds the last way's data in the processor's cache. It counts only if it fills the turn.
+    Ways take turns so that all meet the same load; each is called once before. A turn's first call finds the last way's
+    data in the processor's cache. It counts only if it fills the turn.
     """
     found: list[list[float]] = [[] for _ in ways]
     batches = [itertools.cycle(range(n_batches)) for _ in ways]
@@ -81,14 +81,14 @@ def _turn(way: Way, batch: Iterator[int], turn_s: float) -> list[float]:
 
 
 def seconds_of(call: Callable[[int], Any], number: int) -> float:
-    """The seconds that one call takes."""
+    """Return the seconds that one call takes."""
     started = time.perf_counter()
     call(number)
     return time.perf_counter() - started
 
 
 def calls_for(call: Callable[[int], Any], budget_s: float, most: int) -> list[float]:
-    """The seconds of single calls, one after the other: at least one, at most `most`, until the budget is spent."""
+    """Return the seconds of single calls until the budget is spent: at least one, at most `most`."""
     taken: list[float] = []
     while len(taken) < most and (not taken or sum(taken) < budget_s):
         taken.append(seconds_of(call, len(taken)))
@@ -96,14 +96,14 @@ def calls_for(call: Callable[[int], Any], budget_s: float, most: int) -> list[fl
 
 
 def p50_of(latencies: Sequence[Latency], part: str, task: str, way: str, rows: int) -> float | None:
-    """The median milliseconds of a way, the quickest of its settings; None: not run."""
+    """Return the median milliseconds of a way, the quickest of its settings; None: not run."""
     wanted = part, task, way, rows
     found = (each.p50_ms for each in latencies if (each.part, each.task, each.way, each.rows) == wanted)
     return min(found, default=None)
 
 
 def bars_of(latencies: Sequence[Latency], rows: int = ROWS) -> dict[str, dict[str, Any]]:
-    """The bars of the project, each with its value and whether it is met, where what they need was run."""
+    """Return the bars of the project, each with its value and whether it is met, where what they need was run."""
 
     def p50(task: str, way: str, part: str = "search") -> float | None:
         return p50_of(latencies, part, task, way, rows)

@@ -101,7 +101,7 @@ _GENERATIONS = {"23": "Zen or Zen 2", "25": "Zen 3 or Zen 4", "26": "Zen 5"}
 
 
 def machine(packages: Sequence[str] = ("faiss-cpu", "usearch", "hnswlib", "numpy")) -> dict[str, str]:
-    """The processor, as far as the system tells, and the versions of the rivals."""
+    """Return the processor, as far as the system says, and the versions of the rivals."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -123,7 +123,7 @@ def plan_of(quick: bool, rivals: Rivals) -> Plan:
 
 
 def timed(plan: Plan, arguments: argparse.Namespace, console: Console) -> list[Timing]:
-    """The timings of all parts. Progress goes to `console`: a line a part, and a bar where it is a terminal."""
+    """Return the timings of all parts. Progress goes to `console`: a line a part, and a bar where it is a terminal."""
     real = sides_of(arguments.real) if arguments.real else None
     data = clustered(plan.rows[-1], (SHORT_BITS, *plan.lengths))
     timings: list[Timing] = []

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bytes, Floats, Ints
 from bitreid.codes import Codes, unpack
 from bitreid.errors import DataError
 from bitreid.evaluation.side import Side
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 N_QUERIES = 256
 SHORT_BITS = 64
@@ -22,22 +19,22 @@ _BLOCK = 8192
 
 
 @dataclass(frozen=True)
-class Pair:
+class SearchSet:
     """Queries and the gallery that they are looked for in, of codes of one length."""
 
     queries: Codes
     gallery: Codes
 
-    def rows(self, n: int) -> "Pair":
-        """The same with the first `n` rows of the gallery."""
-        return Pair(self.queries, self.gallery[:n])
+    def rows(self, n: int) -> "SearchSet":
+        """Return the same with the first `n` rows of the gallery."""
+        return SearchSet(self.queries, self.gallery[:n])
 
-    def prefix(self, n_bits: int) -> "Pair":
-        return Pair(self.queries.prefix(n_bits), self.gallery.prefix(n_bits))
+    def prefix(self, n_bits: int) -> "SearchSet":
+        return SearchSet(self.queries.prefix(n_bits), self.gallery.prefix(n_bits))
 
 
-def flips(rng: np.random.Generator, n: int, rates: Floats) -> npt.NDArray[np.uint8]:
-    """Packed random bits `(n, n_bits / 8)`, each set at its own rate of `rates (n_bits,)`, to 1 / 256.
+def flips(rng: np.random.Generator, n: int, rates: Floats) -> Bytes:
+    """Return packed random bits `(n, n_bits / 8)`, each set at its own rate of `rates (n_bits,)`, to 1 / 256.
 
     A bit that is set at the rate r is set at r / 2 after "and" with a random bit, at (r + 1) / 2 after "or": the digits
     of a binary fraction, the last one first.
@@ -52,7 +49,7 @@ def flips(rng: np.random.Generator, n: int, rates: Floats) -> npt.NDArray[np.uin
 
 
 def noisy(rng: np.random.Generator, codes: Codes, rows: Ints, rates: Floats) -> Codes:
-    """The codes of `rows`, bits flipped at the `rates (n_bits,)`."""
+    """Return the codes of `rows`, bits flipped at the `rates (n_bits,)`."""
     packed = np.empty((len(rows), codes.n_bits // 8), np.uint8)
     for start in range(0, len(rows), _BLOCK):
         some = rows[start : start + _BLOCK]
@@ -60,8 +57,8 @@ def noisy(rng: np.random.Generator, codes: Codes, rows: Ints, rates: Floats) -> 
     return Codes(packed, codes.n_bits)
 
 
-def clustered(n_rows: int, lengths: tuple[int, ...], seed: int = 0) -> dict[int, Pair]:
-    """Codes of each length, made up: people are random codes, a picture is its person's with bits flipped.
+def clustered(n_rows: int, lengths: tuple[int, ...], seed: int = 0) -> dict[int, SearchSet]:
+    """Return made-up codes of each length: people are random codes, a picture is its person's with bits flipped.
 
     Each `_SMALLEST` rows hold whole people, mixed; a query is another picture of somebody in the first ones.
     """
@@ -73,12 +70,12 @@ def clustered(n_rows: int, lengths: tuple[int, ...], seed: int = 0) -> dict[int,
     for n_bits in lengths:
         people = Codes(flips(rng, n_rows // PICTURES + 1, np.full(n_bits, 0.5)), n_bits)
         rates = np.full(n_bits, NOISE)
-        found[n_bits] = Pair(noisy(rng, people, wanted, rates), noisy(rng, people, pids, rates))
+        found[n_bits] = SearchSet(noisy(rng, people, wanted, rates), noisy(rng, people, pids, rates))
     return found
 
 
-def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed: int = 0) -> dict[str, Pair]:
-    """A model's codes, `n_rows` of them: the long ones as "long", and short ones by their names.
+def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed: int = 0) -> dict[str, SearchSet]:
+    """Return a model's codes, `n_rows` of them: the long ones as "long", and short ones by their names.
 
     Each picture of the gallery is repeated, bits flipped at the rate `noise`; None: each bit as often as it differs
     between two pictures of one person from one camera. Queries are pictures, as they are. Short codes are attribute
@@ -94,7 +91,7 @@ def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed:
         if ours is None or theirs is None:
             continue
         rates = difference_rates(theirs, gallery) if noise is None else np.full(theirs.n_bits, noise)
-        found[name] = Pair(ours[wanted], noisy(rng, theirs, rows, rates))
+        found[name] = SearchSet(ours[wanted], noisy(rng, theirs, rows, rates))
     if "codes" not in found:
         raise DataError("expected codes in both files, got features alone; write them with bitreid encode")
     pairs = {"long": found["codes"], f"prefix, {SHORT_BITS} bits": found["codes"].prefix(SHORT_BITS)}
@@ -104,7 +101,7 @@ def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed:
 
 
 def difference_rates(codes: Codes, side: Side) -> Floats:
-    """The share `(n_bits,)` of the pairs of pictures of one person from one camera in which a bit differs."""
+    """Return the share `(n_bits,)` of the pairs of pictures of one person from one camera in which a bit differs."""
     bits = unpack(codes)
     differing, pairs = np.zeros(codes.n_bits), 0.0
     known = side.pids > 0

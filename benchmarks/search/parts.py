@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.search.data import SHORT_BITS, Pair
+from benchmarks.search.data import SHORT_BITS, SearchSet
 from benchmarks.search.rivals import Rivals, Task
-from benchmarks.search.timing import READ, Array, Cell, Pace, Timing, Way, in_turns, recall
+from benchmarks.search.timing import READ, Cell, Pace, Timing, Way, in_turns, recall
+from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.hamming import kernel, search_exact, search_two_stage
 
@@ -45,10 +46,10 @@ def read_ways(gallery: Codes, threads: int) -> list[Way]:
     parts = np.array_split(gallery.packed.reshape(-1), threads)
     pool = ThreadPoolExecutor(threads)
 
-    def way(name: str, reduce: Callable[[Array], object], dtype: type[np.unsignedinteger]) -> Way:
+    def way(name: str, reduce: Callable[[AnyArray], object], dtype: type[np.unsignedinteger]) -> Way:
         words = [part.view(dtype) for part in parts]
 
-        def call(_: int) -> Array:
+        def call(_: int) -> AnyArray:
             if threads == 1:
                 reduce(words[0])
             else:
@@ -64,10 +65,10 @@ def read_ways(gallery: Codes, threads: int) -> list[Way]:
     ]
 
 
-def on_path(path: str, search: Callable[[int], Array]) -> Callable[[int], Array]:
-    """The same search by another path of the kernel."""
+def on_path(path: str, search: Callable[[int], AnyArray]) -> Callable[[int], AnyArray]:
+    """Return the same search by another path of the kernel."""
 
-    def call(i: int) -> Array:
+    def call(i: int) -> AnyArray:
         before = kernel.path()
         kernel.use_path(path)
         try:
@@ -79,14 +80,14 @@ def on_path(path: str, search: Callable[[int], Array]) -> Callable[[int], Array]
 
 
 def our_exact(task: Task) -> Way:
-    def call(i: int) -> Array:
+    def call(i: int) -> AnyArray:
         return search_exact(task.queries[i], task.gallery, task.k, n_threads=task.threads).positions
 
     return Way("exact", call)
 
 
 def our_two_stage(task: Task) -> Way:
-    def call(i: int) -> Array:
+    def call(i: int) -> AnyArray:
         short, long = task.short_queries[i], task.queries[i]
         galleries = task.short, task.gallery
         return search_two_stage(short, long, *galleries, task.w, task.k, n_threads=task.threads).positions
@@ -94,7 +95,7 @@ def our_two_stage(task: Task) -> Way:
     return Way("two-stage", call)
 
 
-def task_of(cell: Cell, long: Pair, short: Pair | None = None) -> Task:
+def task_of(cell: Cell, long: SearchSet, short: SearchSet | None = None) -> Task:
     return Task(
         batches(long.queries, cell.queries),
         long.gallery,
@@ -107,7 +108,7 @@ def task_of(cell: Cell, long: Pair, short: Pair | None = None) -> Task:
 
 
 def sizes(plan: Plan, report: Report) -> Iterator[tuple[int, int]]:
-    """Numbers of rows and lengths of long codes."""
+    """Yield numbers of rows and lengths of long codes."""
     every = list(itertools.product(plan.rows, plan.lengths))
     for done, size in enumerate(every):
         report(done, len(every))
@@ -118,8 +119,8 @@ def threads_of(plan: Plan, rows: int) -> tuple[int, ...]:
     return (1, 2) if rows == plan.rows[-1] and kernel.usable_cpus() > 1 else (1,)
 
 
-def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Whole scans of every size and length; two threads at the largest size."""
+def exact_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> list[Timing]:
+    """Time whole scans of every size and length; two threads at the largest size."""
     timings: list[Timing] = []
     for rows, n_bits in sizes(plan, report):
         long = data[n_bits].rows(rows)
@@ -134,8 +135,8 @@ def exact_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
     return timings
 
 
-def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Both stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits."""
+def two_stage_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> list[Timing]:
+    """Time two stages at every size, length and w, beside one stage; two threads at the largest size of 2,048 bits."""
     timings: list[Timing] = []
     for rows, n_bits in sizes(plan, report):
         long, short = data[n_bits].rows(rows), data[SHORT_BITS].rows(rows)
@@ -151,8 +152,8 @@ def two_stage_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Ti
     return timings
 
 
-def short_part(plan: Plan, short: Pair, report: Report) -> list[Timing]:
-    """Stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
+def short_part(plan: Plan, short: SearchSet, report: Report) -> list[Timing]:
+    """Time stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
     rows = len(short.gallery)
     weights = [bit % 16 for bit in range(SHORT_BITS)]
     index, timings = plan.rivals.flat(short.gallery), []
@@ -165,12 +166,12 @@ def short_part(plan: Plan, short: Pair, report: Report) -> list[Timing]:
     return timings
 
 
-def _weighted(task: Task, weights: Sequence[int], i: int) -> Array:
+def _weighted(task: Task, weights: Sequence[int], i: int) -> AnyArray:
     return search_exact(task.queries[i], task.gallery, task.k, weights=weights).positions
 
 
-def path_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """Each path that can run here, at one size, and w = 1 %."""
+def path_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> list[Timing]:
+    """Time each path that can run here, at one size, and w = 1 %."""
     rows, timings = plan.rows[-1], []
     for done, queries in enumerate(AT_ONCE):
         report(done, len(AT_ONCE))
@@ -185,8 +186,8 @@ def path_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]
     return timings
 
 
-def float_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing]:
-    """The way without hashing, at one size, and w = 1 %."""
+def float_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> list[Timing]:
+    """Time the way without hashing, at one size, and w = 1 %."""
     rows, timings = plan.float_rows, []
     floats = plan.rivals.floats(rows, LENGTH)
     for done, queries in enumerate(AT_ONCE):
@@ -198,8 +199,8 @@ def float_part(plan: Plan, data: dict[int, Pair], report: Report) -> list[Timing
     return timings
 
 
-def real_part(plan: Plan, data: dict[str, Pair], report: Report) -> list[Timing]:
-    """A model's codes at every size: recall and speed of two stages, and of the rivals that do not look everywhere."""
+def real_part(plan: Plan, data: dict[str, SearchSet], report: Report) -> list[Timing]:
+    """Time two stages with a model's codes at every size, and rivals that look at a part of the rows, with recalls."""
     timings: list[Timing] = []
     for done, rows in enumerate(plan.rows):
         report(done, len(plan.rows))
@@ -219,15 +220,15 @@ def real_part(plan: Plan, data: dict[str, Pair], report: Report) -> list[Timing]
     return timings
 
 
-def lists_of(cell: Cell, long: Pair, pairs: dict[str, Pair]) -> Iterator[Way]:
-    """Our two stages with each of the short codes, at every w."""
+def lists_of(cell: Cell, long: SearchSet, pairs: dict[str, SearchSet]) -> Iterator[Way]:
+    """Yield our two stages with each of the short codes, at every w."""
     for (name, short), share in itertools.product(pairs.items(), SHARES):
         task = task_of(replace(cell, w=round(share * cell.rows)), long, short)
         yield Way(f"two-stage, {name}", our_two_stage(task).call, f"w {share:.1%}")
 
 
-def recalls_of(ways: Sequence[Way], task: Task, long: Pair) -> list[float | None]:
-    """What share of the `K` nearest rows each way finds."""
+def recalls_of(ways: Sequence[Way], task: Task, long: SearchSet) -> list[float | None]:
+    """Return what share of the `K` nearest rows each way finds."""
     nearest = search_exact(long.queries, long.gallery, K).distances
     found = (np.concatenate([way.call(i)[:, :K] for i in range(len(task.queries))]) for way in ways)
     return [recall(long.queries, long.gallery, positions, nearest) for positions in found]

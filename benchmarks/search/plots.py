@@ -36,14 +36,14 @@ class Panel:
     lines: dict[str, list[Point]] = field(default_factory=dict)
 
     def add(self, way: str, x: float, speed: float) -> None:
-        """Adds a point; of several at one `x`, the quickest stays."""
+        """Add a point; of several at one `x`, the quickest stays."""
         points = dict(self.lines.get(way, []))
         points[x] = max(points.get(x, 0.0), speed)
         self.lines[way] = sorted(points.items())
 
 
 def draw(timings: Sequence[Timing], folder: Path) -> list[Path]:
-    """The files written, `search_sizes.svg` and `search_recall.svg`, the latter if recall was measured."""
+    """Return the files written, `search_sizes.svg` and `search_recall.svg`, the latter if recall was measured."""
     matplotlib, figures = module_of("matplotlib"), module_of("matplotlib.figure")
     folder.mkdir(parents=True, exist_ok=True)
     plots = {
@@ -66,7 +66,7 @@ def draw(timings: Sequence[Timing], folder: Path) -> list[Path]:
 
 
 def size_panels(timings: Iterable[Timing]) -> list[Panel]:
-    """Codes of 2,048 bits on one thread; two stages at w = 1 %."""
+    """Return panels for codes of 2,048 bits on one thread; two stages at w = 1 %."""
     panels: dict[int, Panel] = {}
     starts = {
         "exact": ("exact", FLAT, "usearch", "numpy"),
@@ -87,7 +87,7 @@ def size_panels(timings: Iterable[Timing]) -> list[Panel]:
 
 
 def recall_panels(timings: Iterable[Timing]) -> list[Panel]:
-    """A model's codes, one query at a time."""
+    """Return a model's codes, one query at a time."""
     panels: dict[int, Panel] = {}
     ways = ("two-stage, prefix", "two-stage, attributes", "exact", "IVF", "HNSW", "hnswlib")
     for timing in timings:
@@ -100,7 +100,7 @@ def recall_panels(timings: Iterable[Timing]) -> list[Panel]:
 
 
 def _log_x(axes: Any, xs: Sequence[float]) -> float:
-    """Sets the scale, and room for labels to the right of it; returns where these start."""
+    """Set the scale with room for labels to the right of it, and return where these start."""
     axes.set_xscale("log")
     axes.set_xlim(min(xs) / 1.3, max(xs) * 12 * (max(xs) / min(xs)) ** 0.3)
     axes.set_xticks(sorted(set(xs)), [f"{x:,.0f}" for x in sorted(set(xs))])
@@ -135,7 +135,7 @@ def _draw_panel(axes: Any, panel: Panel, scale: Callable[[Any, Sequence[float]],
 
 
 def spread(heights: dict[str, float], gap: float) -> dict[str, float]:
-    """Heights in the same order, at least `gap` apart: groups that are too close are laid out around their mean."""
+    """Return the heights in the same order, at least `gap` apart: groups too close are laid out around their mean."""
     groups: list[list[str]] = []
     middles: list[float] = []
     for name in sorted(heights, key=lambda each: heights[each]):

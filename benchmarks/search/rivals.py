@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Array, Way
-from bitreid.arrays import Bytes
+from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Way
+from bitreid.arrays import AnyArray, Bytes
 from bitreid.codes import Codes, unpack
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
@@ -49,7 +49,7 @@ Family = Callable[[Task], list[Way]]
 
 
 def module_of(name: str) -> Any:
-    """A module of the extra `bench`."""
+    """Return a module of the extra `bench`."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -68,7 +68,7 @@ class Rivals:
         self.faiss, self.usearch, self.hnswlib = (modules.get(name) for name in MODULES)
 
     def flat(self, gallery: Codes) -> Any:
-        """faiss's index of all codes, which holds a copy of them; None without faiss."""
+        """Return faiss's index of all codes, which holds a copy of them; None without faiss."""
         if self.faiss is None:
             return None
         index = self.faiss.IndexBinaryFlat(gallery.n_bits)
@@ -76,7 +76,7 @@ class Rivals:
         return index
 
     def exact(self, index: Any, task: Task, usearch: bool = True) -> list[Way]:
-        """The whole scans of faiss, from its `index` of the gallery, and of usearch."""
+        """Return the whole scans of faiss, from its `index` of the gallery, and of usearch."""
         ways = []
         if index is not None:
             for name, heap in _STAGES.items():
@@ -85,16 +85,16 @@ class Rivals:
             ways.append(Way("usearch exact", self._usearch(self.usearch, task)))
         return ways
 
-    def _whole(self, index: Any, heap: bool, task: Task) -> Callable[[int], Array]:
-        def call(i: int) -> Array:
+    def _whole(self, index: Any, heap: bool, task: Task) -> Callable[[int], AnyArray]:
+        def call(i: int) -> AnyArray:
             index.use_heap = heap
             return self._searched(index, task, i)
 
         return call
 
     @staticmethod
-    def _usearch(usearch: Any, task: Task) -> Callable[[int], Array]:
-        def call(i: int) -> Array:
+    def _usearch(usearch: Any, task: Task) -> Callable[[int], AnyArray]:
+        def call(i: int) -> AnyArray:
             found = usearch.search(
                 task.gallery.packed,
                 task.queries[i].packed,
@@ -104,13 +104,13 @@ class Rivals:
                 threads=task.threads,
                 dtype=usearch.ScalarKind.B1,
             )
-            positions: Array = found.keys
+            positions: AnyArray = found.keys
             return positions.reshape(len(task.queries[i]), -1).astype(np.int64)
 
         return call
 
     def two_stage(self, index: Any, task: Task) -> list[Way]:
-        """faiss's list of the nearest short codes, from its `index` of them, ordered by long codes in two ways.
+        """Return faiss's short lists, from its `index` of short codes, ordered by long codes in two ways.
 
         These are numpy, and faiss's function that searches arrays, over a copy of the rows. What took longer is not
         here: to sort the rows first, to index by them (`take` copies in half the time), and a search of faiss's index
@@ -120,16 +120,16 @@ class Rivals:
             return []
         faiss, gallery = self.faiss, task.gallery.packed
 
-        def by_numpy(query: Bytes, rows: Array) -> Array:
+        def by_numpy(query: Bytes, rows: AnyArray) -> AnyArray:
             words = np.take(gallery, rows, axis=0).view(np.uint64)
             distances = np.bitwise_count(words ^ query.view(np.uint64)).sum(axis=1)
             return rows[_smallest(distances, task.k)]
 
-        def by_faiss(query: Bytes, rows: Array) -> Array:
-            nearest: Array = faiss.knn_hamming(query[None], np.take(gallery, rows, axis=0), task.k)[1][0]
+        def by_faiss(query: Bytes, rows: AnyArray) -> AnyArray:
+            nearest: AnyArray = faiss.knn_hamming(query[None], np.take(gallery, rows, axis=0), task.k)[1][0]
             return rows[nearest]
 
-        def way(scan: Callable[[int], Array], order: Callable[[Bytes, Array], Array], i: int) -> Array:
+        def way(scan: Callable[[int], AnyArray], order: Callable[[Bytes, AnyArray], AnyArray], i: int) -> AnyArray:
             return np.stack([order(*each) for each in zip(task.queries[i].packed, scan(i), strict=True)])
 
         stage_1 = Task(task.short_queries, task.short, task.w, task.threads)
@@ -141,7 +141,7 @@ class Rivals:
         ]
 
     def inverted(self, gallery: Codes, probes: Sequence[int] = PROBES) -> Family:
-        """faiss's inverted lists, twice the root of the rows, at several numbers of lists visited."""
+        """Return faiss's inverted lists, twice the root of the rows, at several numbers of lists visited."""
         if self.faiss is None:
             return no_ways
         n_lists = 2 * int(len(gallery) ** 0.5)
@@ -154,7 +154,7 @@ class Rivals:
         # All rows. By default 0, which means all to the heap, but none to the counting.
         index.max_codes = len(gallery)
 
-        def search(task: Task, n_probed: int, heap: bool, i: int) -> Array:
+        def search(task: Task, n_probed: int, heap: bool, i: int) -> AnyArray:
             index.nprobe, index.use_heap = n_probed, heap
             return self._searched(index, task, i)
 
@@ -165,7 +165,7 @@ class Rivals:
         ]
 
     def graph(self, gallery: Codes) -> Family:
-        """faiss's graph of neighbours, at several efforts."""
+        """Return faiss's graph of neighbours, at several efforts."""
         if self.faiss is None:
             return no_ways
         index = self.faiss.IndexBinaryHNSW(gallery.n_bits, HNSW_LINKS)
@@ -175,14 +175,14 @@ class Rivals:
         index.add(gallery.packed)
         seconds = time.perf_counter() - started
 
-        def search(task: Task, effort: int, i: int) -> Array:
+        def search(task: Task, effort: int, i: int) -> AnyArray:
             index.hnsw.efSearch = effort
             return self._searched(index, task, i)
 
         return lambda task: [Way("HNSW", partial(search, task, n), f"efSearch {n}", seconds) for n in EFFORTS]
 
     def float_graph(self, gallery: Codes) -> Family:
-        """hnswlib's graph of +1 and -1 in float32, whose squared distance is four times Hamming's, which it lacks."""
+        """Return hnswlib's graph of +-1 in float32: it has no Hamming distance; the squared one is four times that."""
         if self.hnswlib is None:
             return no_ways
         index = self.hnswlib.Index(space="l2", dim=gallery.n_bits)
@@ -192,9 +192,9 @@ class Rivals:
             index.add_items(_signs(gallery[start : start + _BLOCK]), num_threads=kernel.usable_cpus())
         seconds = time.perf_counter() - started
 
-        def search(queries: Sequence[Array], task: Task, effort: int, i: int) -> Array:
+        def search(queries: Sequence[AnyArray], task: Task, effort: int, i: int) -> AnyArray:
             index.set_ef(effort)
-            positions: Array = index.knn_query(queries[i], task.k, num_threads=task.threads)[0]
+            positions: AnyArray = index.knn_query(queries[i], task.k, num_threads=task.threads)[0]
             return positions.astype(np.int64)
 
         def ways(task: Task) -> list[Way]:
@@ -204,7 +204,7 @@ class Rivals:
         return ways
 
     def floats(self, rows: int, dimensions: int, seed: int = 0) -> Family:
-        """The way without hashing: faiss's scan of features, made up."""
+        """Return the way without hashing: faiss's scan of features, made up."""
         if self.faiss is None:
             return no_ways
         rng = np.random.default_rng(seed)
@@ -213,16 +213,16 @@ class Rivals:
             index.add(rng.standard_normal((min(_BLOCK, rows - start), dimensions), dtype=np.float32))
         features = rng.standard_normal((64, dimensions), dtype=np.float32)
 
-        def search(task: Task, _: int) -> Array:
+        def search(task: Task, _: int) -> AnyArray:
             self._use_threads(task)
-            positions: Array = index.search(features[: len(task.queries[0])], task.k)[1]
+            positions: AnyArray = index.search(features[: len(task.queries[0])], task.k)[1]
             return positions
 
         return lambda task: [Way(FLOAT, partial(search, task))]
 
-    def _searched(self, index: Any, task: Task, i: int) -> Array:
+    def _searched(self, index: Any, task: Task, i: int) -> AnyArray:
         self._use_threads(task)
-        positions: Array = index.search(task.queries[i].packed, task.k)[1]
+        positions: AnyArray = index.search(task.queries[i].packed, task.k)[1]
         return positions
 
     def _use_threads(self, task: Task) -> None:
@@ -231,16 +231,16 @@ class Rivals:
 
 
 def no_ways(_: Task) -> list[Way]:
-    """What a rival that is not installed does."""
+    """Return no ways: for a rival that is not installed."""
     return []
 
 
-def _signs(codes: Codes) -> Array:
+def _signs(codes: Codes) -> AnyArray:
     return unpack(codes).astype(np.float32) * 2 - 1
 
 
-def _smallest(distances: Array, k: int) -> Array:
-    """Where the `k` smallest distances are, in order."""
+def _smallest(distances: AnyArray, k: int) -> AnyArray:
+    """Return where the `k` smallest distances are, in order."""
     near = np.argpartition(distances, k - 1)[:k] if k < len(distances) else np.arange(len(distances))
-    order: Array = near[np.argsort(distances[near], kind="stable")]
+    order: AnyArray = near[np.argsort(distances[near], kind="stable")]
     return order

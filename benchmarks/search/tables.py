@@ -11,7 +11,7 @@ Ms = Mapping[str, float]
 
 
 def tables_of(timings: Sequence[Timing]) -> dict[str, Table]:
-    """The tables of the parts that were run, by their titles."""
+    """Return the tables of the parts that were run, by their titles."""
     titles: dict[str, tuple[str, Callable[[Sequence[Timing]], Table]]] = {
         "exact": ("exact search, ms a query; others: times as long", exact_table),
         "two-stage": ("two stages, ms a query; others: times as long", two_stage_table),
@@ -32,12 +32,12 @@ def cells_of(timings: Iterable[Timing]) -> dict[Cell, dict[str, float]]:
 
 
 def quickest(ms: Ms, start: str) -> float | None:
-    """The least time of the ways whose names start so; None: none was run."""
+    """Return the least time of the ways whose names start with `start`; None: none was run."""
     return min((taken for name, taken in ms.items() if name.startswith(start)), default=None)
 
 
 def times(ms: Ms, start: str, ours: float) -> str:
-    """How many times as long as ours the quickest of some ways takes, if one was run."""
+    """Return how many times as long as ours the quickest of some ways takes, if one was run."""
     taken = quickest(ms, start)
     return "" if taken is None else f"{taken / ours:.1f}"
 
@@ -55,7 +55,7 @@ def table_of(*headings: str) -> Table:
 
 
 def exact_table(timings: Sequence[Timing]) -> Table:
-    """Where several queries share a pass, more bytes are compared than read: a share of the read rate says nothing."""
+    """Return the table of whole scans; the share of the read rate only for one query: several share what is read."""
     table = table_of("rows", "bits", "queries", "threads", "ours", "GB/s", "of read rate", "faiss", "usearch", "numpy")
     for cell, ms in cells_of(timings).items():
         ours = ms["exact"]
@@ -125,7 +125,7 @@ def float_table(timings: Sequence[Timing]) -> Table:
 
 
 def real_table(timings: Sequence[Timing]) -> Table:
-    """Beside our ways, what the inverted lists take to find as much; "no": they do not with any setting."""
+    """Return the table of our ways, and what the inverted lists take to find as much ("no": no setting does)."""
     at_once = sorted({timing.cell.queries for timing in timings})
     columns = (heading for n in at_once for heading in (f"{n} at once, ms", "IVF, as much", "times ours"))
     table = table_of("rows", "way", "setting", "recall", *columns, "built, s")
@@ -139,7 +139,7 @@ def real_table(timings: Sequence[Timing]) -> Table:
 
 
 def beside_lists(timing: Timing, timings: Iterable[Timing]) -> tuple[str, str, str]:
-    """What a way takes; if it is ours, what the inverted lists take to find as much, and how many times as long."""
+    """Return what a way takes and, if it is ours, what the inverted lists take to find as much, and the ratio."""
     lists = [(each.recall or 0.0, each.ms) for each in timings if each.cell == timing.cell and each.way == "IVF"]
     ours = f"{timing.ms:.3g}"
     if not lists or timing.recall is None or not timing.way.startswith(("exact", "two-stage")):

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.hamming import distances_at
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Way:
     """
 
     name: str
-    call: Callable[[int], Array]
+    call: Callable[[int], AnyArray]
     setting: str = ""
     build_s: float = 0.0
 
@@ -77,7 +75,7 @@ class Pace:
 def in_turns(
     cell: Cell, ways: Sequence[Way], n_batches: int, pace: Pace, recalls: Sequence[float | None] | None = None
 ) -> list[Timing]:
-    """The timings of ways that take turns, so that all meet the same machine; each is called once before.
+    """Return the timings of ways that take turns, so that all meet the same machine; each is called once before.
 
     Calls go through the batches of queries, so that no way finds the candidates of the last call in the cache.
     """
@@ -97,7 +95,7 @@ def in_turns(
 
 
 def _turn(way: Way, batch: Iterable[int], turn_s: float) -> float:
-    """The seconds of a call, the mean of a turn."""
+    """Return the seconds of a call, the mean of a turn."""
     started = time.perf_counter()
     for calls, number in enumerate(batch, 1):
         way.call(number)
@@ -106,8 +104,8 @@ def _turn(way: Way, batch: Iterable[int], turn_s: float) -> float:
     raise AssertionError("batches come round for ever")
 
 
-def recall(queries: Codes, gallery: Codes, positions: Array, exact: Array) -> float:
-    """The share of the `k` nearest that was found, of rows `positions (n_queries, any)`, those below 0 none.
+def recall(queries: Codes, gallery: Codes, positions: AnyArray, exact: AnyArray) -> float:
+    """Return the share of the `k` nearest that was found, of rows `positions (n_queries, any)`, those below 0 none.
 
     `exact` is `(n_queries, k)`, the distances of the nearest. A row found counts if it is no farther than the k-th of
     these: which of the rows at one distance a way returns is no matter. A row counts once.
@@ -120,8 +118,8 @@ def recall(queries: Codes, gallery: Codes, positions: Array, exact: Array) -> fl
     return found / exact.size
 
 
-def ms_at_recall(points: Iterable[tuple[float, float]], wanted: float) -> float | None:
-    """The milliseconds at which a way reaches a recall, from points (recall, ms) of its settings; None: it does not.
+def ms_at_recall(points: Iterable[tuple[float, float]], target: float) -> float | None:
+    """Return the milliseconds at which a way reaches the `target` recall, from points (recall, ms); None: it does not.
 
     Between the two best settings around it, the logarithm of the time is taken to grow evenly with recall, in favour of
     the way: none of its settings may be that quick. Below its least recall a way is as quick as there.
@@ -130,16 +128,16 @@ def ms_at_recall(points: Iterable[tuple[float, float]], wanted: float) -> float 
     for reached, ms in sorted(points, key=lambda point: (point[1], -point[0])):
         if not best or reached > best[-1][0]:
             best.append((reached, ms))
-    above = next((i for i, (reached, _) in enumerate(best) if reached >= wanted), None)
+    above = next((i for i, (reached, _) in enumerate(best) if reached >= target), None)
     if above is None or above == 0:
         return None if above is None else best[0][1]
     (low, quicker), (high, slower) = best[above - 1], best[above]
-    share = (wanted - low) / (high - low)
+    share = (target - low) / (high - low)
     return math.exp((1 - share) * math.log(quicker) + share * math.log(slower))
 
 
 def ratio(timings: Iterable[Timing], cell: Cell, way: str, rivals: str) -> float | None:
-    """How many times as long as `way` the quickest of the ways takes whose names start with `rivals`; None: not run."""
+    """Return the time of the quickest way whose name starts with `rivals` over that of `way`; None: not run."""
     ms = {timing.way: timing.ms for timing in timings if timing.cell == cell}
     others = [taken for name, taken in ms.items() if name.startswith(rivals)]
     return min(others) / ms[way] if way in ms and others else None
@@ -149,7 +147,7 @@ FLAT, TWO_STAGE, FLOAT, READ = "faiss flat", "faiss two-stage", "float, faiss", 
 
 
 def bars_of(timings: Sequence[Timing]) -> dict[str, dict[str, Any]]:
-    """The bars of the project at the most rows that were searched, each with its value and whether it is met.
+    """Return the bars of the project at the most rows that were searched, each with its value and whether it is met.
 
     Bars are left out where the ways of one side were not run.
     """

@@ -52,7 +52,7 @@ class Capsule:
 
 
 def body_capsules(person: Person, pose: Pose) -> list[Capsule]:
-    """The capsules of the whole person, in body axes."""
+    """Return the capsules of the whole person, in body axes."""
     hip_y, shoulder_y = 0.53 * person.body.legs, 0.815
     parts = _head(person) + _trunk(person, hip_y, shoulder_y) + _bags(person, hip_y)
     # A long skirt keeps its wearer's steps small.
@@ -102,7 +102,7 @@ def _trunk(person: Person, hip_y: float, shoulder_y: float) -> list[Capsule]:
 
 
 def _limb(start: Point, length: float, angle: float, out: float) -> Point:
-    """The far end of a limb that swings forward by `angle` and points outwards by `out`."""
+    """Return the far end of a limb that swings forward by `angle` and points outwards by `out`."""
     return start[0] + out * length, start[1] - length * float(np.cos(angle)), start[2] + length * float(np.sin(angle))
 
 
@@ -112,7 +112,7 @@ def _between(start: Point, end: Point, share: float) -> Point:
 
 
 def _leg(person: Person, side: int, phase: float, stride: float, hip_y: float) -> tuple[list[Capsule], Point]:
-    """A leg with its shoe, and where its knee is."""
+    """Return a leg with its shoe, and where its knee is."""
     swing = stride * float(np.sin(phase))
     bend = 0.08 + 1.3 * stride * max(0.0, float(np.cos(phase)))
     hip = (side * 0.048 * person.body.hips, hip_y - 0.01, 0.0)
@@ -134,7 +134,7 @@ def _leg(person: Person, side: int, phase: float, stride: float, hip_y: float) -
 
 
 def _skirt(person: Person, hip_y: float, knees: list[Point]) -> list[Capsule]:
-    """Cones from the waist to the hem: one around each leg and one between them."""
+    """Return cones from the waist to the hem: one around each leg and one between them."""
     body, short = person.body, person.clothes.lower_short
     hem_y, reach, flare = (0.30, 0.9, 1.0) if short else (0.13, 1.15, 1.2)
     middle = _between(knees[0], knees[1], 0.5)
@@ -146,7 +146,7 @@ def _skirt(person: Person, hip_y: float, knees: list[Point]) -> list[Capsule]:
 
 
 def _arm(person: Person, pose: Pose, side: int, phase: float, shoulder_y: float) -> list[Capsule]:
-    """An arm in its sleeve, with what it carries."""
+    """Return an arm in its sleeve, with what it carries."""
     clothes, body = person.clothes, person.body
     carries = clothes.hand_carry and side == person.details.hand
     swing = (0.3 if carries else 0.9) * pose.stride * float(np.sin(phase))

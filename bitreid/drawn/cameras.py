@@ -179,7 +179,7 @@ class Site:
         return height, height // 2
 
     def look(self, rng: np.random.Generator) -> View:
-        """A random view of a person who walks by."""
+        """Return a random view of a person who walks by."""
         camera = self.camera
         yaw = np.deg2rad(camera.yaw + camera.yaw_spread * rng.standard_normal())
         elevation = np.deg2rad(camera.elevation + rng.normal(0, 3))
@@ -187,17 +187,17 @@ class Site:
 
 
 def make_site(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> Site:
-    """A camera in a new random place."""
+    """Return a camera in a new random place."""
     return Site(camera, _scene(camera, _canvas_height(size), rng), size)
 
 
 def _canvas_height(size: tuple[int, int]) -> int:
-    """Half as many rows again as the picture has, so that edges come out smooth."""
+    """Return half as many rows again as the picture has, so that edges come out smooth."""
     return max(size[0] * 3 // 2, 96)
 
 
 def _scene(camera: Camera, height: int, rng: np.random.Generator) -> Floats32:
-    """A wall with panels and a floor with tiles, furniture before it, and uneven light over all."""
+    """Return a wall with panels and a floor with tiles, furniture before it, and uneven light over all."""
     import cv2
 
     rows, columns = height * 3 // 2, height * 5
@@ -222,7 +222,7 @@ def _scene(camera: Camera, height: int, rng: np.random.Generator) -> Floats32:
 
 
 def _panels(scene: Floats32, edge: int, rng: np.random.Generator) -> None:
-    """Doors, windows and posters on the wall above `edge`."""
+    """Draw doors, windows and posters on the wall above `edge`."""
     x, columns = 0, scene.shape[1]
     while x < columns and edge > 0:
         wide = int(scene.shape[0] * rng.uniform(0.08, 0.35))
@@ -234,7 +234,7 @@ def _panels(scene: Floats32, edge: int, rng: np.random.Generator) -> None:
 
 
 def _tiles(scene: Floats32, edge: int, rng: np.random.Generator) -> None:
-    """Joints of a floor below `edge`: rows that widen towards the viewer, and upright joints."""
+    """Draw the joints of a floor below `edge`: rows that widen towards the viewer, and upright joints."""
     step, y = 0.02 * scene.shape[0], float(edge)
     while y < scene.shape[0]:
         scene[int(y) : int(y) + max(1, scene.shape[0] // 140)] *= 0.8

@@ -89,13 +89,13 @@ class Cast:
     test: tuple[Person, ...]
 
     def pids(self, split: str) -> range:
-        """The identities of the split `train` or `test`."""
+        """Return the identities of the split `train` or `test`."""
         start = 1 if split == "train" else 1 + len(self.train)
         return range(start, start + len(getattr(self, split)))
 
 
 def draw_cast(settings: DrawnSettings) -> Cast:
-    """The people in the data set of these settings."""
+    """Return the people in the data set of these settings."""
     train = random_cast([settings.seed, _TRAIN], settings.n_train, settings.lookalikes)
     test = random_cast([settings.seed, _TEST], settings.n_test, settings.lookalikes)
     return Cast(tuple(train), tuple(test))
@@ -141,7 +141,7 @@ def _write_all(out: Path, settings: DrawnSettings, progress: Callable[[int, int]
 
 
 def _visits(cast: Cast, settings: DrawnSettings) -> list[_Visit]:
-    """All visits, in an order that is always the same."""
+    """Return all visits, in an order that is always the same."""
     visits = []
     for split in ("train", "test"):
         for pid, person in zip(cast.pids(split), getattr(cast, split), strict=True):
@@ -163,7 +163,7 @@ def _cameras_passed(pid: int, settings: DrawnSettings) -> list[int]:
 
 
 def _extra(i: int, junk: bool, cast: Cast, settings: DrawnSettings) -> _Visit:
-    """The i-th visit of no identity: junk, or a distractor (half of them near copies, a tenth empty places)."""
+    """Return the i-th visit of no identity: junk, or a distractor (half of them near copies, a tenth empty places)."""
     rng = np.random.default_rng([settings.seed, _EXTRA, 0, i])
     camera = int(rng.integers(settings.n_cameras))
     model = cast.test[rng.integers(len(cast.test))]
@@ -179,7 +179,7 @@ def _extra(i: int, junk: bool, cast: Cast, settings: DrawnSettings) -> _Visit:
 
 
 def _pictures(visits: list[_Visit], cast: Cast, settings: DrawnSettings) -> Iterator[tuple[str, Pixels]]:
-    """Each picture with its path in the data set."""
+    """Yield each picture with its path in the data set."""
     size = (settings.height, settings.width)
     seed = settings.seed
     sites = [make_site(c, size, np.random.default_rng([seed, _SITE, i])) for i, c in enumerate(CAMERAS)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Floats32
+from bitreid.arrays import Bools, Floats, Floats32, Ints
 from bitreid.drawn.body import Pose, Surface, body_capsules
 from bitreid.drawn.people import Person, named_colour
 
@@ -36,7 +36,7 @@ class Projection:
     radii: Floats
 
     def box(self) -> tuple[float, float, float, float]:
-        """Left, bottom, right and top of the person in the image plane."""
+        """Return left, bottom, right and top of the person in the image plane."""
         low = (self.ends[:, :, :2] - self.radii[:, :, None]).min(axis=(0, 1))
         high = (self.ends[:, :, :2] + self.radii[:, :, None]).max(axis=(0, 1))
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
@@ -52,7 +52,7 @@ class Window:
 
 
 def project(person: Person, pose: Pose, view: View) -> Projection:
-    """The person in this pose as seen from this view."""
+    """Return the person in this pose as seen from this view."""
     capsules = body_capsules(person, pose)
     points = np.array([(capsule.start, capsule.end) for capsule in capsules]) - _MIDDLE
     radii = np.array([(capsule.start_radius, capsule.end_radius) for capsule in capsules])
@@ -88,7 +88,7 @@ def paint(seen: Projection, window: Window, shape: tuple[int, int], light: Float
 
 
 def _rotation(view: View) -> Floats:
-    """The matrix that turns body axes into camera axes."""
+    """Return the matrix that turns body axes into camera axes."""
     cy, sy, ce, se = np.cos(view.yaw), np.sin(view.yaw), np.cos(view.elevation), np.sin(view.elevation)
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     tilt = np.array([[1, 0, 0], [0, ce, -se], [0, se, ce]])
@@ -96,7 +96,7 @@ def _rotation(view: View) -> Floats:
 
 
 def _body_points(view: View, spot: Floats32, lean: float) -> Floats32:
-    """Body coordinates (n, 3) of points given by their place on the screen and their camera depth (n, 3)."""
+    """Return the body coordinates (n, 3) of points given by their place on the screen and their camera depth (n, 3)."""
     away = np.float32(1) - spot[:, 2] / np.float32(view.distance)
     seen = spot * np.stack([away, away, np.ones_like(away)], axis=1)
     points = seen @ _rotation(view).astype(np.float32)
@@ -105,7 +105,7 @@ def _body_points(view: View, spot: Floats32, lean: float) -> Floats32:
 
 
 def _on_screen(seen: Projection, window: Window, shape: tuple[int, int]) -> Floats32:
-    """Capsules in pixels, (n, 8): start x, y, depth, radius, then what leads from the start to the end of each.
+    """Return the capsules in pixels, (n, 8): start x, y, depth, radius, then the differences from start to end.
 
     Rows of the picture go down, so y does here; depth still grows towards the camera.
     """
@@ -117,7 +117,7 @@ def _on_screen(seen: Projection, window: Window, shape: tuple[int, int]) -> Floa
 
 
 def _nearest(on_screen: Floats32, flat: tuple[bool, ...], shape: tuple[int, int]) -> npt.NDArray[np.int8]:
-    """Which capsule each pixel shows (height, width); -1 where there is none."""
+    """Return which capsule each pixel shows (height, width); -1 where there is none."""
     nearest = np.full(shape, -1, np.int8)
     depth = np.full(shape, -np.inf, np.float32)
     columns = np.arange(shape[1], dtype=np.float32)[None, :] + np.float32(0.5)
@@ -143,8 +143,8 @@ def _nearest(on_screen: Floats32, flat: tuple[bool, ...], shape: tuple[int, int]
     return nearest
 
 
-def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last pixel (n, 2) that each capsule can touch, as x and y."""
+def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[Ints, Ints]:
+    """Return the first and the last pixel (n, 2) that each capsule can touch, as x and y."""
     start, radius, end = on_screen[:, :2], on_screen[:, 3:4], on_screen[:, :2] + on_screen[:, 4:6]
     end_radius = radius + on_screen[:, 7:8]
     low = np.floor(np.minimum(start - radius, end - end_radius)).astype(np.int64)
@@ -152,10 +152,8 @@ def _boxes(on_screen: Floats32, shape: tuple[int, int]) -> tuple[npt.NDArray[np.
     return np.maximum(low, 0), np.minimum(high, (shape[1], shape[0]))
 
 
-def _surface(
-    on_screen: Floats32, hit: npt.NDArray[np.int8], columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> tuple[Floats32, Floats32]:
-    """Depth in pixels (n,) and normal in camera axes (n, 3) of the capsules hit at these pixels."""
+def _surface(on_screen: Floats32, hit: npt.NDArray[np.int8], columns: Ints, rows: Ints) -> tuple[Floats32, Floats32]:
+    """Return the depth in pixels (n,) and the normal in camera axes (n, 3) of the capsules hit at these pixels."""
     x0, y0, z0, r0, dx, dy, dz, dr = on_screen[hit].T
     x, y = columns.astype(np.float32) + np.float32(0.5) - x0, rows.astype(np.float32) + np.float32(0.5) - y0
     t = np.clip((x * dx + y * dy) / np.maximum(dx * dx + dy * dy, np.float32(1e-3)), 0, 1)
@@ -165,7 +163,7 @@ def _surface(
 
 
 def _palette(person: Person) -> Floats32:
-    """Plain colour of each surface, (surfaces, 3)."""
+    """Return the plain colour of each surface, (surfaces, 3)."""
     clothes, details = person.clothes, person.details
     shoes = named_colour("white" if clothes.shoes_light else "black", details.shoe_tint)
     colours = {
@@ -185,7 +183,7 @@ def _palette(person: Person) -> Floats32:
 
 
 def _colours(person: Person, which: npt.NDArray[np.int8], place: Floats32) -> Floats32:
-    """Colours (n, 3) of surface points, with stripes, prints, straps, the open jacket and the eyes painted on."""
+    """Return the colours (n, 3) of surface points, with stripes, prints, straps, the open jacket and the eyes."""
     clothes, details = person.clothes, person.details
     x, y, z = place.T
     front = z > 0
@@ -210,7 +208,7 @@ def _colours(person: Person, which: npt.NDArray[np.int8], place: Floats32) -> Fl
 
 
 def _striped(person: Person, x: Floats32, y: Floats32) -> Bools:
-    """Where the second colour of a striped garment is."""
+    """Return where the second colour of a striped garment is."""
     period = person.details.stripe_period
     across, along = y / period % 1 < 0.42, x / period % 1 < 0.42
     if person.details.stripes == "across":
@@ -219,7 +217,7 @@ def _striped(person: Person, x: Floats32, y: Floats32) -> Bools:
 
 
 def _printed(person: Person, x: Floats32, y: Floats32, front: Bools) -> Bools:
-    """Where a print is: on the chest, and the same in the middle of the back."""
+    """Return where a print is: on the chest, and the same in the middle of the back."""
     details = person.details
     u = np.where(front, x - details.print_x, -x) / details.print_size
     v = (y - np.where(front, details.print_y, 0.68)) / details.print_size

@@ -122,13 +122,13 @@ ATTRIBUTES = tuple(field.name for field in fields(Clothes))
 
 
 def attribute_values(clothes: Clothes) -> list[str]:
-    """Values of one row of the attributes file, in the order of `ATTRIBUTES`: `1`, `0` or a word."""
+    """Return the values of one row of the attributes file, in the order of `ATTRIBUTES`: `1`, `0` or a word."""
     values = (getattr(clothes, name) for name in ATTRIBUTES)
     return [value if isinstance(value, str) else str(int(value)) for value in values]
 
 
 def named_colour(name: str, tint: Tint) -> RGB:
-    """A colour of this name; the tint chooses which one."""
+    """Return a colour of this name; the tint chooses which one."""
     (hue, saturation, value), (hue_step, saturation_step, value_step) = _COLOURS[name]
     return colorsys.hsv_to_rgb(
         (hue + hue_step * tint[0]) % 360 / 360,
@@ -138,13 +138,13 @@ def named_colour(name: str, tint: Tint) -> RGB:
 
 
 def random_person(rng: np.random.Generator) -> Person:
-    """A new random person."""
+    """Return a new random person."""
     clothes = _random_clothes(rng)
     return Person(clothes, _random_body(rng, spread=1.0), _random_details(rng, clothes))
 
 
 def near_copy(person: Person, rng: np.random.Generator) -> Person:
-    """Another person who looks much like this one.
+    """Return another person who looks much like this one.
 
     Proportions and exact colours move a little; one or two small things (shoes, a bag, the print, the hair) change.
     """
@@ -156,7 +156,7 @@ def near_copy(person: Person, rng: np.random.Generator) -> Person:
 
 
 def random_cast(seed: list[int], n: int, lookalikes: float) -> list[Person]:
-    """`n` random people; about the share `lookalikes` of them are near copies of an earlier one."""
+    """Return `n` random people; about the share `lookalikes` of them are near copies of an earlier one."""
     people: list[Person] = []
     for i in range(n):
         rng = np.random.default_rng([*seed, i])
@@ -267,7 +267,7 @@ def _hair_colour(rng: np.random.Generator) -> RGB:
 
 
 def _contrasting_colour(rng: np.random.Generator, against: RGB) -> RGB:
-    """A random colour that stands out against the colour `against`."""
+    """Return a random colour that stands out against the colour `against`."""
     names = [name for name in UPPER_COLOURS if np.abs(np.subtract(named_colour(name, (0, 0, 0)), against)).sum() > 0.6]
     return named_colour(names[int(rng.integers(len(names)))], _tint(rng))
 

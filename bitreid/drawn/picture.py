@@ -21,12 +21,12 @@ class Framing:
 
 
 def sloppy_framing(rng: np.random.Generator) -> Framing:
-    """The crop of an ordinary detection: the whole person, not quite centred."""
+    """Return the crop of an ordinary detection: the whole person, not quite centred."""
     return Framing(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03)), float(rng.uniform(0.94, 1.25)))
 
 
 def fragment_framing(rng: np.random.Generator) -> Framing:
-    """The crop of a bad detection: a piece of a person, or little of one at the edge."""
+    """Return the crop of a bad detection: a piece of a person, or little of one at the edge."""
     if rng.random() < 0.5:
         return Framing(float(rng.normal(0, 0.1)), float(rng.choice((-0.3, 0.3))), float(rng.uniform(0.35, 0.55)))
     return Framing(float(rng.choice((-0.3, 0.3))), float(rng.normal(0, 0.2)), float(rng.uniform(0.9, 1.5)))
@@ -54,7 +54,7 @@ class _Cutout:
 
 
 def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Pixels:
-    """A picture `(height, width, 3)` RGB of the shot; pose, background, occluder and noise come from `rng`."""
+    """Return a picture `(height, width, 3)` RGB of the shot; pose, background, occluder and noise come from `rng`."""
     canvas = _background(site, rng)
     passes_before = rng.random() < 0.4
     passer = None if shot.passer is None else _walking_by(site, shot.passer, passes_before, rng)
@@ -76,13 +76,13 @@ def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Pixels:
 
 
 def random_pose(person: Person, rng: np.random.Generator) -> Pose:
-    """A random moment of this person's walk; one in five stands still."""
+    """Return a random moment of this person's walk; one in five stands still."""
     stride = 0.06 if rng.random() < 0.2 else 0.42 * person.body.stride
     return Pose(float(rng.uniform(0, 2 * np.pi)), stride, bool(rng.random() < 0.15))
 
 
 def _walking_by(site: Site, person: Person, before: bool, rng: np.random.Generator) -> _Cutout:
-    """A passer-by at the side of the picture: near and cut off if `before` the person, else farther away."""
+    """Return a passer-by at the side of the picture: near and cut off if `before` the person, else farther away."""
     seen = project(person, random_pose(person, rng), site.look(rng))
     left, bottom, right, top = seen.box()
     height = (top - bottom) * rng.uniform(0.9, 1.1) if before else (top - bottom) * rng.uniform(1.2, 1.7)
@@ -93,7 +93,7 @@ def _walking_by(site: Site, person: Person, before: bool, rng: np.random.Generat
 
 
 def _background(site: Site, rng: np.random.Generator) -> Floats32:
-    """A part of the place, as large as the canvas."""
+    """Return a part of the place, as large as the canvas."""
     height, width = site.canvas
     top = int(rng.integers(0, site.scene.shape[0] - height + 1))
     left = int(rng.integers(0, site.scene.shape[1] - width + 1))

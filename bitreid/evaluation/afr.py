@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Ints
+from bitreid.arrays import Bools, Floats, Ints, Words32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import nearer_and_at
@@ -64,7 +63,7 @@ def evaluate_afr(
     tracklets: Tracklets | None = None,
     memory_mb: float = 512,
 ) -> list[AfrMetrics]:
-    """The metrics of two-stage search for each `w` (a number of gallery rows, clipped to the gallery).
+    """Return the metrics of two-stage search for each `w` (a number of gallery rows, clipped to the gallery).
 
     A match that stage 1 drops is never found: it adds 0 to AP, and mINP of its query is 0. Rows that the protocol
     leaves out (junk, the query's own camera, see `Protocol`) take part in stage 1, as they would in use, and leave
@@ -112,7 +111,7 @@ def evaluate_afr(
 
 
 def bytes_read(short_bits: int, long_bits: int, w: int, n_gallery: int) -> int:
-    """The bytes of codes that a two-stage search reads: of every short code, and of `w` long ones.
+    """Return the bytes of codes that a two-stage search reads: of every short code, and of `w` long ones.
 
     A search in one stage reads those of every long code.
 
@@ -122,7 +121,7 @@ def bytes_read(short_bits: int, long_bits: int, w: int, n_gallery: int) -> int:
     return (n_gallery * short_bits + w * long_bits) // 8
 
 
-def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None = None) -> npt.NDArray[np.uint32]:
+def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None = None) -> Words32:
     distances = np.empty((len(queries), len(gallery)), np.uint32)
     for columns, block in distance_blocks(queries, gallery, weights):
         distances[:, columns] = block
@@ -130,14 +129,14 @@ def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None
 
 
 def _scores_of_chunk(
-    short: npt.NDArray[np.uint32],
-    long: npt.NDArray[np.uint32],
+    short: Words32,
+    long: Words32,
     match: Bools,
     left_out: Bools,
     ws: Sequence[int],
     n_ranks: int,
 ) -> list[tuple[QueryScores, Floats]]:
-    """For each `w`, the scores of a chunk of queries and the share of their matches that stage 1 kept."""
+    """Return, for each `w`, the scores of a chunk of queries and the share of their matches that stage 1 kept."""
     results = [(QueryScores.empty(len(match), n_ranks), np.full(len(match), np.nan)) for _ in ws]
     for i in np.flatnonzero(match.any(axis=1)):
         ordered = np.sort(short[i])
@@ -160,8 +159,8 @@ class _Counts:
     matches_at: Ints
 
     @classmethod
-    def of(cls, levels: npt.NDArray[np.uint32], rows: npt.NDArray[np.uint32], matches: npt.NDArray[np.uint32]) -> Self:
-        """From the long distances of some `rows`, and those of the `matches` among them."""
+    def of(cls, levels: Words32, rows: Words32, matches: Words32) -> Self:
+        """Count at `levels`, from the long distances of some `rows` and of the `matches` among them."""
         nearer, at = nearer_and_at(rows, levels)
         matches_nearer, matches_at = nearer_and_at(matches, levels)
         return cls(nearer, at, matches_nearer, matches_at)
@@ -184,14 +183,14 @@ class _ShortList:
     @classmethod
     def of(
         cls,
-        short: npt.NDArray[np.uint32],
+        short: Words32,
         cut: int,
-        long: npt.NDArray[np.uint32],
+        long: Words32,
         match: Bools,
         left_out: Bools,
         w: int,
     ) -> Self:
-        """The short list of `w` rows of which the last is at the short distance `cut`."""
+        """Return the short list of `w` rows of which the last is at the short distance `cut`."""
         certain, boundary = short < cut, short == cut
         n_boundary = int(boundary.sum())
         n_drawn = w - int(certain.sum())
@@ -208,12 +207,12 @@ class _ShortList:
         )
 
     def kept(self) -> float:
-        """The expected share of the matches that stage 1 keeps."""
+        """Return the expected share of the matches that stage 1 keeps."""
         drawn = self.boundary.n_matches * self.n_drawn / max(self.n_boundary, 1)
         return (self.certain.n_matches + drawn) / self.n_matches
 
     def ap(self) -> float:
-        """The expected AP: the sum over matches of the expected precision at their rank, 0 where dropped.
+        """Return the expected AP: the sum over matches of the expected precision at their rank, 0 where dropped.
 
         For one match, given how many boundary rows nearer than it and at its level were drawn, the matches among
         those are a share of them on average, and `expected_precision` is linear in the numbers of matches.
@@ -228,7 +227,7 @@ class _ShortList:
         return total / self.n_matches
 
     def _precision(self, level: int, drawn: int) -> float:
-        """The expected precision of a match at `level`: of a certain one (drawn 0) or of a boundary one (drawn 1)."""
+        """Return the expected precision of a match at `level`: a certain one (drawn 0) or a boundary one (drawn 1)."""
         certain, boundary = self.certain, self.boundary
         n_nearer, n_at = int(boundary.nearer[level]), int(boundary.at[level]) - drawn
         rest = self.n_boundary - drawn - n_nearer - n_at
@@ -246,7 +245,7 @@ class _ShortList:
         return expected
 
     def cmc(self, n_ranks: int) -> Floats:
-        """The probability that a kept match is at rank 1, 2, ... `n_ranks` or before.
+        """Return the probability that a kept match is at rank 1, 2, ... `n_ranks` or before.
 
         Summed over the level of the first kept match: no boundary match of a nearer level was drawn.
         """
@@ -272,7 +271,7 @@ class _ShortList:
         return np.minimum(found, 1)  # a sum of probabilities may pass 1 by its rounding
 
     def inp(self) -> float:
-        """The expected (matches) / (rank of the last match), 0 where stage 1 drops any of the matches."""
+        """Return the expected (matches) / (rank of the last match), 0 where stage 1 drops any of the matches."""
         certain, boundary = self.certain, self.boundary
         if certain.n_matches + boundary.n_matches < self.n_matches:
             return 0.0
@@ -290,7 +289,7 @@ class _ShortList:
     def _draws(
         self, sizes: tuple[int, ...], rest: int, n_drawn: int, most: int | None = None
     ) -> Iterator[tuple[Floats, list[Ints]]]:
-        """Probabilities `(m,)`, and for each kind of row how many of its `sizes` were drawn, `(m,)` each; in blocks.
+        """Yield, in blocks, probabilities `(m,)` and, for each kind of row, how many of its `sizes` were drawn, `(m,)`.
 
         `n_drawn` rows come from these kinds and `rest` others. Boundary rows in neither are settled by the caller:
         each is certainly drawn, or certainly not, and the probabilities include that they are. Cases with `most` rows
@@ -315,7 +314,7 @@ class _ShortList:
 
 
 def _likely_counts(size: int, population: int, n_drawn: int) -> Ints:
-    """The counts of `size` rows among `n_drawn` of `population`, less a tail of probability 1e-16.
+    """Return the counts of `size` rows among `n_drawn` of `population`, less a tail of probability 1e-16.
 
     The tail is Hoeffding's bound, 2 exp(-2 t^2 / n) for a count t from its mean, which holds for draws without
     replacement; by symmetry n is the least of the drawn, the undrawn, the counted and the others.

@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Features, Floats, Ints, Numbers
+from bitreid.arrays import AnyArray, Bools, Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.protocol import Relatives
 from bitreid.evaluation.scores import MatchGroups
 from bitreid.hamming import count_nearer_prefixes, distances_at, prefix_distance_blocks
+from bitreid.hamming.inputs import check_lengths
 
 _BLOCK_BYTES = 2**23  # of a block of gallery features in float64
 
@@ -26,26 +26,26 @@ class Comparison(ABC):
 
     @abstractmethod
     def of_gallery(self, rows: Ints) -> Self:
-        """The comparison with a gallery of the given rows."""
+        """Return the comparison with a gallery of the given rows."""
 
     @abstractmethod
     def by_content(self) -> Ints:
-        """The numbers of the gallery rows, sorted by the bytes in the rows."""
+        """Return the numbers of the gallery rows, sorted by the bytes in the rows."""
 
     @abstractmethod
     def distances(self, queries: slice) -> Numbers:
-        """The distances `(n_lengths, n_queries, n_gallery)`."""
+        """Return the distances `(n_lengths, n_queries, n_gallery)`."""
 
     @abstractmethod
     def bytes_of_distances(self) -> int:
-        """The bytes that `distances` needs for one query."""
+        """Return the bytes that `distances` needs for one query."""
 
     def bytes_of_groups(self, n_relatives: int) -> int:
-        """The bytes that `groups` needs for one query, at most."""
+        """Return the bytes that `groups` needs for one query, at most."""
         return self.bytes_of_distances() + 64 * n_relatives
 
     def groups(self, queries: slice, relatives: Relatives) -> list[MatchGroups]:
-        """The tie groups of the matches at each length."""
+        """Return the tie groups of the matches at each length."""
         (distances,) = self.distances(queries)
         of_relatives = np.take_along_axis(distances, relatives.rows, axis=1)
         beyond: float = np.inf
@@ -67,11 +67,7 @@ class HammingComparison(Comparison):
     lengths: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.queries.n_bits != self.gallery.n_bits:
-            raise CodesError(
-                f"expected query and gallery codes of one length, got {self.queries.n_bits} and {self.gallery.n_bits} "
-                "bits; take the prefix of the longer"
-            )
+        check_lengths(self.queries, self.gallery)
         if not self.lengths:
             raise CodesError("expected one or more lengths to evaluate, got none")
 
@@ -125,8 +121,8 @@ class CosineComparison(Comparison):
 
     @classmethod
     def of(cls, queries: Features, gallery: Features) -> Self:
-        """The comparison of features that `check_features` has checked."""
-        return cls(queries, _lengths(queries), gallery, _lengths(gallery), np.arange(len(gallery)))
+        """Return the comparison of features that `check_features` has checked."""
+        return cls(queries, lengths_of(queries), gallery, lengths_of(gallery), np.arange(len(gallery)))
 
     def of_gallery(self, rows: Ints) -> Self:
         return replace(self, rows=self.rows[rows])
@@ -191,8 +187,8 @@ def check_features(queries: Features, gallery: Features) -> None:
         raise CodesError(f"expected features of one width, got {queries.shape[1]} and {gallery.shape[1]} numbers")
 
 
-def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Ints, Ints]:
-    """How many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
+def nearer_and_at(distances: Numbers, thresholds: AnyArray) -> tuple[Ints, Ints]:
+    """Return how many of the `distances (n,)` are below, and equal to, each of the `thresholds (m,)`.
 
     Unsigned distances below 65,536 are counted, others sorted.
     """
@@ -205,10 +201,8 @@ def nearer_and_at(distances: Numbers, thresholds: npt.NDArray[Any]) -> tuple[Int
     return nearer, np.searchsorted(ordered, thresholds, side="right") - nearer
 
 
-def _in_order(
-    of_relatives: npt.NDArray[Any], relatives: Relatives, beyond: float
-) -> tuple[npt.NDArray[Any], Bools, Bools]:
-    """The distances of the relatives, ascending, then `beyond` as padding; which match, and which are left out."""
+def _in_order(of_relatives: AnyArray, relatives: Relatives, beyond: float) -> tuple[AnyArray, Bools, Bools]:
+    """Return the relatives' distances, ascending, padded with `beyond`; which of them match, and which are left out."""
     shown = relatives.match | relatives.left_out
     distances = np.where(shown, of_relatives, of_relatives.dtype.type(beyond))
     order = np.argsort(distances, axis=1)
@@ -218,14 +212,15 @@ def _in_order(
     return ordered, match, left_out
 
 
-def _lengths(features: Features) -> Floats:
+def lengths_of(features: Features) -> Floats:
+    """Return the Euclidean lengths `(n,)` of features in float64; 1 for a feature of zeros."""
     lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
     lengths[lengths == 0] = 1  # a feature of zeros: cosine 0 with everything
     return np.asarray(lengths, np.float64)
 
 
-def order_of_content(rows: npt.NDArray[Any]) -> Ints:
-    """The rows `(n, m)` sorted by their bytes; equal rows in any order."""
+def order_of_content(rows: AnyArray) -> Ints:
+    """Return the rows `(n, m)` sorted by their bytes; equal rows in any order."""
     rows = np.ascontiguousarray(rows)
     as_bytes = rows.view(f"S{rows.itemsize * rows.shape[1]}")
     return np.argsort(as_bytes[:, 0], kind="stable")

@@ -54,7 +54,7 @@ class PairedComparison:
 
 
 def bootstrap(values: Floats, pids: Ints, repeats: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
-    """The mean of a score of each query, and its bootstrap interval over identities.
+    """Return the mean of a score of each query, and its bootstrap interval over identities.
 
     `values` is `(n,)`: AP, INP, or whether (how probably) a match is at rank 1; NaN where the query has no match, which
     leaves it out. `pids` is `(n,)`, who is on each query. Details and errors are `bootstrap_columns`'.
@@ -71,7 +71,7 @@ def bootstrap(values: Floats, pids: Ints, repeats: int = 2000, level: float = 0.
 def bootstrap_columns(
     values: Floats, pids: Ints, repeats: int = 2000, level: float = 0.95, seed: int = 0
 ) -> list[Interval]:
-    """The intervals of several scores of each query, `values (n, m)`, one a column, from the same draws.
+    """Return the intervals of several scores of each query, `values (n, m)`, one a column, from the same draws.
 
     Each of `repeats` times, as many identities as there are come with replacement, each with all its queries, and the
     mean is taken over the queries that came. The interval is BCa's (bias-corrected and accelerated; Efron, Better
@@ -106,7 +106,7 @@ def bootstrap_columns(
 def compare(
     values_a: Floats, values_b: Floats, pids: Ints, repeats: int = 10_000, level: float = 0.95, seed: int = 0
 ) -> PairedComparison:
-    """The paired comparison of two models by a score that each gives to the same queries, `(n,)` both.
+    """Return the paired comparison of two models by a score that each gives to the same queries, `(n,)` both.
 
     The interval of the mean difference is `bootstrap`'s. The p-value is that of a permutation test: the difference of
     all queries of an identity changes its sign, or does not, by chance; all patterns of signs are tried if there are at
@@ -168,7 +168,7 @@ class _Identities:
 
 
 def _resampled_means(people: _Identities, repeats: int, seed: int) -> Floats:
-    """The means `(repeats, m)` over the queries of as many identities as there are, drawn with replacement."""
+    """Return the means `(repeats, m)` over the queries of as many identities as there are, drawn with replacement."""
     rng = np.random.default_rng(seed)
     n = len(people.counts)
     table = np.column_stack([people.sums, people.counts])
@@ -182,7 +182,7 @@ def _resampled_means(people: _Identities, repeats: int, seed: int) -> Floats:
 
 
 def _bca_ends(resampled: Floats, mean: float, without_one: Floats, level: float) -> list[float]:
-    """The ends of the BCa interval, from the `resampled` means and the means `without_one` identity each."""
+    """Return the ends of the BCa interval, from the `resampled` means and the means `without_one` identity each."""
     # Rounded, because a mean of the same identities summed in another order is the same mean; scores are of order 1.
     above = float(np.sign(np.round(resampled - mean, 12)).mean())
     # Kept off 0 and 1, whose normal quantiles are infinite, by half a draw.
@@ -201,23 +201,23 @@ def _bca_ends(resampled: Floats, mean: float, without_one: Floats, level: float)
 
 
 def _sign_flip_p_value(sums: Floats, repeats: int, seed: int) -> float:
-    """The share of sign patterns of the identities' `sums (n,)` whose total is at least as far from 0 as theirs."""
+    """Return the share of sign patterns of the `sums (n,)` of identities whose total is at least as far from 0."""
     sums = sums[sums != 0]  # their signs change nothing, and without them all patterns can be tried more often
     n = len(sums)
     # A little less than the total, because equal totals may differ in their rounding.
-    wanted = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
+    least = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
     if 2**n <= repeats:
         flipped = np.arange(2**n)[:, None] >> np.arange(n) & 1
-        return float((np.abs(sums.sum() - 2 * flipped @ sums) >= wanted).mean())
+        return float((np.abs(sums.sum() - 2 * flipped @ sums) >= least).mean())
     rng = np.random.default_rng(seed)
     reached = 0
     for rows in _blocks(repeats, n):
         flipped = rng.integers(2, size=(rows.stop - rows.start, n))
-        reached += int((np.abs(sums.sum() - 2 * flipped @ sums) >= wanted).sum())
+        reached += int((np.abs(sums.sum() - 2 * flipped @ sums) >= least).sum())
     return (reached + 1) / (repeats + 1)
 
 
 def _blocks(repeats: int, n: int) -> Iterator[slice]:
-    """Slices that cover the repeats, small enough to hold a number for each repeat and each of n identities."""
+    """Yield slices that cover the repeats, small enough to hold a number for each repeat and each of n identities."""
     size = max(_DRAWS_AT_ONCE // n, 1)
     return (slice(start, min(start + size, repeats)) for start in range(0, repeats, size))

@@ -24,11 +24,11 @@ class Merge:
     groups: tuple[Ints, ...] | None = None
 
     def labels(self, column: Ints) -> Ints:
-        """The label of each item."""
+        """Return the label of each item."""
         return column if self.groups is None else column[np.array([rows[0] for rows in self.groups], np.int64)]
 
     def features(self, features: Features) -> Features:
-        """The mean feature `(n_items, d)` of each item, float32 at least."""
+        """Return the mean feature `(n_items, d)` of each item, float32 at least."""
         if self.groups is None:
             return features
         means = np.empty((len(self.groups), features.shape[1]), np.result_type(features.dtype, np.float32))
@@ -38,7 +38,7 @@ class Merge:
         return means
 
     def codes(self, codes: Codes) -> Codes:
-        """The majority of each bit of the item's codes; a tie is 0.
+        """Return the majority of each bit of the item's codes; a tie is 0.
 
         Where there are features, the signs of their mean say more.
         """
@@ -53,7 +53,7 @@ class Merge:
 def merges(
     settings: ProtocolSettings, protocol: Protocol, tracklets: Tracklets | None
 ) -> tuple[Merge, Merge, Protocol]:
-    """How the settings merge the queries and the gallery, and the labels of the merged items.
+    """Return how the settings merge the queries and the gallery, and the labels of the merged items.
 
     A tracklet is the pictures with one identity, camera and tracklet number; a picture in no tracklet (-2) stays by
     itself. Queries of one identity and camera become one if both are known; distractors, junk and queries of an unknown
@@ -89,7 +89,7 @@ def merges(
 
 
 def _groups(pids: Ints, camids: Ints, numbers: Ints, alone: Bools) -> tuple[Ints, ...]:
-    """The rows of each item, in the order of their first rows: rows of equal labels, or a row that stays `alone`."""
+    """Return the rows of each item, in the order of first rows: rows of equal labels, or a row that stays `alone`."""
     own = np.where(alone, np.arange(len(pids)), -1)
     labels = np.stack([pids, camids, numbers, own], axis=1)
     _, first, item = np.unique(labels, axis=0, return_index=True, return_inverse=True)

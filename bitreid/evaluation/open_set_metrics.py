@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Features, Floats, Ints
+from bitreid.arrays import Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.errors import CodesError, DataError, SettingsError
@@ -86,7 +86,7 @@ def count_pairs(queries: Codes | Features, gallery: Codes | Features, protocol: 
 
 
 def _blocks_of(queries: Codes | Features, gallery: Codes | Features) -> tuple[Blocks, int, float]:
-    """Blocks of levels for some queries, the number of levels, and the distance of one."""
+    """Return blocks of levels for some queries, the number of levels, and the distance of one."""
     if isinstance(queries, Codes) and isinstance(gallery, Codes):
         return (lambda rows: distance_blocks(queries[rows], gallery)), queries.n_bits + 1, 1.0
     if isinstance(queries, Codes) or isinstance(gallery, Codes):
@@ -96,8 +96,8 @@ def _blocks_of(queries: Codes | Features, gallery: Codes | Features) -> tuple[Bl
     return (lambda rows: _cosine_blocks(cosine.distances(rows)[0])), 2 * _COSINE_LEVELS + 1, 1 / _COSINE_LEVELS
 
 
-def _cosine_blocks(distances: npt.NDArray[np.number]) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
-    """Runs of gallery rows, and the levels of the cosine `distances (n_queries, n_gallery)` to them."""
+def _cosine_blocks(distances: Numbers) -> Iterator[tuple[slice, npt.NDArray[np.integer]]]:
+    """Yield runs of gallery rows, and the levels of the cosine `distances (n_queries, n_gallery)` to them."""
     for start in range(0, distances.shape[1], _GALLERY_BLOCK):
         columns = slice(start, start + _GALLERY_BLOCK)
         yield columns, np.ceil(distances[:, columns] * _COSINE_LEVELS).astype(np.int64)
@@ -133,7 +133,7 @@ class Verification:
 
 
 def verify(pairs: PairCounts, rates: Sequence[float] = (1e-2, 1e-3, 1e-4)) -> Verification:
-    """The ROC, the true positive rate at some false positive rates, and d'. `SettingsError` for a rate outside 0..1."""
+    """Return the ROC, the TPR at some false positive rates, and d'. `SettingsError` for a rate outside 0..1."""
     _check_rates(rates)
     fpr, tpr = (np.cumsum(counts) / counts.sum() for counts in (pairs.impostor, pairs.genuine))
     last = [int(np.searchsorted(fpr, rate, side="right")) - 1 for rate in rates]
@@ -188,7 +188,7 @@ class Identification:
 
 
 def identify(pairs: PairCounts, rates: Sequence[float] = (0.1, 0.01)) -> Identification:
-    """The DIR at some FPIRs, for the gallery that the pairs come from. `SettingsError` for a rate outside 0..1.
+    """Return the DIR at some FPIRs, for the gallery that the pairs come from. `SettingsError` for a rate outside 0..1.
 
     An FPIR can be measured in steps of one search.
     """

@@ -41,7 +41,7 @@ class ProtocolSettings:
             )
 
     def after_merging(self) -> Self:
-        """The settings for sides whose pictures have been merged already."""
+        """Return the settings for sides whose pictures have been merged already."""
         return replace(self, merge_queries=False, merge_tracklets=False)
 
 
@@ -112,7 +112,7 @@ class Protocol:
             )
 
     def without_cameras(self) -> Self:
-        """The same people with unknown cameras."""
+        """Return the same people with unknown cameras."""
         return replace(
             self,
             query_camids=np.full_like(self.query_camids, UNKNOWN),
@@ -120,19 +120,19 @@ class Protocol:
         )
 
     def of_gallery(self, rows: Ints) -> Self:
-        """The labels of a gallery of the given rows."""
+        """Return the labels of a gallery of the given rows."""
         return replace(self, gallery_pids=self.gallery_pids[rows], gallery_camids=self.gallery_camids[rows])
 
     @cached_property
-    def nobody(self) -> Bools:
-        """Which gallery rows every ranking leaves out, `(n_gallery,)`: junk and unknown people."""
+    def never_ranked(self) -> Bools:
+        """The mask `(n_gallery,)` of gallery rows that every ranking leaves out: junk and unknown people."""
         return np.asarray((self.gallery_pids == JUNK) | (self.gallery_pids == UNKNOWN))
 
     def ranked(self, query: int, rows: Ints) -> Ints:
         """Those of the given gallery rows that the ranking of a query holds; none for a query that shows nobody."""
         pid, camid = self.query_pids[query], self.query_camids[query]
         own_camera = (self.gallery_pids[rows] == pid) & (self.gallery_camids[rows] == camid) & (camid != UNKNOWN)
-        return np.asarray(rows[~(self.nobody[rows] | own_camera | (pid <= 0))])
+        return np.asarray(rows[~(self.never_ranked[rows] | own_camera | (pid <= 0))])
 
     @cached_property
     def most_relatives(self) -> int:
@@ -141,7 +141,7 @@ class Protocol:
         return int((stop - start).max(initial=0))
 
     def relatives(self, queries: slice) -> Relatives:
-        """The gallery rows of each query's person. Their number `w` is the same for all slices of queries."""
+        """Return the gallery rows of each query's person. Their number `w` is the same for all slices of queries."""
         by_pid, start, stop = self._runs
         places = start[queries, None] + np.arange(self.most_relatives)
         shown = places < stop[queries, None]
@@ -151,9 +151,9 @@ class Protocol:
         return Relatives(rows, shown & ~own_camera, own_camera)
 
     def masks(self, queries: slice) -> tuple[Bools, Bools]:
-        """Which gallery rows are matches, and which are left out, `(n_queries, n_gallery)` each."""
+        """Return which gallery rows are matches, and which are left out, `(n_queries, n_gallery)` each."""
         relatives = self.relatives(queries)
-        left_out = np.tile(self.nobody, (len(relatives.rows), 1))
+        left_out = np.tile(self.never_ranked, (len(relatives.rows), 1))
         match = np.zeros_like(left_out)
         for mask, which in ((match, relatives.match), (left_out, relatives.left_out)):
             mask[np.nonzero(which)[0], relatives.rows[which]] = True

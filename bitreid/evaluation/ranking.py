@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Features, Floats, Ints
+from bitreid.arrays import Features, Floats, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -55,7 +54,7 @@ class RankingMetrics:
 
     @classmethod
     def of(cls, chunks: Sequence[TieScores]) -> Self:
-        """The metrics of chunks of queries; `DataError` if no query has a match."""
+        """Return the metrics of chunks of queries; `DataError` if no query has a match."""
         expected = QueryScores.join([scores.expected for scores in chunks])
         return cls(
             expected.mean(),
@@ -83,7 +82,7 @@ def evaluate_ranking(
     memory_mb: float = 512,
     n_threads: int | None = None,
 ) -> RankingMetrics:
-    """Tie-aware CMC (the first `n_ranks` ranks), mAP and mINP of a gallery ranked for each query.
+    """Return the tie-aware CMC (the first `n_ranks` ranks), mAP and mINP of a gallery ranked for each query.
 
     Codes are compared by Hamming distance; features `(n, d)` by cosine distance, rounded to float32, ties by exact
     equality (a feature of zeros is at distance 1 from everything). `Protocol` says which rows are right and which are
@@ -130,9 +129,10 @@ def evaluate_lengths(
     memory_mb: float = 512,
     n_threads: int | None = None,
 ) -> dict[int, RankingMetrics]:
-    """The metrics of `evaluate_ranking` for prefixes of the codes, by length, at little more than the longest's cost.
+    """Return the metrics of `evaluate_ranking` for prefixes of the codes, by length.
 
-    `lengths` are numbers of bits, multiples of 8, in any order. Each is scored as `evaluate_ranking` scores
+    All lengths together cost little more than the longest alone. `lengths` are numbers of bits, multiples of 8, in any
+    order. Each is scored as `evaluate_ranking` scores
     `Codes.prefix`. That a prefix is a code of its own is up to the model: where the bits are laid out part after part,
     the first bits are the first part's, not a shorter code of the whole. Raises `CodesError` for impossible lengths.
     """
@@ -143,7 +143,7 @@ def evaluate_lengths(
 
 
 def evaluate_distances(
-    distances: npt.NDArray[np.number],
+    distances: Numbers,
     query_pids: Ints,
     query_camids: Ints,
     gallery_pids: Ints,
@@ -154,7 +154,7 @@ def evaluate_distances(
     memory_mb: float = 512,
     n_threads: int | None = None,
 ) -> RankingMetrics:
-    """The metrics of `evaluate_ranking` from distances `(n_queries, n_gallery)` of any kind, smaller is nearer.
+    """Return the metrics of `evaluate_ranking` from distances `(n_queries, n_gallery)` of any kind, smaller is nearer.
 
     Quickest with uint8 or uint16. Raises `CodesError` for another shape or NaN, `SettingsError` for a protocol that
     merges pictures or draws single shots, for which distances do not suffice.
@@ -171,7 +171,7 @@ def evaluate_distances(
 
 
 def query_chunks(n_queries: int, cost: int, budget: float = _PAIRS_AT_ONCE, n_threads: int = 1) -> Iterator[slice]:
-    """Slices that cover the queries, each within the `budget` where a query has a `cost`; as many for each thread.
+    """Return slices that cover the queries, each within the `budget` if a query costs `cost`; equally many a thread.
 
     By default small enough to hold a few numbers for each pair of query and gallery row, with the gallery's rows as the
     cost. There is always one slice, so that no queries at all still make (empty) arrays.
@@ -199,7 +199,7 @@ def _compared(
     protocol: ProtocolSettings,
     tracklets: Tracklets | None,
 ) -> tuple[Comparison, Protocol]:
-    """The comparison of the merged sides, of codes at some lengths or the whole, and the labels of the items."""
+    """Return the comparison of the merged sides, of codes at some lengths or the whole, and the labels of the items."""
     if isinstance(queries, Codes) and isinstance(gallery, Codes):
         labels.check_rows(len(queries), len(gallery))
         of_queries, of_gallery, labels = merges(protocol, labels, tracklets)
@@ -221,10 +221,10 @@ def _evaluate(
     memory_mb: float,
     n_threads: int | None,
 ) -> list[RankingMetrics]:
-    """The metrics at each length of the comparison, for labels of items that are merged already."""
+    """Return the metrics at each length of the comparison, for labels of items that are merged already."""
     check_settings(n_ranks, memory_mb)
-    if labels.nobody.any():
-        rows = np.flatnonzero(~labels.nobody)
+    if labels.never_ranked.any():
+        rows = np.flatnonzero(~labels.never_ranked)
         labels, comparison = labels.of_gallery(rows), comparison.of_gallery(rows)
     labels = labels if protocol.cameras else labels.without_cameras()
     n_queries, n_draws = len(labels.query_pids), protocol.single_shots
@@ -246,7 +246,7 @@ def _evaluate(
 
 
 def _bytes_of_query(comparison: Comparison, n_relatives: int, n_draws: int, n_ranks: int) -> int:
-    """What a query needs while it is scored, at most."""
+    """Return the bytes that a query needs at most while it is scored."""
     if n_draws:
         return comparison.bytes_of_distances() + n_draws * (300 + 100 * n_ranks)
     return comparison.bytes_of_groups(n_relatives) + 400 * n_relatives + 100 * n_ranks
@@ -255,7 +255,7 @@ def _bytes_of_query(comparison: Comparison, n_relatives: int, n_draws: int, n_ra
 def _map_queries(
     score: Callable[[slice], list[TieScores]], n_queries: int, cost: int, budget: float, n_threads: int | None
 ) -> list[list[TieScores]]:
-    """The scores of chunks of queries, in order, within a budget of bytes for all threads."""
+    """Return the scores of chunks of queries, in order, within a budget of bytes for all threads."""
     least = _LEAST_MB * 2**20
     n_threads = int(max(min(n_threads or default_threads(), budget // least, n_queries // _LEAST_QUERIES), 1))
     # Half of a thread's least is for blocks inside the comparison, whatever the number of queries.

@@ -19,7 +19,7 @@ identities, which must not decide: pass random `ids` to score short codes.
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Bools, Features, Floats, Floats32, Ints
+from bitreid.arrays import Bools, Features, Floats, Floats32, Ints, Numbers
 from bitreid.codes import Codes, unpack
 from bitreid.errors import CodesError, SettingsError
 from bitreid.evaluation.comparison import (
@@ -28,15 +28,17 @@ from bitreid.evaluation.comparison import (
     GivenDistances,
     HammingComparison,
     check_features,
+    lengths_of,
 )
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.ranking import RankingMetrics, query_chunks
 from bitreid.evaluation.scores import score_groups
 from bitreid.hamming import distances_at, pairwise_distances, search_exact
+from bitreid.hamming.inputs import check_lengths, checked_ids
 
 
 def nearest_rows(queries: Codes | Features, gallery: Codes | Features, w: int, ids: Ints | None = None) -> Ints:
-    """The short list: the `w` nearest gallery rows of each query, `(n_queries, w)`, by (distance, id).
+    """Return the short list: the `w` nearest gallery rows of each query, `(n_queries, w)`, by (distance, id).
 
     `w` is clipped to the gallery. Raises `SettingsError` if it is below 1, `CodesError` if the sides do not fit.
     """
@@ -54,7 +56,7 @@ def nearest_rows(queries: Codes | Features, gallery: Codes | Features, w: int, i
 
 
 def short_list_distances(queries: Codes | Features, gallery: Codes | Features, short_list: Ints) -> Floats32:
-    """The cosine distances `(n_queries, w)` of each query to the rows of its short list.
+    """Return the cosine distances `(n_queries, w)` of each query to the rows of its short list.
 
     With queries from `expand_queries` this is their second search. Raises `CodesError` if the arguments do not fit.
     """
@@ -76,7 +78,7 @@ def rerank_k_reciprocal(
     lam: float = 0.3,
     ids: Ints | None = None,
 ) -> Floats32:
-    """New distances `(n_queries, w)` of the rows of each short list, by k-reciprocal encoding.
+    """Return new distances `(n_queries, w)` of the rows of each short list, by k-reciprocal encoding.
 
     Zhong, Zheng, Cao and Li, Re-ranking Person Re-identification with k-Reciprocal Encoding, CVPR 2017: two pictures
     are reciprocal neighbours if each is among the other's `k1` nearest; pictures whose reciprocal neighbours are the
@@ -110,8 +112,8 @@ def rerank_k_reciprocal(
 
 def expand_queries(
     queries: Codes | Features, gallery: Codes | Features, neighbours: Ints, alpha: float = 3.0
-) -> npt.NDArray[np.float32]:
-    """Queries joined by their nearest rows, `(n_queries, d)`: the mean of unit vectors, rows with similarity^alpha.
+) -> Floats32:
+    """Return the mean of each query and its nearest rows, `(n_queries, d)`: unit vectors, rows by similarity^alpha.
 
     `neighbours (n_queries, m)` are the rows to join, such as the first few columns of a short list that is in order; by
     `short_list_distances` the results then search the short list again. Similarity is the cosine, no less than 0; the
@@ -133,14 +135,14 @@ def evaluate_reranked(
     queries: Codes | Features,
     gallery: Codes | Features,
     short_list: Ints,
-    distances: npt.NDArray[np.number],
+    distances: Numbers,
     query_pids: Ints,
     query_camids: Ints,
     gallery_pids: Ints,
     gallery_camids: Ints,
     n_ranks: int = 50,
 ) -> RankingMetrics:
-    """Tie-aware metrics, as `evaluate_ranking`'s, of a gallery whose short lists are in a new order.
+    """Return tie-aware metrics, as `evaluate_ranking`'s, of a gallery whose short lists are in a new order.
 
     `distances (n_queries, w)` are the new distances of the rows of `short_list`, only ever compared with each other:
     `np.broadcast_to(np.arange(w), short_list.shape)` says that the columns are in order. The other rows come after
@@ -161,14 +163,14 @@ def evaluate_reranked(
         ranked = comparison.distances(rows)[0].astype(np.float64)
         ranked += distances[rows].max(axis=1, keepdims=True, initial=0) + 1
         np.put_along_axis(ranked, short_list[rows], distances[rows], axis=1)
-        ranked[:, protocol.nobody] = np.inf  # behind every match, where they do not count
+        ranked[:, protocol.never_ranked] = np.inf  # behind every match, where they do not count
         (groups,) = GivenDistances(ranked).groups(slice(None), protocol.relatives(rows))
         scores.append(score_groups(groups, n_ranks))
     return RankingMetrics.of(scores)
 
 
 def _jaccard_distances(graph: Floats32, k1: int, k2: int) -> Floats32:
-    """The Jaccard distances `(n,)` of the encodings of all nodes of a graph `(n, n)` to that of its first node.
+    """Return the Jaccard distances `(n,)` of the encodings of all nodes of a graph `(n, n)` to that of its first node.
 
     Encodings hold nothing below 0 and sum to 1, so that the sums of the minima and of the maxima of two make 2. Only
     columns where the first node's encoding is above 0 add to the minima.
@@ -183,7 +185,7 @@ def _jaccard_distances(graph: Floats32, k1: int, k2: int) -> Floats32:
 
 
 def _encodings(graph: Floats32, near: Ints, nearer: Ints) -> Floats:
-    """Of each node its expanded reciprocal neighbours, `(n, n)`, with weights exp(-distance) that sum to 1.
+    """Return each node's expanded reciprocal neighbours, `(n, n)`, with weights exp(-distance) that sum to 1.
 
     `near (n, k1 + 1)` and `nearer (n, k1 / 2 + 1)` are the nearest nodes of each node, itself first. A node's
     neighbours are joined by the `nearer` neighbours of any of them that shares at least two thirds of these with it.
@@ -202,15 +204,17 @@ def _encodings(graph: Floats32, near: Ints, nearer: Ints) -> Floats:
 
 
 def _reciprocal(nearest: Ints) -> Bools:
-    """Which nodes are in each other's lists of nearest nodes, `(n, n)`."""
+    """Return which nodes are in each other's lists of nearest nodes, `(n, n)`."""
     lists = np.zeros((len(nearest), len(nearest)), np.bool_)
     np.put_along_axis(lists, nearest, True, axis=1)
     return lists & lists.T
 
 
 def _keys(distances: Floats32, own_first: bool = False) -> Ints:
-    """Numbers that order each row by (distance, column), the column in the low 32 bits; with `own_first` the diagonal
-    before all."""
+    """Return numbers that order each row by (distance, column), the column in the low 32 bits.
+
+    With `own_first` the diagonal comes before all.
+    """
     columns = np.arange(distances.shape[1])
     # A float of at least 0 has the order of its bits, read as an integer.
     keys = np.asarray(distances.view(np.int32).astype(np.int64) + 1 << 32 | columns)
@@ -220,17 +224,16 @@ def _keys(distances: Floats32, own_first: bool = False) -> Ints:
 
 
 def _smallest(keys: Ints, k: int) -> Ints:
-    """The columns of the `k` smallest keys of each row, in order; `k` is clipped to the columns."""
+    """Return the columns of the `k` smallest keys of each row, in order; `k` is clipped to the columns."""
     if k < keys.shape[1]:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]
     return np.asarray(np.sort(keys, axis=1) & 0xFFFFFFFF)
 
 
 def _graph(query: Codes | Features, rows: Codes | Features) -> Floats32:
-    """The distances between all of a query, which is node 0, and some rows."""
+    """Return the distances between all of a query, which is node 0, and some rows."""
     if isinstance(query, Codes) and isinstance(rows, Codes):
-        if query.n_bits != rows.n_bits:
-            raise CodesError(f"expected codes of one length, got {query.n_bits} and {rows.n_bits} bits")
+        check_lengths(query, rows)
         nodes = Codes(np.concatenate([query.packed, rows.packed]), query.n_bits)
         return _cosine(pairwise_distances(nodes), nodes.n_bits)
     features = _features(query), _features(rows)
@@ -240,7 +243,8 @@ def _graph(query: Codes | Features, rows: Codes | Features) -> Floats32:
 
 
 def _comparison(queries: Codes | Features, gallery: Codes | Features) -> Comparison:
-    """Codes by Hamming distance; features by cosine distance, and codes beside features as their signs."""
+    """Return the comparison of codes by Hamming distance, of features by cosine distance; codes beside features are
+    vectors of signs."""
     if isinstance(queries, Codes) and isinstance(gallery, Codes):
         return HammingComparison(queries, gallery, (queries.n_bits,))
     features = _features(queries), _features(gallery)
@@ -253,24 +257,20 @@ def _cosine(hamming: npt.NDArray[np.integer], n_bits: int) -> Floats32:
 
 
 def _features(side: Codes | Features) -> Features:
-    """Codes as vectors of +-1; features as they are."""
+    """Return codes as vectors of +-1, and features as they are."""
     return unpack(side).astype(np.float32) * 2 - 1 if isinstance(side, Codes) else side
 
 
 def _units(side: Codes | Features) -> Floats:
-    """The rows as vectors of length 1 in float64; a feature of zeros stays, at cosine 0 with everything."""
+    """Return the rows as vectors of length 1 in float64; a feature of zeros stays, at cosine 0 with everything."""
     features: Floats = _features(side).astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", features, features))
-    return np.asarray(features / np.where(lengths == 0, 1, lengths)[:, None], np.float64)
+    return np.asarray(features / lengths_of(features)[:, None], np.float64)
 
 
 def _ids(ids: Ints | None, n_gallery: int) -> Ints:
-    """The ids, checked; the rows if there are none."""
-    if ids is None:
-        return np.arange(n_gallery)
-    if ids.shape != (n_gallery,) or ids.dtype != np.int64:
-        raise CodesError(f"expected ids of shape ({n_gallery},) int64, one a gallery row, got {ids.shape} {ids.dtype}")
-    return ids
+    """Return the ids, checked; the rows if there are none."""
+    checked = checked_ids(ids, n_gallery)
+    return np.arange(n_gallery) if checked is None else checked
 
 
 def _check_short_list(short_list: Ints, n_queries: int, n_gallery: int) -> None:

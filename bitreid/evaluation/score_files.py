@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Floats, Ints
+from bitreid.arrays import AnyArray, Floats, Ints
 from bitreid.data.files import new_file
 from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.confidence import PairedComparison, compare
@@ -91,7 +90,7 @@ def _columns(metrics: Mapping[str, Any] | None, n: int) -> Mapping[str, Floats] 
     return {name: _column(np.array(metrics[key], np.float64), n, name) for name, key in _SCORES.items()}
 
 
-def _column(values: npt.NDArray[Any], n: int, name: str) -> npt.NDArray[Any]:
+def _column(values: AnyArray, n: int, name: str) -> AnyArray:
     if values.shape != (n,):
         raise DataError(f"a {name} for other than each of {n} queries, shape {values.shape}")
     return values

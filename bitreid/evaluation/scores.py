@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Floats, Ints
+from bitreid.arrays import Bools, Floats, Ints, Numbers
 from bitreid.errors import DataError
 from bitreid.evaluation.ties import expected_inverse_last, expected_precision, first_match_found
 
@@ -41,12 +40,12 @@ class QueryScores:
 
     @classmethod
     def empty(cls, n_queries: int, n_ranks: int) -> "QueryScores":
-        """Scores of queries without a match."""
+        """Return scores of queries without a match."""
         return cls(np.full((n_queries, n_ranks), np.nan), np.full(n_queries, np.nan), np.full(n_queries, np.nan))
 
     @classmethod
     def join(cls, chunks: Sequence["QueryScores"]) -> "QueryScores":
-        """The scores of all chunks of queries, in order; at least one chunk."""
+        """Return the scores of all chunks of queries, in order; at least one chunk."""
         return cls(
             np.concatenate([chunk.cmc for chunk in chunks]),
             np.concatenate([chunk.ap for chunk in chunks]),
@@ -54,7 +53,7 @@ class QueryScores:
         )
 
     def mean_of_runs(self, n: int) -> "QueryScores":
-        """The means of every `n` rows in a run."""
+        """Return the means of every `n` rows in a run."""
         n_ranks = self.cmc.shape[1]
         return QueryScores(
             self.cmc.reshape(-1, n, n_ranks).mean(axis=1),
@@ -63,7 +62,7 @@ class QueryScores:
         )
 
     def mean(self) -> Scores:
-        """The means over the queries that have a match; `DataError` if none has."""
+        """Return the means over the queries that have a match; `DataError` if none has."""
         scored = ~np.isnan(self.ap)
         if not scored.any():
             raise DataError(
@@ -89,10 +88,8 @@ class MatchGroups:
     matches: Ints
 
     @classmethod
-    def of(
-        cls, distances: npt.NDArray[np.number], match: Bools, left_out: Bools, nearer: Ints, at: Ints
-    ) -> "MatchGroups":
-        """The tie groups of the rows that `match`; rows that are `left_out` do not count in them.
+    def of(cls, distances: Numbers, match: Bools, left_out: Bools, nearer: Ints, at: Ints) -> "MatchGroups":
+        """Return the tie groups of the rows that `match`; rows that are `left_out` do not count in them.
 
         The relatives of each query are in order of their `distances (n_queries, w)`, and padding neither matches nor is
         left out; `nearer` and `at` are how many gallery rows are nearer than each of them, and as near.
@@ -130,12 +127,12 @@ class TieScores:
     worst: QueryScores
 
     def mean_of_runs(self, n: int) -> "TieScores":
-        """The means of every `n` queries in a run."""
+        """Return the means of every `n` queries in a run."""
         return TieScores(*(each.mean_of_runs(n) for each in (self.expected, self.best, self.worst)))
 
 
 def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:
-    """The scores of each query from the tie groups of its matches."""
+    """Return the scores of each query from the tie groups of its matches."""
     n_queries, width = groups.valid.shape
     if not width:
         nothing = QueryScores.empty(n_queries, n_ranks)
@@ -157,7 +154,7 @@ def score_groups(groups: MatchGroups, n_ranks: int) -> TieScores:
 
 
 def _counted(which: Bools, first: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """How many columns `which` marks before column `first`, and from there to before column `end`."""
+    """Return how many columns `which` marks before column `first`, and from there to before column `end`."""
     marked = np.zeros((which.shape[0], which.shape[1] + 1), np.int64)
     np.cumsum(which, axis=1, out=marked[:, 1:])
     before = np.take_along_axis(marked, first, axis=1)
@@ -165,7 +162,7 @@ def _counted(which: Bools, first: Ints, end: Ints) -> tuple[Ints, Ints]:
 
 
 def _scores_of_ranks(valid: Bools, ranks: Ints, n_ranks: int) -> QueryScores:
-    """The scores of matches at known `ranks (n_queries, m)`, counted from 1, ascending."""
+    """Return the scores of matches at known `ranks (n_queries, m)`, counted from 1, ascending."""
     n_queries, width = ranks.shape
     found = ranks[:, :1] <= np.arange(1, n_ranks + 1)
     last = ranks[np.arange(n_queries), np.maximum(valid.sum(axis=1) - 1, 0)]

@@ -1,4 +1,4 @@
-"""How a subject is scored: settings in words, as a person or a program says them."""
+"""Settings of an evaluation, as a command or a caller writes them: `100,1%` for numbers and shares of rows."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ USUAL_W = "1%,2%,5%,10%,20%"
 class EvaluationSettings:
     """How a subject is scored.
 
-    What is impossible for any subject raises `SettingsError` here, before a model has encoded a data set for it.
+    `SettingsError` for what is impossible with any subject, so that it is found before a data set is encoded.
     """
 
     protocol: str = "market1501"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from bitreid.arrays import Bools, Ints, Numbers
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
 from bitreid.data.manifest import UNKNOWN
@@ -82,15 +82,15 @@ def sheet_of_queries(
     draw_ranked_sheet(rows, out, title)
 
 
-def nearest_of_query(
-    query: Side, gallery: Side, protocol: Protocol, i: int, k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.number], npt.NDArray[np.bool_]]:
-    """The `k` gallery rows nearest to query `i` that the protocol does not leave out, their distances (bits; cosine
-    distances of features), and whether they are right."""
+def nearest_of_query(query: Side, gallery: Side, protocol: Protocol, i: int, k: int) -> tuple[Ints, Numbers, Bools]:
+    """Return the `k` nearest gallery rows of query `i` that the protocol keeps, their distances, and which are right.
+
+    Distances are bits, of features cosine distances.
+    """
     match, left_out = (mask[0] for mask in protocol.masks(slice(i, i + 1)))
     keep = np.flatnonzero(~left_out)
     one, others = query.main[i : i + 1], gallery.main[keep]
-    distances: npt.NDArray[np.number]
+    distances: Numbers
     if isinstance(one, Codes) and isinstance(others, Codes):
         ranking = search_exact(one, others, k)
         found, distances = ranking.positions, ranking.distances
@@ -145,7 +145,7 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
 
 
 def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str) -> tuple[int, int]:
-    """The width and height of the sheet."""
+    """Return the width and height of the sheet."""
     n_hits = max(len(row.hits) for row in rows)
     pictures = _COLUMN + (_QUERY_GAP - _GAP if n_hits else 0) + n_hits * (_COLUMN + _GAP)
     words = _legend_lefts(meanings)[-1] - _MARGIN + _font(_TEXT_SIZE).getlength(_NOTE)
@@ -154,7 +154,7 @@ def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str) -> 
 
 
 def _draw_head(sheet: Image.Image, title: str, meanings: list[bool | None]) -> None:
-    """The title, and a line that says what the frames and the numbers mean."""
+    """Draw the title, and a line that says what the frames and the numbers mean."""
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(sheet)
@@ -168,7 +168,7 @@ def _draw_head(sheet: Image.Image, title: str, meanings: list[bool | None]) -> N
 
 
 def _legend_lefts(meanings: list[bool | None]) -> list[int]:
-    """Where each meaning begins in the legend, and, last, where the note does."""
+    """Return where each meaning begins in the legend, and, last, where the note does."""
     lefts = [_MARGIN]
     for right in meanings:
         lefts.append(lefts[-1] + _BADGE + 8 + int(_font(_TEXT_SIZE).getlength(_MEANINGS[right])) + 28)
@@ -176,7 +176,7 @@ def _legend_lefts(meanings: list[bool | None]) -> list[int]:
 
 
 def _draw_picture(sheet: Image.Image, path: Path, at: tuple[int, int], frame: str, caption: str) -> None:
-    """A framed picture whose upper left corner, frame included, is `at`, with words under it."""
+    """Draw a framed picture whose upper left corner, frame included, is `at`, with words under it."""
     from PIL import Image, ImageDraw
 
     left, top = at
@@ -188,7 +188,7 @@ def _draw_picture(sheet: Image.Image, path: Path, at: tuple[int, int], frame: st
 
 
 def _draw_badge(sheet: Image.Image, at: tuple[int, int], right: bool | None) -> None:
-    """A square in the frame's colour with a tick, a cross or nothing in it; its upper left corner is `at`."""
+    """Draw a square in the frame's colour with a tick, a cross or nothing in it; its upper left corner is `at`."""
     from PIL import ImageDraw
 
     left, top = at

@@ -1,11 +1,10 @@
-"""What is compared: the queries and the gallery of a test set, as a model encoded them."""
+"""The two sides of an evaluation: queries and gallery of a test set, as a model encoded them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bitreid.arrays import Features, Ints
 from bitreid.codes import Codes, pack
@@ -23,7 +22,7 @@ class Side:
     """
 
     codes: Codes | None
-    features: npt.NDArray[np.floating] | None
+    features: Features | None
     attribute_codes: Codes | None
     pids: Ints
     camids: Ints
@@ -44,15 +43,15 @@ class Side:
 
 
 def labels_of(query: Side, gallery: Side, cameras: bool = True) -> Protocol:
-    """The identities and cameras of both sides; the cameras are unknown where `cameras` do not count."""
+    """Return the identities and cameras of both sides; the cameras are unknown where `cameras` do not count."""
     labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
     return labels if cameras else labels.without_cameras()
 
 
 def merged(query: Side, gallery: Side, protocol: ProtocolSettings) -> tuple[Side, Side]:
-    """Both sides with their pictures merged as the protocol says; codes and features that one side lacks are left out.
+    """Return both sides with their pictures merged as the protocol says.
 
-    The path of a merged item is that of its first picture.
+    Codes and features that one side lacks are left out of both. The path of a merged item is that of its first picture.
     """
     columns = ("codes", "features", "attribute_codes")
     of_one: dict[str, Any] = {
@@ -81,7 +80,7 @@ def _merge(side: Side, merge: Merge) -> Side:
 
 
 def _merge_codes(codes: Codes, features: Features | None, merge: Merge) -> Codes:
-    """The signs of the mean features if the codes are the features' signs, as in our models; else the majorities."""
+    """Return the signs of the mean features if codes are the signs of features, as in our models; else majorities."""
     if features is None or features.shape[1] != codes.n_bits or not np.array_equal(pack(features).packed, codes.packed):
         return merge.codes(codes)
     return pack(merge.features(features), codes.parts)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Floats, Ints
+from bitreid.arrays import Floats, Ints, Numbers
 from bitreid.data.manifest import DISTRACTOR
 from bitreid.evaluation.comparison import nearer_and_at
 from bitreid.evaluation.protocol import Protocol, Relatives
@@ -47,10 +46,10 @@ class SingleShots:
         rows = by_person[starts + (luck * counts).astype(np.int64)]
         return cls(people, rows, luck, np.flatnonzero(protocol.gallery_pids == DISTRACTOR))
 
-    def groups(self, distances: npt.NDArray[np.number], query_pids: Ints, relatives: Relatives) -> MatchGroups:
-        """The tie group of the one match in each gallery, `(n_queries * n_draws, 1)`, the draws of a query in a run.
+    def groups(self, distances: Numbers, query_pids: Ints, relatives: Relatives) -> MatchGroups:
+        """Return the tie group of the one match in each gallery, `(n_queries * n_draws, 1)`.
 
-        From the distances `(n_queries, n_gallery)` of some queries to all rows.
+        The draws of a query follow each other. `distances (n_queries, n_gallery)`: of some queries to all rows.
         """
         n_queries, n_draws = len(distances), len(self.luck)
         nearer = np.zeros((n_queries, n_draws), np.int64)

@@ -1,4 +1,4 @@
-"""What is compared: a model's codes, or anybody's features, of a data set's queries and gallery."""
+"""Subjects of an evaluation: a model's codes, or any program's features, of a test set's queries and gallery."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored.
+    """What is scored: a model, or features from another program, on a test set.
 
-    name       what people call it
-    data       what people call the data set
+    name       of the model or the file of features
+    data       the name of the data set
     query, gallery  both sides
-    card       a model's card; None of features that others made
-    data_path  where the data set lies; None of features that others made
+    card       the model's card; None for features from another program
+    data_path  where the data set lies; None for features from another program
     """
 
     name: str
@@ -37,7 +37,7 @@ class Subject:
     data_path: Path | None = None
 
     def merged(self, settings: EvaluationSettings) -> Self:
-        """The subject with its pictures merged as the protocol has it, and what both of its sides have.
+        """Return the subject with its pictures merged as the protocol says, and only with what both sides have.
 
         A `DataWarning` says if the protocol merges pictures, and there were none to merge.
         """
@@ -74,7 +74,7 @@ def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
     """Return the rows that each short list of the settings keeps.
 
     Where the settings name none, the usual ones, if two-stage search is possible: with attribute codes and codes, and a
-    whole gallery. `SettingsError` for wanting some without codes.
+    whole gallery. `SettingsError` if they name some, but codes are missing.
     """
     sides = subject.query, subject.gallery
     possible = all(side.attribute_codes is not None and side.codes is not None for side in sides)

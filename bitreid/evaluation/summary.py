@@ -64,7 +64,7 @@ class Evaluation:
         return None if self.codes is None else self.floats
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values; None where a value does not exist (the average precision without a match)."""
+        """Return everything as JSON values; None where there is no value (the average precision without a match)."""
         record: dict[str, Any] = json_values(asdict(self))
         return record
 
@@ -117,7 +117,7 @@ def _afr(
     protocol: ProtocolSettings,
     memory_mb: float,
 ) -> tuple[AfrMetrics, ...]:
-    """The scores of two-stage search for each `w`; none where a code is missing."""
+    """Return the scores of two-stage search for each `w`; none where a code is missing."""
     short, long = (query.attribute_codes, gallery.attribute_codes), (query.codes, gallery.codes)
     if short[0] is None or short[1] is None or long[0] is None or long[1] is None or not ws:
         return ()
@@ -127,7 +127,7 @@ def _afr(
 
 
 def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:
-    """The scores after each way of re-ranking the `w` nearest rows, by its name."""
+    """Return the scores after each way of re-ranking the `w` nearest rows, by its name."""
     if protocol.single_shots:
         raise SettingsError("expected a protocol of the whole gallery for re-ranking, got single shots")
     labels = labels_of(query, gallery, protocol.cameras)
@@ -146,9 +146,10 @@ def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) ->
 
 
 def _random_ids(gallery: Side) -> Ints:
-    """A random id for each gallery row, to break ties: files are in the order of identities, which must not decide.
+    """Return a random id for each gallery row, to break ties.
 
-    Ids depend on what the rows hold, so that the order of the gallery changes nothing.
+    Files are often in the order of identities, which must not decide. Ids depend on what the rows hold, so that the
+    order of the gallery changes nothing.
     """
     order = order_of_content(gallery.main.packed if isinstance(gallery.main, Codes) else gallery.main)
     order = order[np.lexsort((gallery.camids[order], gallery.pids[order]))]
@@ -158,12 +159,12 @@ def _random_ids(gallery: Side) -> Ints:
 
 
 def rows_of_share(share: float, n_gallery: int) -> int:
-    """The number of rows in a share of the gallery, rounded up and at least 1."""
+    """Return the number of rows in a share of the gallery, rounded up and at least 1."""
     return max(1, int(np.ceil(share * n_gallery - 1e-9)))
 
 
 def json_values(value: Any) -> Any:
-    """Mappings, sequences, arrays and numbers as the types that JSON knows; NaN becomes None."""
+    """Return mappings, sequences, arrays and numbers as the types that JSON knows; NaN becomes None."""
     if isinstance(value, Mapping):
         return {name: json_values(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -8,7 +8,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from bitreid.arrays import Floats, Ints
 
@@ -16,7 +15,7 @@ _PLACES_AT_ONCE = 2**15  # of all groups together: the second-level cache holds 
 
 
 def expected_precision(before: Ints, size: Ints, matches_before: Ints | Floats, matches: Ints | Floats) -> Floats:
-    """The expected precision at the rank of one match of each group; `matches_before` matches are nearer.
+    """Return the expected precision at the rank of one match of each group; `matches_before` matches are nearer.
 
     With a = before, b = matches_before, g = size, r = matches: the match is at place k of the group with probability
     1/g, and each of the other r - 1 is ahead of it with probability (k - 1) / (g - 1). So the expectation is
@@ -37,7 +36,7 @@ def expected_precision(before: Ints, size: Ints, matches_before: Ints | Floats, 
 
 
 def first_match_found(before: Ints, size: Ints, matches: Ints, n_ranks: int) -> Floats:
-    """The probability `(..., n_ranks)` that a match of the group is at rank 1, 2, ... `n_ranks` or before.
+    """Return the probability `(..., n_ranks)` that a match of the group is at rank 1, 2, ... `n_ranks` or before.
 
     >>> first_match_found(np.array(1), np.array(2), np.array(1), 4).tolist()
     [0.0, 0.5, 1.0, 1.0]
@@ -49,7 +48,7 @@ def first_match_found(before: Ints, size: Ints, matches: Ints, n_ranks: int) -> 
 
 
 def expected_inverse_last(before: Ints, size: Ints, matches: Ints) -> Floats:
-    """The expectation of 1 / rank of the group's last match.
+    """Return the expectation of 1 / rank of the group's last match.
 
     The last of r matches is at place t of g with probability C(t - 1, r - 1) / C(g, r), for t from r to g.
 
@@ -73,11 +72,11 @@ def expected_inverse_last(before: Ints, size: Ints, matches: Ints) -> Floats:
 
 
 def log_factorials(n: int) -> Floats:
-    """ln 0!, ln 1!, ... at least up to ln n!."""
+    """Return ln 0!, ln 1!, ... at least up to ln n!."""
     return _log_factorials(_table_size(np.asarray(n)))
 
 
-def _table_size(largest: npt.NDArray[np.int64]) -> int:
+def _table_size(largest: Ints) -> int:
     # Powers of two, so that growing galleries share few tables.
     return 1 << int(largest.max(initial=1)).bit_length()
 

@@ -2,12 +2,11 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Ints
+from bitreid.arrays import AnyArray, Features, Ints
 from bitreid.codes import Codes
 from bitreid.data.labels.matfile import read_mat
 from bitreid.data.manifest import UNKNOWN
@@ -17,14 +16,14 @@ from bitreid.evaluation.side import Side
 from bitreid.text import brief
 
 _NAMES = ("features", "codes", "pids", "camids", "tracklets", "paths", "attribute_codes")
-_WANTED = (
+_CONTENTS = (
     "arrays features (n, d) float or codes (n, bytes) uint8, pids (n,) and perhaps camids, tracklets, paths (n,) and "
     "attribute_codes (n, bytes) uint8"
 )
 
 
 def load_vectors(path: Path, side: Literal["query", "gallery"] = "query") -> Side:
-    """The pictures in an `.npz` file, such as `bitreid encode` writes, or any program with numpy's `savez`:
+    """Return what an `.npz` file holds, as `bitreid encode` or any program with numpy's `savez` writes it:
 
         features         (n, d) float, and/or
         codes            (n, bytes) uint8, packed bits, the highest bit of a byte first
@@ -43,7 +42,7 @@ def load_vectors(path: Path, side: Literal["query", "gallery"] = "query") -> Sid
     try:
         return _side(arrays)
     except (BitreidError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: {error}; wanted: {_WANTED}") from error
+        raise DataError(f"{path}: {error}; the file needs {_CONTENTS}") from error
 
 
 def check_sides(query: Side, gallery: Side) -> None:
@@ -62,11 +61,11 @@ def _both(query: Side, gallery: Side, name: str) -> bool:
     return getattr(query, name) is not None and getattr(gallery, name) is not None
 
 
-def _width(column: Codes | npt.NDArray[np.floating]) -> int:
+def _width(column: Codes | Features) -> int:
     return column.n_bits if isinstance(column, Codes) else column.shape[1]
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path) -> dict[str, AnyArray]:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened:
@@ -77,20 +76,20 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             found = ", ".join(file.files) or "no arrays"
     except Exception as error:
         raise DataError(
-            f"expected an .npz file of features or codes at {path}, got: {trouble_of(path, error)}; it has {_WANTED}"
+            f"expected an .npz file of features or codes at {path}, got: {trouble_of(path, error)}; needed: {_CONTENTS}"
         ) from error
     if "pids" not in arrays or not {"features", "codes"} & set(arrays):
-        raise DataError(f"{path}: expected pids and features or codes, got {found}; wanted: {_WANTED}")
+        raise DataError(f"{path}: expected pids and features or codes, got {found}; the file needs {_CONTENTS}")
     return arrays
 
 
-def _arrays_of_mat(path: Path, side: str) -> dict[str, npt.NDArray[Any]]:
+def _arrays_of_mat(path: Path, side: str) -> dict[str, AnyArray]:
     variables = read_mat(path)
     missing = [name for name in (f"{side}_f", f"{side}_label") if name not in variables]
     if missing:
         raise DataError(
             f"{path}: expected the variables {side}_f, {side}_label and perhaps {side}_cam, "
-            f"got {brief(', '.join(variables) or 'none')}; save the features as .npz with {_WANTED}"
+            f"got {brief(', '.join(variables) or 'none')}; save the features as .npz with {_CONTENTS}"
         )
     arrays = {"pids": np.atleast_1d(variables[f"{side}_label"])}
     if f"{side}_cam" in variables:
@@ -104,7 +103,7 @@ def _arrays_of_mat(path: Path, side: str) -> dict[str, npt.NDArray[Any]]:
     return arrays | {"features": features[None] if features.ndim == 1 and arrays["pids"].size == 1 else features}
 
 
-def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
+def _side(arrays: dict[str, AnyArray]) -> Side:
     pids = _whole(arrays["pids"], "pids")
     side = Side(
         _codes(arrays["codes"], "codes") if "codes" in arrays else None,
@@ -122,7 +121,7 @@ def _side(arrays: dict[str, npt.NDArray[Any]]) -> Side:
     return side
 
 
-def _whole(column: npt.NDArray[Any], name: str) -> Ints:
+def _whole(column: AnyArray, name: str) -> Ints:
     if column.ndim != 1 or column.dtype.kind not in "iu":
         raise DataError(f"expected {name} as whole numbers (n,), got {column.dtype} of shape {column.shape}")
     numbers = column.astype(np.int64)
@@ -131,13 +130,13 @@ def _whole(column: npt.NDArray[Any], name: str) -> Ints:
     return numbers
 
 
-def _paths(paths: npt.NDArray[Any]) -> tuple[Path, ...]:
+def _paths(paths: AnyArray) -> tuple[Path, ...]:
     if paths.ndim != 1 or paths.dtype.kind not in "US":
         raise DataError(f"expected paths as text (n,), got {paths.dtype} of shape {paths.shape}")
     return tuple(Path(each) for each in paths.astype(np.str_).tolist())
 
 
-def _codes(packed: npt.NDArray[Any], name: str) -> Codes:
+def _codes(packed: AnyArray, name: str) -> Codes:
     if packed.ndim != 2 or packed.dtype != np.uint8 or not packed.shape[1]:
         raise DataError(f"expected packed {name} (n, bytes) uint8, got {packed.dtype} of shape {packed.shape}")
     if packed.shape[1] >= 8 and packed.max(initial=0) == 1:
@@ -145,7 +144,7 @@ def _codes(packed: npt.NDArray[Any], name: str) -> Codes:
     return Codes(packed, packed.shape[1] * 8)
 
 
-def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+def _features(features: AnyArray) -> Features:
     if features.ndim != 2 or features.dtype.kind != "f" or not features.shape[1]:
         raise DataError(f"expected features (n, d) float, got {features.dtype} of shape {features.shape}")
     if not np.isfinite(features).all():
@@ -154,10 +153,8 @@ def _features(features: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
     return np.asarray(features, np.result_type(features.dtype, np.float32))
 
 
-def same_features(
-    query: npt.NDArray[np.floating], gallery: npt.NDArray[np.floating]
-) -> list[tuple[int, npt.NDArray[np.int64]]]:
-    """The query rows that have twins, and of each the gallery rows with equal features: usually the same picture.
+def same_features(query: Features, gallery: Features) -> list[tuple[int, Ints]]:
+    """Return the query rows that have twins, and of each the gallery rows with equal features: often one picture.
 
     They are sorted. Features are compared as float32; features of zeros, which some networks give for any empty
     picture, are left out.
@@ -170,7 +167,7 @@ def same_features(
     return [(i, twins[key]) for i, key in enumerate(keys) if key in twins]
 
 
-def _digest(feature: npt.NDArray[np.floating]) -> bytes:
-    """16 bytes that only equal features share; the features of a large gallery would not fit twice."""
+def _digest(feature: Features) -> bytes:
+    """Return 16 bytes that only equal features share: a second copy of a large gallery's features may not fit."""
     # Adding 0 makes 0 of -0, which is equal to it.
     return hashlib.blake2b((feature.astype(np.float32) + np.float32(0)).tobytes(), digest_size=16).digest()

@@ -38,13 +38,13 @@ def create_gallery(place: str | Path, contract: Contract, *, audited: bool = Tru
 def open_gallery(place: str | Path, *, actor: str = "", read_only: bool = False) -> Gallery:
     """Return the gallery at a place (see `create_gallery`); `GalleryNotFound` if there is none.
 
-    With `read_only` a file is not written, and searches of it are not audited.
+    With `read_only` nothing is written, and searches are not audited.
     """
     match = _milvus(place)
     if match is not None:
         from bitreid.gallery.milvus.gallery import open_milvus
 
-        return open_milvus(*match, actor=actor)
+        return open_milvus(*match, actor=actor, read_only=read_only)
     if str(place) == MEMORY:
         raise BadRequest("expected a gallery that lasts, got memory:, which is new each time; use create_gallery")
     from bitreid.gallery.sqlite.gallery import open_sqlite

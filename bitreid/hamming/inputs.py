@@ -11,13 +11,13 @@ from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 
 LARGEST_DISTANCE = 2**23
-"""No code has so many bits, and no weights a larger sum: the kernel orders by distances of 24 bits."""
+"""The largest distance: codes have fewer bits, and weights no larger sum, as the kernel sorts distances of 24 bits."""
 
 MOST_RESULTS = 2**59
-"""Results of one call: the bytes of an array of more could not be counted by 64 bits."""
+"""The most results of one call: the size in bytes of a larger array would not fit in 64 bits."""
 
 MOST_COUNTED_ROWS = 2**32 - 2
-"""Gallery rows that `count_nearer` takes: the kernel counts them by 32 bits."""
+"""The most gallery rows that `count_nearer` takes: the kernel counts them in 32 bits."""
 
 
 @dataclass(frozen=True)

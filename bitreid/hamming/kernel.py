@@ -28,7 +28,7 @@ def _load() -> tuple[ModuleType | None, str]:
 
 _native, why_not = _load()
 _in_use = NUMPY
-_told = True  # that there is no kernel, or a path was asked for by name
+_warned = True  # that there is no kernel; set also where a path is chosen by name, which needs no warning
 
 
 def available_paths() -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def path() -> str:
 
 def use_path(name: str) -> None:
     """Search by the path of this name from now on, in all threads. `SettingsError` if it cannot run here."""
-    global _in_use, _told
+    global _in_use, _warned
     if name not in available_paths():
         raise SettingsError(
             f"expected a search path that can run here ({', '.join(available_paths())}), got {name!r}; "
@@ -51,7 +51,7 @@ def use_path(name: str) -> None:
         )
     if _native and name != NUMPY:
         _native.use_path(name)
-    _in_use, _told = name, True
+    _in_use, _warned = name, True
 
 
 def native() -> ModuleType | None:
@@ -59,11 +59,11 @@ def native() -> ModuleType | None:
 
     The first call where no kernel was built says so in a warning, once a process, unless numpy was asked for by name.
     """
-    global _told
+    global _warned
     if _in_use != NUMPY:
         return _native
-    if not _told:
-        _told = True
+    if not _warned:
+        _warned = True
         warnings.warn(
             f"searching with numpy, with the same results, many times slower: the native kernel {why_not}",
             RuntimeWarning,
@@ -78,4 +78,4 @@ def usable_cpus() -> int:
 
 
 use_path(os.environ.get(VARIABLE) or available_paths()[0])
-_told = _native is not None or bool(os.environ.get(VARIABLE))
+_warned = _native is not None or bool(os.environ.get(VARIABLE))

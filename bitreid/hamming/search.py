@@ -27,9 +27,8 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Bools, Ints, Ints32
+from bitreid.arrays import Bools, Ints, Ints32, Words32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
@@ -53,7 +52,7 @@ from bitreid.hamming.ranking import Matches, Ranking
 
 _BLOCK_BYTES = 2**22  # of a block of distances
 _ROWS_IN_BLOCK = 64  # at least, however many queries there are
-_SWEEP_QUERIES = 8  # from so many on, queries visit their short lists together
+_SWEEP_QUERIES = 8  # from this many on, queries visit their short lists together
 
 
 def search_exact(
@@ -79,12 +78,13 @@ def search_exact(
     ([[1, 2]], [[1, 1]])
     """
     check_lengths(queries, gallery)
-    of = bit_weights(queries.n_bits, bits, weights)
+    weighted = bit_weights(queries.n_bits, bits, weights)
     allowed, n_allowed = row_mask(rows, len(gallery))
     k = clipped("k", k, n_allowed)
     check_n_results(len(queries), k)
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    return Ranking(*_engine().search(of.bytes_of(queries), of.bytes_of(gallery), k, of.planes, allowed, ids, n_threads))
+    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
+    return Ranking(*_engine().search(*sides, k, weighted.planes, allowed, ids, n_threads))
 
 
 def search_range(
@@ -111,13 +111,12 @@ def search_range(
     check_lengths(queries, gallery)
     if not isinstance(max_distance, int | np.integer):
         raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
-    of = bit_weights(queries.n_bits, bits, weights)
+    weighted = bit_weights(queries.n_bits, bits, weights)
     allowed, _ = row_mask(rows, len(gallery))
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     max_distance = min(max(int(max_distance), -1), LARGEST_DISTANCE)
-    return Matches(
-        *_engine().range(of.bytes_of(queries), of.bytes_of(gallery), max_distance, of.planes, allowed, ids, n_threads)
-    )
+    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
+    return Matches(*_engine().range(*sides, max_distance, weighted.planes, allowed, ids, n_threads))
 
 
 def search_two_stage(
@@ -143,9 +142,9 @@ def search_two_stage(
     the long code. `w` is clipped to the rows that may be found, and `k` to `w`, whatever the ties.
 
     `short_weights` weigh the bits of the short code, and `bits` choose among those of the long one. With `sweep` all
-    queries visit one stretch of long codes before they go on to the next: faster for several queries with long short
-    lists, and no matter for the result; None chooses. The other arguments and the errors are those of this module's
-    docstring.
+    queries visit one stretch of long codes before they go on to the next, which is faster for several queries with long
+    short lists and changes no result; None chooses by the number of queries. The other arguments and the errors are
+    those of this module's docstring.
     """
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
     check_ties(ties)
@@ -197,7 +196,7 @@ def count_nearer_prefixes(
     rows: Bools | None = None,
     n_threads: int = 1,
 ) -> tuple[Ints, Ints]:
-    """`count_nearer` for the codes' prefixes of several `lengths` (see `prefix_distance_blocks`), in one pass.
+    """Count as `count_nearer` does, for prefixes of several `lengths` (see `prefix_distance_blocks`), in one pass.
 
     `thresholds` is `(n_lengths, n_queries, m) int32`; both results are `(n_lengths, n_queries, m) int64`.
     """
@@ -222,21 +221,22 @@ def count_nearer_prefixes(
 
 def distance_blocks(
     queries: Codes, gallery: Codes, weights: Sequence[int] | None = None, *, n_threads: int = 1
-) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+) -> Iterator[tuple[slice, Words32]]:
     """Yield runs of gallery rows in order, with the distances `(n_queries, rows)`, in bits, of all queries to them.
 
     Every block holds all the queries, and is a few MB: pass a few hundred at a time. `weights` and the errors are those
     of this module's docstring.
     """
     check_lengths(queries, gallery)
-    of, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
+    weighted, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
     for rows in _row_blocks(queries, gallery, 1):
-        yield rows, engine.distances(of.bytes_of(queries), of.bytes_of(gallery)[rows], of.planes, n_threads)
+        sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)[rows]
+        yield rows, engine.distances(*sides, weighted.planes, n_threads)
 
 
 def prefix_distance_blocks(
     queries: Codes, gallery: Codes, lengths: Sequence[int], *, n_threads: int = 1
-) -> Iterator[tuple[slice, npt.NDArray[np.uint32]]]:
+) -> Iterator[tuple[slice, Words32]]:
     """Yield runs of gallery rows in order, with the distances `(n_lengths, n_queries, rows)`, in bits, of prefixes.
 
     `lengths` are numbers of bits: multiples of 8, ascending, at most the codes' own. The bits that a longer prefix has

@@ -7,7 +7,7 @@ from bitreid.hamming import kernel
 
 
 def default_threads() -> int:
-    """Return the number in the environment variable BITREID_THREADS, else the number of processors it may use.
+    """Return the number in the environment variable BITREID_THREADS, else that of processors this process may use.
 
     `SettingsError` if the variable holds anything but a whole number of at least 1.
     """

@@ -1,7 +1,7 @@
 """The numpy twin of the native kernel: its functions, arguments and results (see `_native.pyi`), many times slower.
 
 It serves where no kernel was built, and the kernel is held to it bit by bit. Memory is bounded by blocks of queries and
-of gallery rows; `n_threads` and `sweep`, which change no result, are not looked at.
+of gallery rows; `n_threads` and `sweep`, which change no result, are ignored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ def two_stage(
     ids: Ints | None,
     n_threads: int,
 ) -> tuple[Ints, Ints32]:
-    """Return the same of the `k` nearest rows among the `w` nearest by the short code."""
+    """Return positions and distances `(n_queries, k)` of the nearest among the `w` nearest rows by the short code."""
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), _QUERY_BLOCK):
@@ -191,7 +191,7 @@ def _add_distances(distances: Words32, query_words: Words, gallery_words: Words)
 
 
 def _words(packed: Bytes) -> Words:
-    """Return the codes as zero-padded 64-bit words, compared only with each other, so that byte order is no matter."""
+    """Return the codes as zero-padded 64-bit words; the order of their bytes does not matter, as all have the same."""
     missing = -packed.shape[1] % 8
     return (np.pad(packed, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(packed)).view(np.uint64)
 

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def attribute_loss(logits: Tensor, labels: Tensor, positive_weights: Tensor | None = None) -> Tensor:
-    """The mean binary cross-entropy over known labels, a scalar; 0 when none is known.
+    """Return the mean binary cross-entropy over known labels, a scalar; 0 when none is known.
 
     logits            (N, A) float
     labels            (N, A) integer: 1, 0, or -1 for unknown, which changes nothing
@@ -19,7 +19,7 @@ def attribute_loss(logits: Tensor, labels: Tensor, positive_weights: Tensor | No
 
 
 def positive_weights(labels: Tensor, most: float = 5.0) -> Tensor:
-    """Weights `(A,)` for positive labels: the square root of negatives / positives, within 1 / `most` .. `most`.
+    """Return weights `(A,)` for positive labels: the square root of negatives / positives, within 1 / `most` .. `most`.
 
     labels  (m, A) integer, one row a training picture: 1, 0, or -1 for unknown
     """

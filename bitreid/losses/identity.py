@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def identity_loss(logits: Sequence[Tensor], labels: Tensor, smoothing: float = 0.1) -> Tensor:
-    """The mean over embeddings of the smoothed cross-entropy, a scalar.
+    """Return the mean over embeddings of the smoothed cross-entropy, a scalar.
 
     logits     one `(N, n_identities)` for each embedding
     labels     (N,) int64 class of each picture

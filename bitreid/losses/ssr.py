@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def ssr_loss(student: Tensor, teacher: Tensor, detach_teacher: bool = True) -> Tensor:
-    """The mean L1 distance between the student's real values and the teacher's signs, a scalar.
+    """Return the mean L1 distance between the student's real values and the teacher's signs, a scalar.
 
     The teacher is quantised without a relaxation, `b = +1 where t > 0 else -1`. It is zero when the student equals
     the teacher's signs. With `detach_teacher` no gradient reaches the teacher; otherwise it passes straight through
@@ -20,10 +20,10 @@ def ssr_loss(student: Tensor, teacher: Tensor, detach_teacher: bool = True) -> T
 
 
 def bit_agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """The share of bits on which the signs of student and teacher agree, a scalar in 0..1 (0.5: independent)."""
+    """Return the share of bits on which the signs of student and teacher agree, a scalar in 0..1 (0.5: independent)."""
     return ((student > 0) == (teacher > 0)).float().mean()
 
 
 def binary_gap(student: Tensor) -> Tensor:
-    """The mean of | |s| - 1 |, a scalar: 0 for values of +-1, 0.54 for unit normals."""
+    """Return the mean of | |s| - 1 |, a scalar: 0 for values of +-1, 0.54 for unit normals."""
     return (student.abs() - 1).abs().mean()

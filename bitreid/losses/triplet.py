@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def triplet_loss(descriptors: Tensor, labels: Tensor, margin: float = 0.3) -> Tensor:
-    """The mean hinge over anchors of hardest positive minus hardest negative, a scalar.
+    """Return the mean hinge over anchors of hardest positive minus hardest negative, a scalar.
 
     Distances are Euclidean between descriptors of unit length, so that `margin` means the same for every
     code length: for binary codes the squared distance is 4 * Hamming / n_bits. An anchor without another

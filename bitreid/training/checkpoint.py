@@ -1,6 +1,5 @@
 """Checkpoints: the whole state of a run, so that it can go on exactly where it stopped."""
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bitreid.data.files import new_file
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.training.recipe import Recipe, make_recipe
 
@@ -25,18 +25,14 @@ class Position:
 
 
 def save_checkpoint(path: Path, position: Position, recipe: Recipe, states: dict[str, Any]) -> None:
-    """Write a checkpoint, to a temporary name first, so that a killed run leaves a whole one.
+    """Write a checkpoint, whole or not at all: a run that is killed meanwhile leaves the last one.
 
     The file is a zip archive whose checksums `load_checkpoint` verifies.
     """
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        made_by = recipe.model_dump(mode="json")
-        saved = {"epoch": position.epoch, "step": position.step, "recipe": made_by, "states": states}
-        torch.save({"format": FORMAT, **saved}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    made_by = recipe.model_dump(mode="json")
+    saved = {"epoch": position.epoch, "step": position.step, "recipe": made_by, "states": states}
+    with new_file(path) as unfinished:
+        torch.save({"format": FORMAT, **saved}, unfinished)
 
 
 def load_checkpoint(path: Path, recipe: Recipe) -> tuple[Position, dict[str, Any]]:
@@ -60,11 +56,11 @@ def load_checkpoint(path: Path, recipe: Recipe) -> tuple[Position, dict[str, Any
 
 
 def load_learner(path: Path, backbone: str, data: str) -> dict[str, Tensor]:
-    """Return the tensors of the learner in a checkpoint, whatever else its recipe said than `backbone`.
+    """Return the tensors of the learner in a checkpoint of any recipe with this backbone.
 
-    Made from other data than the task with the fingerprint `data`, it has other identities and perhaps other
-    attributes: then its classifiers and attribute heads are left out.
-    `ArtifactError` if it is damaged, `SettingsError` if it has another backbone.
+    `data` is the fingerprint of the task that will use them. If another task made the checkpoint, it has other
+    identities and perhaps other attributes, and its classifiers and attribute heads are left out. `ArtifactError` if it
+    is damaged, `SettingsError` if it has another backbone.
     """
     _, states, made_by = _read(path)
     if made_by["network"]["backbone"] != backbone:

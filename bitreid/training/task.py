@@ -50,7 +50,7 @@ class Task:
         return np.searchsorted(self.identities, self.manifest.pids[rows])
 
     def fingerprint(self) -> str:
-        """16 hex digits that differ for other pictures (by file name), identities, cameras or labels."""
+        """Return 16 hex digits that differ for other pictures (by file name), identities, cameras or labels."""
         names = "\n".join(path.name for path in self.manifest.paths).encode("utf-8", "surrogateescape")
         numbers = (self.manifest.pids, self.manifest.camids, self.labels)
         return hashlib.sha256(b"".join([names, *(array.tobytes() for array in numbers)])).hexdigest()[:16]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.arrays import Floats32
 from bitreid.artifact import Card, load_artifact, save_artifact
 from bitreid.codes import pack
 from bitreid.data.manifest import Manifest
@@ -85,7 +86,7 @@ def _with_calibration(card: Card, encoded: Encoded, people: Manifest) -> Card:
     return replace(card, calibration=calibration)
 
 
-def balanced_accuracy(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int8]) -> float:
+def balanced_accuracy(logits: Floats32, labels: npt.NDArray[np.int8]) -> float:
     """Return the mean over bits of (recall of ones + recall of zeros) / 2; bits without both values are left out.
 
     NaN if every bit is left out. logits (n, A); labels (n, A): 1, 0 or -1 for unknown, which changes nothing.

@@ -26,7 +26,7 @@ def test_relatives_are_the_masks_without_those_whom_all_leave_out(people: People
     relatives = labels.relatives(slice(None))
     for i, rows in enumerate(relatives.rows):
         assert set(rows[relatives.match[i]]) == set(np.flatnonzero(match[i]))
-        assert set(rows[relatives.left_out[i]]) == set(np.flatnonzero(left_out[i] & ~labels.nobody))
+        assert set(rows[relatives.left_out[i]]) == set(np.flatnonzero(left_out[i] & ~labels.never_ranked))
     assert not (relatives.match & relatives.left_out).any()
     some = labels.relatives(slice(1, 3))
     np.testing.assert_array_equal(some.rows, relatives.rows[1:3])

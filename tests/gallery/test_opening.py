@@ -39,10 +39,10 @@ def test_a_server_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     vars(milvus)["open_milvus"] = lambda *args, **named: calls.append((*args, named))
     monkeypatch.setitem(sys.modules, "bitreid.gallery.milvus.gallery", milvus)
     create_gallery("milvus://localhost:19530/people", CONTRACT, actor="me")
-    open_gallery("milvuss://user:word@host/people")
+    open_gallery("milvuss://user:word@host/people", read_only=True)
     assert calls == [
         ("http://localhost:19530", "people", CONTRACT, {"audited": True, "actor": "me"}),
-        ("https://user:word@host", "people", {"actor": ""}),
+        ("https://user:word@host", "people", {"actor": "", "read_only": True}),
     ]
 
 

@@ -99,7 +99,7 @@ def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
 
 
 def _fit_safe_tail(impostor: Ints, of_each: Ints) -> tuple[float, float]:
-    """The line of `_fit_tail` moved to where it promises less, by `MARGIN` standard errors of height and of slope.
+    """Return the line of `_fit_tail`, moved by `MARGIN` standard errors of height and slope so that it promises less.
 
     Pairs of two look-alikes come in dozens, so the errors are not those of independent pairs but those of people, by
     the jackknife: each person left out in turn. At the pivot, the errors of height and slope are uncorrelated.
@@ -122,7 +122,7 @@ def _fit_safe_tail(impostor: Ints, of_each: Ints) -> tuple[float, float]:
 
 
 def _fit_tail(impostor: Ints) -> tuple[float, float]:
-    """Slope and offset of a line through the probits of the shares of impostors within each distance of the tail.
+    """Return slope and offset of a line through the probits of the impostors' shares within each distance of the tail.
 
     Least squares, each distance weighted by the inverse variance of its probit, n * phi(z) ** 2 / (p * (1 - p)).
     """
@@ -142,7 +142,7 @@ def _fit_tail(impostor: Ints) -> tuple[float, float]:
 
 
 def _likelihood_ratio(genuine: Ints, tail_slope: float, tail_offset: float) -> tuple[float, float, float]:
-    """Slope, offset and curvature of the log of a normal density of genuine pairs over that of the impostors' tail.
+    """Return slope, offset and curvature of ln(normal density of genuine pairs / density of the impostors' tail).
 
     The ratio of two normal densities is a parabola. It rests on the tail, not on all impostors: look-alikes are far
     more frequent than the bulk of the impostors says, and they are what a search of many rows meets.

@@ -58,14 +58,14 @@ def promises_kept(
 
 
 def _false_alarms(impostor: Ints, threshold: int, n: int) -> Floats:
-    """For each query, the probability that one of `n` of its impostors is within the threshold."""
+    """Return, for each query, the probability that one of `n` of its impostors is within the threshold."""
     total, near = impostor.sum(axis=1), impostor[:, : threshold + 1].sum(axis=1)
     drawn = np.minimum(n, total)
     return np.asarray(1 - np.exp(_log_choose(total - near, drawn) - _log_choose(total, drawn)))
 
 
 def _right_answers(genuine: Ints, impostor: Ints, threshold: int, n: int) -> Floats:
-    """For each query that has a match, the probability that the first row is a match within the threshold."""
+    """Return, for each query with a match, the probability that the first row is a match within the threshold."""
     present = genuine.any(axis=1)
     genuine, impostor = genuine[present], impostor[present]
     nearest = (genuine > 0).argmax(axis=1)
@@ -82,7 +82,7 @@ def _right_answers(genuine: Ints, impostor: Ints, threshold: int, n: int) -> Flo
 
 
 def _log_choose(n: Ints, k: Ints) -> Floats:
-    """ln of n over k; minus infinity where k is below 0 or above n."""
+    """Return ln of n over k; minus infinity where k is below 0 or above n."""
     possible = (k >= 0) & (k <= n)
     n, k = np.where(possible, n, 0), np.where(possible, k, 0)
     table = log_factorials(int(n.max(initial=0)))

@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import bitreid
-from bitreid.arrays import Floats
+from bitreid.arrays import Floats, Ints
 from bitreid.artifact import Card
 from bitreid.codes import bit_statistics, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
@@ -59,7 +58,7 @@ def report_of(
     memory_mb: float = 512,
     pictures: bool = True,
 ) -> Report:
-    """The report of an `evaluation`, under a `protocol`, of the `query` and `gallery` pictures of the set named `data`.
+    """Return the report of an `evaluation` of the `query` and `gallery` pictures of the set named `data`.
 
     The sides are those that were evaluated: merged, if the protocol merges pictures. `card` is the model's, or None for
     features that another program made; its calibration gives the threshold for the rate `fpir`. `labels` are the
@@ -111,14 +110,14 @@ def labels_beside(data: Path, schema: AttributeSchema | None) -> AttributeTable 
 
 
 def protocol_words(protocol: ProtocolSettings) -> str:
-    """A sentence that says what a protocol counts."""
+    """Return a sentence that says what a protocol counts."""
     words = ["A gallery picture is right if it shows the query\u2019s person"]
     if protocol.cameras:
         words = [
             "A gallery picture is right if it shows the query\u2019s person from another camera; pictures of the "
             "person from the query\u2019s own camera are left out"
         ]
-    words.append("junk pictures and pictures of people whom nobody knows are left out")
+    words.append("junk pictures and pictures of unknown people are left out")
     if protocol.merge_queries:
         words.append("the queries of one person and camera are one query")
     if protocol.merge_tracklets:
@@ -131,7 +130,7 @@ def protocol_words(protocol: ProtocolSettings) -> str:
 def attribute_rows(
     query: Side, gallery: Side, labels: AttributeTable, schema: AttributeSchema | None
 ) -> tuple[AttributeRow, ...]:
-    """How well each bit of the attribute code is recognised, in the pictures of both sides whose label is known.
+    """Return how well each bit of the attribute code is recognised in the pictures of both sides whose label is known.
 
     Attributes that no picture has a label for are left out; there are none without attribute codes.
     """
@@ -158,8 +157,8 @@ def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
         return None
 
 
-def _by_precision(average_precision: Floats) -> npt.NDArray[np.int64]:
-    """The queries that have a match, the worst first; equal ones in their own order."""
+def _by_precision(average_precision: Floats) -> Ints:
+    """Return the queries that have a match, the worst first; equal ones in their own order."""
     order = np.argsort(average_precision, kind="stable")
     return order[: int((~np.isnan(average_precision)).sum())]
 
@@ -171,7 +170,7 @@ def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
 
 
 def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float) -> tuple[Length, ...]:
-    """Scores of shorter codes, each twice as long as the one before, with the same share of the bits of every part."""
+    """Return scores of shorter codes, each twice as long as the one before, with an equal share of every part."""
     if query.codes is None or gallery.codes is None or query.codes.n_bits <= _SHORTEST:
         return ()
     lengths = [query.codes.n_bits]
@@ -206,7 +205,7 @@ def _ranked(
     gallery: Side,
     people: Protocol,
     evaluation: Evaluation,
-    which: npt.NDArray[np.int64],
+    which: Ints,
 ) -> tuple[RankedQuery, ...]:
     found = []
     for i in which.tolist():
@@ -225,8 +224,8 @@ def _ranked(
     return tuple(found)
 
 
-def _parts(query: Side, gallery: Side, i: int, rows: npt.NDArray[np.int64]) -> list[tuple[PartDistance, ...]]:
-    """The distances of each part of query `i` to some gallery rows; none without parts."""
+def _parts(query: Side, gallery: Side, i: int, rows: Ints) -> list[tuple[PartDistance, ...]]:
+    """Return the distances of each part of query `i` to some gallery rows; none without parts."""
     if query.codes is None or gallery.codes is None:
         return [()] * len(rows)
     differ = unpack(query.codes[i : i + 1]) != unpack(gallery.codes[rows])
@@ -249,7 +248,7 @@ def _bits(card: Card | None, gallery: Side, evaluation: Evaluation) -> tuple[Bit
 
 
 def _versions() -> dict[str, str]:
-    """The versions of the packages that compute the scores, as far as they are installed."""
+    """Return the versions of the packages that compute the scores, as far as they are installed."""
     versions = {"bitreid": bitreid.__version__, "python": platform.python_version()}
     for name in ("numpy", "pillow", "torch"):
         try:

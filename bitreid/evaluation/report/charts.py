@@ -28,7 +28,7 @@ class Axis:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """The position of a value along the axis, 0 at `low` and 1 at `high`; values beyond are at the nearer end.
+        """Return where a value is along the axis: 0 at `low`, 1 at `high`; values beyond are at the nearer end.
 
         >>> Axis("bits", 1, 100, (), log=True).share(10)
         0.5
@@ -98,7 +98,7 @@ class Chart:
 
 
 def percent_axis(label: str, shares: Iterable[float]) -> Axis:
-    """An axis of per cent around shares between 0 and 1: up to 100 from a round start, or from 0 up to a round end.
+    """Return an axis of per cent around shares from 0 to 1: from a round start to 100, or from 0 to a round end.
 
     >>> [label for _, label in percent_axis("mAP, %", [0.83, 0.97]).ticks]
     ['80', '84', '88', '92', '96', '100']
@@ -111,7 +111,7 @@ def percent_axis(label: str, shares: Iterable[float]) -> Axis:
 
 
 def round_axis(label: str, low: float, high: float) -> Axis:
-    """A linear axis from `low` to `high` with four to nine ticks at round numbers.
+    """Return a linear axis from `low` to `high` with four to nine ticks at round numbers.
 
     >>> [label for _, label in round_axis("bits", 90, 1210).ticks]
     ['200', '400', '600', '800', '1,000', '1,200']
@@ -126,7 +126,7 @@ def round_axis(label: str, low: float, high: float) -> Axis:
 
 
 def log_axis(label: str, low: float, high: float, ticks: Sequence[tuple[float, str]]) -> Axis:
-    """A logarithmic axis from `low` to `high`, both above 0, with the ticks that lie within it."""
+    """Return a logarithmic axis from `low` to `high`, both above 0, with the ticks that lie within it."""
     if high <= low:
         low, high = low / 2, high * 2
     inside = [(value, text) for value, text in ticks if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
@@ -134,7 +134,7 @@ def log_axis(label: str, low: float, high: float, ticks: Sequence[tuple[float, s
 
 
 def rate_axis(label: str, lowest: float) -> Axis:
-    """A logarithmic axis of rates, in per cent, from the power of ten at or below `lowest` (at least 1e-6) up to 1."""
+    """Return a logarithmic axis of rates in per cent, from a power of ten at or below `lowest` (at least 1e-6) to 1."""
     powers = range(max(math.floor(math.log10(max(lowest, 1e-6)) + 1e-9), -6), 1)
     ticks = [(10.0**power, f"{10.0 ** (power + 2):g}") for power in powers]
     return log_axis(label, min(ticks[0][0], 0.1), 1.0, ticks)
@@ -150,7 +150,7 @@ class Histogram:
 
 
 def histogram(genuine: Ints, impostor: Ints, unit: float) -> Histogram:
-    """The shares of two kinds of pairs, counted at the distances 0, 1, ... times `unit`, in at most 64 bins.
+    """Return the shares of two kinds of pairs, counted at the distances 0, 1, ... times `unit`, in at most 64 bins.
 
     All bins hold equally many distances and reach from the nearest pair to the farthest. A kind without pairs has
     shares of 0; without any pairs there are no bins.
@@ -171,7 +171,7 @@ def histogram(genuine: Ints, impostor: Ints, unit: float) -> Histogram:
 
 
 def outline(edges: Floats, heights: Floats) -> tuple[Point, ...]:
-    """The corners of a histogram's upper edge, left to right, from 0 to 0.
+    """Return the corners of a histogram's upper edge, left to right, from 0 to 0.
 
     >>> outline(np.array([0.0, 1.0, 2.0]), np.array([3.0, 4.0]))
     ((0.0, 0.0), (0.0, 3.0), (1.0, 3.0), (1.0, 4.0), (2.0, 4.0), (2.0, 0.0))

@@ -11,7 +11,7 @@ _BALANCED = (0.4, 0.6)
 
 
 def queries(report: Report) -> Section | None:
-    """The worst and the best queries as ranked sheets."""
+    """Return the section of the worst and the best queries, as ranked sheets."""
     groups = tuple((heading, rows) for heading, rows in (("Worst", report.worst), ("Best", report.best)) if rows)
     if not groups:
         return None
@@ -31,7 +31,7 @@ def queries(report: Report) -> Section | None:
 
 
 def attributes(report: Report) -> Section | None:
-    """How well each attribute is recognised, the best first."""
+    """Return the section on how well each attribute is recognised, the best first."""
     if not report.attributes:
         return None
     told = sorted(report.attributes, key=lambda row: (-(row.balanced or 0), row.name))
@@ -63,7 +63,7 @@ def attributes(report: Report) -> Section | None:
 
 
 def bits(report: Report) -> Section | None:
-    """How well codes use their bits."""
+    """Return the section on how well codes use their bits."""
     if not report.bits:
         return None
     header = (

@@ -68,7 +68,7 @@ class Plot:
     words: tuple[Words, ...]
 
     def at(self, chart: Chart, point: Point) -> Point:
-        """The place on the canvas of a point of the chart's data."""
+        """Return the place on the canvas of a point of the chart's data."""
         return (
             self.left + chart.x.share(point[0]) * (self.right - self.left),
             self.bottom - chart.y.share(point[1]) * (self.bottom - self.top),
@@ -76,7 +76,7 @@ class Plot:
 
 
 def lay_out(chart: Chart, canvas: Canvas) -> Plot:
-    """The chart on the canvas."""
+    """Return the chart on the canvas."""
     frame = _frame(chart, canvas)
     drawn = [(series, [frame.at(chart, point) for point in series.points]) for series in chart.series]
     shapes = [shape for series, points in drawn for shape in _shapes(series, points, frame.bottom)]
@@ -98,7 +98,7 @@ def lay_out(chart: Chart, canvas: Canvas) -> Plot:
 
 
 def _frame(chart: Chart, canvas: Canvas) -> Plot:
-    """The empty drawing, with room for the words around it."""
+    """Return the empty drawing, with room for the words around it."""
     labels = [_wrapped(series.label, canvas) for series in chart.series if series.kind not in ("area", "band")]
     longest = max((len(line) for lines in labels for line in lines), default=0)
     last_tick = max((len(part) for _, text in chart.x.ticks[-1:] for part in text.split("\n")), default=0)
@@ -133,7 +133,7 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """The points without those too near to the one before to be seen; the last one stays."""
+    """Return the points without those too near to the one before to be seen; the last one stays."""
     kept = points[:1]
     for x, y in points[1:-1]:
         if abs(x - kept[-1][0]) > _NEAR or abs(y - kept[-1][1]) > _NEAR:
@@ -142,7 +142,7 @@ def _thinned(points: list[Point]) -> list[Point]:
 
 
 def _marker(tone: int, x: float, y: float) -> str:
-    """A circle, a square, a diamond or a triangle: tones differ in shape too."""
+    """Return a circle, a square, a diamond or a triangle: tones differ in shape too."""
     if tone == 1:
         return f"M{x - 4:.1f} {y:.1f}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z"
     corners: dict[int, list[Point]] = {
@@ -154,12 +154,12 @@ def _marker(tone: int, x: float, y: float) -> str:
 
 
 def _end_labels(ends: list[tuple[Series, list[Point]]], frame: Plot) -> tuple[list[Shape], list[Words]]:
-    """A sample of each line and its label, beside the line's right end, moved apart where they would touch."""
+    """Return a sample of each line and its label, beside the line's right end, moved apart where they would touch."""
     ordered = sorted(ends, key=lambda end: end[1][-1][1])
     lines = [_wrapped(series.label, frame.canvas) for series, _ in ordered]
     heights = [_LINE * len(each) + 4.0 for each in lines]
-    wanted = [points[-1][1] - _LINE / 2 for _, points in ordered]
-    tops = _apart(wanted, heights, frame.top - _LINE / 2, frame.bottom + _LINE / 2)
+    ideal = [points[-1][1] - _LINE / 2 for _, points in ordered]
+    tops = _apart(ideal, heights, frame.top - _LINE / 2, frame.bottom + _LINE / 2)
     x = frame.right + 8
     samples, labels = [], []
     for (series, _), text, top in zip(ordered, lines, tops, strict=True):
@@ -172,12 +172,12 @@ def _end_labels(ends: list[tuple[Series, list[Point]]], frame: Plot) -> tuple[li
     return samples, labels
 
 
-def _apart(wanted: list[float], heights: list[float], low: float, high: float) -> list[float]:
-    """Tops of boxes that do not overlap, in order and near the `wanted` ones, from `low` to `high` (beyond `high` if
-    there is no room)."""
+def _apart(ideal: list[float], heights: list[float], low: float, high: float) -> list[float]:
+    """Return tops of boxes that do not overlap, in order and near the `ideal` tops, between `low` and `high` (or
+    beyond `high` if there is no room)."""
     tops: list[float] = []
     floor = low
-    for top, height in zip(wanted, heights, strict=True):
+    for top, height in zip(ideal, heights, strict=True):
         tops.append(max(top, floor))
         floor = tops[-1] + height
     ceiling = max(high, low + sum(heights))
@@ -188,7 +188,7 @@ def _apart(wanted: list[float], heights: list[float], low: float, high: float) -
 
 
 def _peak_labels(peaks: list[tuple[Series, list[Point]]], frame: Plot) -> list[Words]:
-    """Labels of areas, above what is drawn: the leftmost one ends at its peak, the others begin at theirs."""
+    """Return labels of areas, above what is drawn: the leftmost one ends at its peak, the others begin at theirs."""
     words: list[Words] = []
     sides = [side for _, points in peaks for side in pairwise(points)]
     at_peaks = sorted(
@@ -206,7 +206,7 @@ def _peak_labels(peaks: list[tuple[Series, list[Point]]], frame: Plot) -> list[W
 
 
 def _marks(chart: Chart, frame: Plot) -> tuple[list[Shape], list[Words]]:
-    """Vertical lines up to their words, a row of words each, so that they do not touch."""
+    """Return vertical lines and the words above them, each in a row of its own so that they do not touch."""
     lines, words = [], []
     for row, mark in enumerate(chart.marks):
         x, _ = frame.at(chart, (mark.x, chart.y.low))
@@ -234,7 +234,7 @@ def _axis_words(chart: Chart, frame: Plot) -> list[Words]:
 
 
 def _readable(axis: Axis, width: float) -> list[tuple[float, str]]:
-    """The ticks, from the first on, whose labels have room beside those already chosen."""
+    """Return the ticks, from the first on, whose labels have room beside those already chosen."""
     chosen: list[tuple[float, str]] = []
     end = -width
     for value, text in axis.ticks:

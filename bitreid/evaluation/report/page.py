@@ -31,7 +31,7 @@ _SECTIONS = (ranks, lengths, short_lists, distances, searches, queries, attribut
 
 
 def render_report(report: Report) -> str:
-    """The page as HTML that needs no script, no other file and no network.
+    """Return the page as HTML that needs no script, no other file and no network.
 
     All text from the report is escaped. `DataError` without Jinja2, and for a picture that cannot be read (files are
     opened only with `report.pictures`).
@@ -94,7 +94,7 @@ class Figure:
 
 
 def figures_of(report: Report) -> tuple[Figure, ...]:
-    """The scores at the top of the page; none without an evaluation."""
+    """Return the scores at the top of the page; none without an evaluation."""
     if report.evaluation is None:
         return ()
     main, floats = report.evaluation.main.expected, report.evaluation.beside
@@ -114,7 +114,7 @@ def figures_of(report: Report) -> tuple[Figure, ...]:
 
 
 def _sentences(report: Report) -> Iterator[str]:
-    """What the scores mean, in words."""
+    """Yield sentences that say what the scores mean."""
     if report.evaluation is None:
         return
     main, floats = report.evaluation.main.expected, report.evaluation.beside
@@ -145,7 +145,7 @@ def _interval_words(interval: Interval) -> str:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    """What was evaluated: names and values."""
+    """Yield the names and values that say what was evaluated."""
     card, evaluation = report.card, report.evaluation
     if report.data:
         yield "Data set", report.data
@@ -174,7 +174,7 @@ def _queries_words(n_queries: int, n_without_match: int) -> str:
 
 
 def _record(report: Report) -> tuple[Table, ...]:
-    """Tables of the run's record: versions, and how the model was trained."""
+    """Return tables of the run's record: versions, and how the model was trained."""
     tables = []
     if report.record is not None and report.record.versions:
         versions = tuple((name, version) for name, version in report.record.versions.items())
@@ -190,7 +190,7 @@ def _record(report: Report) -> tuple[Table, ...]:
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Nested values with dotted names."""
+    """Yield nested values with dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(f"{prefix}{name}.", value)
@@ -199,7 +199,7 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _command(report: Report) -> str:
-    """The command for a shell; a report without pictures has FILE in place of file names."""
+    """Return the command for a shell; a report without pictures has FILE in place of file names."""
     if report.record is None:
         return ""
     words = ["FILE" if isinstance(word, Path) and not report.pictures else str(word) for word in report.record.command]

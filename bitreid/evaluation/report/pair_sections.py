@@ -23,7 +23,7 @@ from bitreid.evaluation.report.words import NO_BREAK, number, of_hundred, percen
 
 
 def distances(report: Report) -> Section | None:
-    """How far apart pictures of one person and of two are."""
+    """Return the section on how far apart pictures of one person and of two are."""
     pairs = report.pairs
     if pairs is None or not (pairs.genuine.any() or pairs.impostor.any()):
         return None
@@ -87,7 +87,7 @@ def _threshold_marks(promise: Promise | None, unit: str) -> tuple[Mark, ...]:
 
 
 def searches(report: Report) -> Section | None:
-    """What thresholds find and what they let through: single pairs, and searches for people who are not there."""
+    """Return the section on what thresholds find and let through, in single pairs and in searches for absent people."""
     charts = []
     text = []
     if report.identification is not None:
@@ -183,7 +183,7 @@ def _threshold(value: float) -> str:
 
 
 def _first_rate(curve: Floats, asked: tuple[float, ...]) -> float:
-    """The rate that an axis has to begin at: the lowest that was measured or asked for, but not 0."""
+    """Return the rate that an axis has to begin at: the lowest that was measured or asked for, but not 0."""
     return min([float(rate) for rate in (*curve, *asked) if rate > 0], default=0.01)
 
 

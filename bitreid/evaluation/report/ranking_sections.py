@@ -16,7 +16,7 @@ _SMALL = 0.0005  # differences below this print as 0.0 points
 
 
 def ranks(report: Report) -> Section | None:
-    """How soon the first match comes: the CMC."""
+    """Return the section on how soon the first match comes: the CMC."""
     evaluation = report.evaluation
     if evaluation is None:
         return None
@@ -57,7 +57,7 @@ def ranks(report: Report) -> Section | None:
 
 
 def _reranked(evaluation: Evaluation) -> tuple[Table, ...]:
-    """The scores after re-ranking the nearest rows, if that was asked for."""
+    """Return the scores after re-ranking the nearest rows, if that was asked for."""
     if not evaluation.reranked:
         return ()
     ways = {"as searched": evaluation.main, **evaluation.reranked}
@@ -73,7 +73,7 @@ def _cmc_points(scores: Scores) -> tuple[Point, ...]:
 
 
 def _tie_band(codes: RankingMetrics) -> tuple[Series, ...]:
-    """The area between the worst and the best order of ties; none if it is too small to be seen."""
+    """Return the area between the worst and the best order of ties; none if it is too small to be seen."""
     if codes.best.rank1 - codes.worst.rank1 < _SMALL:
         return ()
     return (Series((), (*_cmc_points(codes.worst), *reversed(_cmc_points(codes.best))), 1, "band"),)
@@ -91,7 +91,7 @@ def _tie_words(codes: RankingMetrics) -> str:
 
 
 def lengths(report: Report) -> Section | None:
-    """Scores against the length of the code, beside those of the float feature."""
+    """Return the section on scores against the length of the code, beside those of the float feature."""
     codes, floats = _lengths_of(report)
     everything = codes + floats
     if len(everything) < 2:
@@ -136,7 +136,7 @@ def lengths(report: Report) -> Section | None:
 
 
 def _lengths_of(report: Report) -> tuple[list[Length], list[Length]]:
-    """The lengths of codes, and the float feature as a length (none without)."""
+    """Return the lengths of codes, and the float feature as a length (none without)."""
     evaluation = report.evaluation
     if evaluation is None or evaluation.codes is None:
         return list(report.lengths), []
@@ -151,7 +151,7 @@ def _lengths_of(report: Report) -> tuple[list[Length], list[Length]]:
 def _length_series(
     name: str, value: Callable[[Length], float], tone: int, codes: list[Length], floats: list[Length]
 ) -> list[Series]:
-    """A line through the codes' values, and a single marker for the float feature's."""
+    """Return a line through the codes' values, and a single marker for the float feature's."""
     line = tuple((float(each.n_bits), value(each)) for each in codes)
     alone = tuple((float(each.n_bits), value(each)) for each in floats)
     series = [Series((name, f"{percent(line[-1][1])} at {codes[-1].n_bits:,} bits"), line, tone, "marked")]
@@ -159,7 +159,7 @@ def _length_series(
 
 
 def short_lists(report: Report) -> Section | None:
-    """What two-stage search keeps, against the length of the short list."""
+    """Return the section on what two-stage search keeps, against the length of the short list."""
     if not report.afr:
         return None
     best = max(report.afr, key=lambda curve: curve.metrics[0].kept)
@@ -186,7 +186,7 @@ def short_lists(report: Report) -> Section | None:
 
 
 def _bytes_tables(report: Report) -> tuple[Table, ...]:
-    """What a search reads, in one stage and in two: a table for each length of short codes; none without scores."""
+    """Return a table a length of short codes: what a search reads in one stage and in two; none without scores."""
     evaluation = report.evaluation
     if evaluation is None:
         return ()

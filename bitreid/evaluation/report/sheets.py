@@ -60,7 +60,7 @@ class Sheet:
 
 
 def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
-    """The query as the page shows it; without `pictures`, neither pictures nor names of files are in it.
+    """Return the query as the page shows it; without `pictures`, neither pictures nor names of files are in it.
 
     `DataError` if a picture cannot be read.
     """
@@ -79,7 +79,7 @@ def _picture(path: Path, words: str, pictures: bool) -> Picture:
 
 
 def picture_data(path: Path) -> str:
-    """The picture as a small JPEG in a `data:` address, stretched to one size, as networks see it."""
+    """Return the picture as a small JPEG in a `data:` address, stretched to one size, as networks see it."""
     pixels = load_picture(path, _HEIGHT, _WIDTH)
     from PIL import Image
 
@@ -89,8 +89,10 @@ def picture_data(path: Path) -> str:
 
 
 def bars_of(parts: tuple[PartDistance, ...]) -> tuple[tuple[Bar, ...], Bar | None]:
-    """A bar for each part of the body at the part's height in the picture, parts being equally high, and a bar of the
-    whole picture, if that is a part; lengths are full where half of the bits differ, or more."""
+    """Return a bar for each part of the body, at the part's height in the picture, and one for the whole picture.
+
+    Parts are equally high; None where the whole is no part. A bar is full where half of the bits differ, or more.
+    """
     stripes = [part for part in parts if part.name != WHOLE]
     whole = [part for part in parts if part.name == WHOLE]
     height = 100 / max(len(stripes), 1)

@@ -6,7 +6,7 @@ NO_BREAK = "\u00a0"
 
 
 def number(value: float) -> str:
-    """A number with separated thousands, without needless decimals.
+    """Return a number with separated thousands, without needless decimals.
 
     >>> number(15913), number(0.25)
     ('15,913', '0.25')
@@ -15,7 +15,7 @@ def number(value: float) -> str:
 
 
 def distance(value: float) -> str:
-    """A distance: of codes whole bits, of features three digits.
+    """Return a distance: of codes whole bits, of features three digits.
 
     >>> distance(1204.0), distance(0.56861)
     ('1,204', '0.569')
@@ -24,7 +24,7 @@ def distance(value: float) -> str:
 
 
 def share(value: float, digits: int = 1) -> str:
-    """A share between 0 and 1 in per cent, without the sign.
+    """Return a share between 0 and 1 in per cent, without the sign.
 
     >>> share(0.9123)
     '91.2'
@@ -33,7 +33,7 @@ def share(value: float, digits: int = 1) -> str:
 
 
 def percent(value: float) -> str:
-    """A share in per cent, with as many digits as a small one needs, and the sign after a space that does not break.
+    """Return a share in per cent, with as many digits as a small one needs, then an unbreakable space and the sign.
 
     >>> [percent(value).replace(NO_BREAK, " ") for value in (0.9123, 0.1, 0.0012, 1.34e-7, 0.0)]
     ['91.2 %', '10 %', '0.12 %', '0.000013 %', '0 %']
@@ -45,7 +45,7 @@ def percent(value: float) -> str:
 
 
 def of_hundred(value: float, things: str) -> str:
-    """A share of some things as a number out of 100, never rounded to 0 or 100.
+    """Return a share of some things as a number out of 100, never rounded to 0 or 100.
 
     >>> of_hundred(0.912, "searches"), of_hundred(0.999, "searches")
     ('91 of 100 searches', 'more than 99 of 100 searches')
@@ -61,7 +61,7 @@ def of_hundred(value: float, things: str) -> str:
 
 
 def points(value: float) -> str:
-    """A difference of two shares in percentage points, without its sign.
+    """Return a difference of two shares in percentage points, without its sign.
 
     >>> points(-0.0081), points(0.01)
     ('0.8 points', '1.0 points')
@@ -70,7 +70,7 @@ def points(value: float) -> str:
 
 
 def bits_and_bytes(n_bits: int) -> str:
-    """The length of a code.
+    """Return the length of a code.
 
     >>> bits_and_bytes(2048)
     '2,048 bits (256 bytes)'
@@ -79,5 +79,5 @@ def bits_and_bytes(n_bits: int) -> str:
 
 
 def rows(n: int, of: float) -> str:
-    """A number of gallery rows and the share of the gallery that it is."""
+    """Return a number of gallery rows and the share of the gallery that it is."""
     return f"{n:,} rows ({percent(of)})"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bitreid.errors import (
     GalleryError,
     GalleryExists,
     GalleryNotFound,
+    GalleryReadOnly,
     Unsupported,
 )
 from bitreid.gallery.base import Gallery
@@ -51,7 +52,7 @@ from bitreid.gallery.milvus.rows import (
     rows_of,
     stored,
 )
-from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, TIMEOUT_S, Near, Server
+from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, SOON, TIMEOUT_S, Near, Server
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.hamming import search_exact
 
@@ -96,29 +97,41 @@ def create_milvus(
 
 
 def open_milvus(
-    url: str, name: str, *, actor: str = "", timeout_s: float = TIMEOUT_S, most_rows: int = MOST_ROWS
+    url: str,
+    name: str,
+    *,
+    actor: str = "",
+    read_only: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    most_rows: int = MOST_ROWS,
 ) -> "MilvusGallery":
-    """Return the gallery of this name on the server at `http://HOST:PORT`; `GalleryNotFound` if there is none."""
-    return MilvusGallery(Server(url, timeout_s=timeout_s, most_rows=most_rows), name, actor=actor)
+    """Return the gallery of this name on the server at `http://HOST:PORT`; `GalleryNotFound` if there is none.
+
+    With `read_only` nothing is written: what a writer left half-written is not mended, and searches are not audited.
+    """
+    server = Server(url, timeout_s=timeout_s, most_rows=most_rows)
+    return MilvusGallery(server, name, actor=actor, read_only=read_only)
 
 
 class MilvusGallery(Gallery):
     """A gallery on a Milvus server; any number of processes may use it at a time."""
 
-    def __init__(self, server: Server, name: str, *, actor: str = "") -> None:
-        self.name, self.actor = name, actor
+    def __init__(self, server: Server, name: str, *, actor: str = "", read_only: bool = False) -> None:
+        self.name, self.actor, self.read_only = name, actor, read_only
         self._connection: Server | None = server
         self._notebook = Notes(server, f"{name}_notes")
         self._lock = threading.RLock()
         self._pending: list[Mapping[str, Any]] = []
         self._timer: threading.Timer | None = None
+        self._decisions: dict[int, Note] = {}  # as they were when all were read
         try:
-            about = _about(server, name)
+            about = _about(server, name, read_only)
             if about is None:
                 raise GalleryNotFound(f"{server.address}: expected a gallery named {name}, got none; create it")
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
             self._items = ItemCollections(server, name, self.contract, self._notebook)
-            self._items.mend_left(time.time() - SETTLED_S)
+            if not read_only:
+                self._items.mend_left(time.time() - SETTLED_S)
         except BaseException:
             server.close()
             raise
@@ -126,20 +139,17 @@ class MilvusGallery(Gallery):
     # Looking.
 
     def get(self, ids: Sequence[Id]) -> list[GalleryItem | None]:
-        rows = self._items.of_keys(
-            self._items.record, [key_of(plain_id(id)) for id in ids], WHOLE, self._server.moment()
-        )
+        rows = self._server.of_keys(self.name, [key_of(plain_id(id)) for id in ids], WHOLE)
         found = {id_of(row): row for row in rows.values()}
         return [item_of(found[id], self.contract) if id in found else None for id in ids]
 
     def count(self, where: Where = None) -> int:
-        server, chosen = self._server, self._expression(self._filter(where))
-        return server.count(self.name, chosen, server.moment())
+        return self._server.count(self.name, self._expression(self._filter(where)))
 
     def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
         server, chosen = self._server, self._expression(self._filter(where))
         size = min(batch, ROWS)
-        batches = server.rows(self.name, chosen, WHOLE, server.moment(), after=after, size=size)
+        batches = server.rows(self.name, chosen, WHOLE, after=after, size=size)
         items = (item_of(row, self.contract) for rows in batches for row in rows)
         while some := list(islice(items, batch)):
             yield joined(some, self.contract)
@@ -161,9 +171,10 @@ class MilvusGallery(Gallery):
 
         When the bytes of what was deleted are gone is its matter: it keeps them for the time that its settings say.
         """
+        server = self._writable()
         for collection in (*self._items.collections, f"{self.name}_notes"):
-            self._server.call("flush", collection)
-            self._server.call("compact", collection)
+            server.call("flush", collection)
+            server.call("compact", collection)
 
     def backup(self, path: Path) -> None:
         """Write the items to a new Parquet file, as `export_parquet` does; Milvus has backups of its own."""
@@ -201,7 +212,7 @@ class MilvusGallery(Gallery):
                 raise Unsupported(
                     f"expected ids below {_LOST}, which Milvus does not find again, got {id!r}; rename it"
                 )
-        there = self._items.of_keys(self._items.record, ids, ["text"], self._server.moment())
+        there = self._server.of_keys(self.name, ids, ["text"])
         for key, row in there.items():
             check_same_id(ids[key], id_of(row))
         rows = rows_of(batch, microseconds(datetime.now(UTC)))
@@ -209,8 +220,7 @@ class MilvusGallery(Gallery):
         return [id for key, id in ids.items() if key not in there]
 
     def _remove(self, where: Filter) -> list[Id]:
-        server = self._server
-        batches = server.rows(self.name, self._expression(where), ["text"], server.moment(), size=ROWS)
+        batches = self._server.rows(self.name, self._expression(where), ["text"], size=ROWS)
         removed = []
         for rows in batches:
             self._items.remove([row["key"] for row in rows])
@@ -220,7 +230,7 @@ class MilvusGallery(Gallery):
     def _assign(self, persons: Mapping[Id, str | None]) -> None:
         for start in range(0, len(persons), ROWS):
             ids = {key_of(id): id for id in list(persons)[start : start + ROWS]}
-            rows = self._items.of_keys(self._items.record, ids, WHOLE, self._server.moment())
+            rows = self._server.of_keys(self.name, ids, WHOLE)
             self._items.store(
                 [
                     {**stored(row), "person": persons[id_of(row)] or ""}
@@ -232,28 +242,27 @@ class MilvusGallery(Gallery):
     def _find(self, request: Request) -> Found:
         server, where = self._server, self._expression(request.where)
         self._check("k", request.k)
-        moment = server.moment()
-        n = server.count(self.name, where, moment)
+        n = server.count(self.name, where)
         if request.w is not None and request.short is not None:
             self._check("w", request.w)
-            short = server.nearest(self._items.attributes, request.short, request.w, where, [], moment)
+            short = server.nearest(self._items.attributes, request.short, request.w, where, [], n)
             lists = [sorted(near.key for near in each) for each in short]
-            found = [self._ranked(request, i, keys, moment) for i, keys in enumerate(lists)]
+            found = [self._ranked(request, i, keys) for i, keys in enumerate(lists)]
         elif request.mask is None:
-            found = server.nearest(self.name, request.queries, request.k, where, HIT, moment)
+            found = server.nearest(self.name, request.queries, request.k, where, HIT, n, SOON)
         else:
             raise Unsupported("expected w in a search by parts of the body on Milvus, got none; search in two stages")
         return Found([[hit_of(near) for near in each] for each in found], n)
 
-    def _ranked(self, request: Request, query: int, keys: list[int], moment: Mapping[str, Any]) -> list[Near]:
+    def _ranked(self, request: Request, query: int, keys: list[int]) -> list[Near]:
         """Return the items of these keys that are nearest to one of the queries."""
         code = request.queries[query : query + 1]
         if not keys:
             return []
         if request.mask is None:
             k = min(request.k, len(keys))
-            return self._server.nearest(self.name, code, k, keys_in(keys), HIT, moment)[0]
-        rows = self._items.of_keys(self._items.record, keys, [*HIT, "code"], moment)
+            return self._server.nearest(self.name, code, k, keys_in(keys), HIT, len(keys), SOON)[0]
+        rows = self._server.of_keys(self.name, keys, [*HIT, "code"], SOON)
         codes, ids = codes_of(rows.values(), self.contract.n_bits), np.fromiter(rows, np.int64, len(rows))
         ranking = search_exact(code, codes, request.k, ids, bits=request.mask)
         pairs = zip(ranking.distances[0].tolist(), ids[ranking.positions[0]].tolist(), strict=True)
@@ -262,15 +271,17 @@ class MilvusGallery(Gallery):
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         server, chosen = self._server, self._expression(where)
         self._check("k", k)
-        moment = server.moment()
-        n = server.count(self.name, chosen, moment)
+        n = server.count(self.name, chosen)
         found: list[Hit] = []
         for weight, conditions in levels(description):
             if len(found) == min(k, n):
                 break
             left = k - len(found)
-            at = [server.rows(self.name, both(chosen, each), HIT, moment, size=left) for each in conditions]
-            near = sorted((Near(weight, row["key"], row) for rows in at for row in next(rows, [])), key=_by_key)
+            near = []
+            for each in conditions:
+                rows = chain.from_iterable(server.rows(self.name, both(chosen, each), HIT, size=left))
+                near += [Near(weight, row["key"], row) for row in islice(rows, left)]
+            near.sort(key=_by_key)
             found += [hit_of(each)._replace(distance=description.distance(weight)) for each in near[:left]]
         return found, n
 
@@ -278,19 +289,20 @@ class MilvusGallery(Gallery):
         self._notebook.keep("decision", [note])
 
     def _notes(self) -> list[tuple[int, dict[str, Any]]]:
-        with self._transaction():
-            return [(note.number, dict(note.content)) for note in self._notebook.of("decision")]
+        _ = self._server
+        with self._lock:
+            self._decisions = {note.number: note for note in self._notebook.of("decision")}
+            return [(number, dict(note.content)) for number, note in self._decisions.items()]
 
     def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
-        self._notebook.rewrite("decision", self._decision(number), note)
+        self._decisions[number] = self._notebook.rewrite("decision", self._decisions[number], note)
 
     def _forget_note(self, number: int) -> None:
-        self._notebook.drop("decision", self._decision(number))
-
-    def _decision(self, number: int) -> Note:
-        return next(note for note in self._notebook.of("decision") if note.number == number)
+        self._notebook.drop("decision", self._decisions.pop(number))
 
     def _log(self, entry: Mapping[str, Any]) -> None:
+        if self.read_only:
+            return
         self._pending.append(entry)
         if not entry["action"].startswith("search"):
             self._flush()
@@ -306,14 +318,23 @@ class MilvusGallery(Gallery):
 
     def _flush(self) -> None:
         """Write the entries of the audit log that wait."""
-        with self._transaction():
+        _ = self._server
+        with self._lock:
             entries = list(self._pending)
             self._notebook.keep("audit", entries)
             del self._pending[: len(entries)]
 
     def _transaction(self) -> AbstractContextManager[object]:
-        _ = self._server
+        self._writable()
         return self._lock
+
+    def _writable(self) -> Server:
+        server = self._server
+        if self.read_only:
+            raise GalleryReadOnly(
+                f"{server.address}: expected a gallery that can be written, got {self.name} opened to read only"
+            )
+        return server
 
     @property
     def _server(self) -> Server:
@@ -333,12 +354,13 @@ class MilvusGallery(Gallery):
             )
 
 
-def _about(server: Server, name: str) -> Mapping[str, Any] | None:
+def _about(server: Server, name: str, read_only: bool = False) -> Mapping[str, Any] | None:
     """Return what the gallery is; None if there is none, or one whose making was not finished."""
     notes = f"{name}_notes"
     if not server.has(notes):
         return None
-    server.create({notes: (N_BITS, COLUMNS)})
+    if not read_only:
+        server.create({notes: (N_BITS, COLUMNS)})
     return next((note.content for note in Notes(server, notes).of("gallery")), None)
 
 

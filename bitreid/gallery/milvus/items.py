@@ -9,10 +9,9 @@ told from an older one.
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
-from typing import Any
 
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.milvus.filter import keys_in
@@ -30,39 +29,27 @@ class ItemCollections:
         self.record, self.attributes = record, f"{record}_attributes"
         self.collections = (self.record, self.attributes) if contract.attributes else (self.record,)
 
-    def of_keys(
-        self, collection: str, keys: Iterable[int], fields: Sequence[str], moment: Mapping[str, Any]
-    ) -> dict[int, Row]:
-        """Return the rows of these keys, by key."""
-        wanted = sorted(keys)
-        found: dict[int, Row] = {}
-        for start in range(0, len(wanted), ROWS):
-            some = wanted[start : start + ROWS]
-            batches = self._server.rows(collection, keys_in(some), fields, moment, size=len(some) + 1)
-            found |= {row["key"]: row for rows in batches for row in rows}
-        return found
-
     def store(self, rows: Sequence[Row]) -> None:
         """Write rows of the record and those that belong to them, instead of those of the same keys."""
         for start in range(0, len(rows), ROWS):
             revision = time.time_ns()
             some = [{**row, "revision": revision} for row in rows[start : start + ROWS]]
-            with self._noted([row["key"] for row in some]):
-                self._store_attributes(some)
-                self._server.call("upsert", self.record, some)
+            self._noted([row["key"] for row in some], partial(self._store, some))
 
     def remove(self, keys: list[int]) -> None:
         """Remove the rows of these keys."""
-        with self._noted(keys):
-            for collection in self.collections:
-                self._server.call("delete", collection, filter=keys_in(keys))
+        self._noted(keys, partial(self._remove, keys))
 
     def mend_left(self, before: float) -> None:
         """Mend what was being written by those who began before this time, in seconds from 1970 on, and stopped."""
         for note in list(self._notes.of("write")):
             if note.made < before * 1e9:
-                self._mend(note.content["keys"])
+                # The writer may wake up: from here on it sees that the note is gone, and writes once more.
+                (own,) = self._notes.keep("write", [note.content])
                 self._notes.drop("write", note)
+                while self._mend(note.content["keys"]):
+                    pass
+                self._notes.drop("write", own)
 
     def repair(self) -> int:
         """Mend all items that differ from the record, as it says; return how many there were."""
@@ -79,16 +66,16 @@ class ItemCollections:
         return mended
 
     def _revisions(self, side: int, collection: str) -> Iterator[tuple[int, int, int]]:
-        for rows in self._server.rows(collection, "", ["revision"], self._server.moment()):
+        for rows in self._server.rows(collection, "", ["revision"]):
             for row in rows:
                 yield row["key"], side, row["revision"]
 
     def _mend(self, keys: Sequence[int]) -> int:
         mended = 0
         for start in range(0, len(keys), ROWS):
-            some, moment = keys[start : start + ROWS], self._server.moment()
-            record = self.of_keys(self.record, some, WHOLE, moment)
-            there = self.of_keys(self.attributes, some, ["revision"], moment)
+            some = keys[start : start + ROWS]
+            record = self._server.of_keys(self.record, some, WHOLE)
+            there = self._server.of_keys(self.attributes, some, ["revision"])
             orphans = there.keys() - record.keys()
             if orphans:
                 self._server.call("delete", self.attributes, filter=keys_in(orphans))
@@ -101,12 +88,27 @@ class ItemCollections:
         if rows and len(self.collections) > 1:
             self._server.call("upsert", self.attributes, [attribute_row(row, self._n_bits) for row in rows])
 
-    @contextmanager
-    def _noted(self, keys: list[int]) -> Iterator[None]:
-        """Keep a note, until it is done, that items of these keys are being written or removed."""
+    def _store(self, rows: Sequence[Row]) -> None:
+        self._store_attributes(rows)
+        self._server.call("upsert", self.record, rows)
+
+    def _remove(self, keys: list[int]) -> None:
+        for collection in self.collections:
+            self._server.call("delete", collection, filter=keys_in(keys))
+
+    def _noted(self, keys: list[int], write: Callable[[], None]) -> None:
+        """Write, and keep a note of the keys until it is done.
+
+        Who was asleep in between, for so long that another process took the note for one that was left and mended the
+        items as they were, writes them once more: nothing is acknowledged that is not in both collections.
+        """
         if len(self.collections) < 2:
-            yield
+            write()
             return
         (note,) = self._notes.keep("write", [{"keys": keys}])
-        yield
+        write()
+        while not self._notes.has(note):
+            (note,) = self._notes.keep("write", [{"keys": keys}])
+            write()
+            self._mend(keys)
         self._notes.drop("write", note)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus.filter import keys_in
-from bitreid.gallery.milvus.server import Row, Server
+from bitreid.gallery.milvus.server import SOON, Row, Server
 
 COLUMNS = ("key", "kind", "made", "note", "chunk", "chunks", "text")
 """`made` orders notes, in nanoseconds from 1970 on; `note` is the number of one, made of `chunks` rows."""
@@ -55,11 +55,13 @@ class Notes:
         self._write([row for note in notes for row in note.rows(kind)])
         return notes
 
-    def rewrite(self, kind: str, note: Note, content: Mapping[str, Any]) -> None:
-        """Replace what the note says."""
-        rows = note._replace(content=content).rows(kind)
+    def rewrite(self, kind: str, note: Note, content: Mapping[str, Any]) -> Note:
+        """Replace what the note says; return what it is now."""
+        new = note._replace(content=content)
+        rows = new.rows(kind)
         self._write(rows)
         self._delete(note.rows(kind)[len(rows) :])
+        return new
 
     def drop(self, kind: str, note: Note) -> None:
         """Remove the note."""
@@ -67,22 +69,20 @@ class Notes:
 
     def of(self, kind: str) -> Iterator[Note]:
         """Yield all notes of a kind, oldest first."""
-        moment = self._server.moment()
-        first = self._server.rows(
-            self._collection, f'kind == "{kind}" and chunk == 0', ["made", "note", "chunks"], moment
-        )
+        first = self._server.rows(self._collection, f'kind == "{kind}" and chunk == 0', ["made", "note", "chunks"])
         notes = sorted((row["made"], row["note"], row["chunks"]) for batch in first for row in batch)
         for start in range(0, len(notes), _AT_ONCE):
             some = notes[start : start + _AT_ONCE]
-            texts = self._texts([_key(note, chunk) for _, note, chunks in some for chunk in range(chunks)], moment)
+            keys = [_key(note, chunk) for _, note, chunks in some for chunk in range(chunks)]
+            rows = self._server.of_keys(self._collection, keys, ["text"], SOON)
             for made, note, chunks in some:
-                parts = [texts.get(_key(note, chunk)) for chunk in range(chunks)]
+                parts = [rows.get(_key(note, chunk)) for chunk in range(chunks)]
                 if None not in parts:  # else it is being written or dropped
-                    yield Note(made, note, json.loads("".join(map(str, parts))))
+                    yield Note(made, note, json.loads("".join(part["text"] for part in parts if part)))
 
-    def _texts(self, keys: list[int], moment: Mapping[str, Any]) -> dict[int, str]:
-        batches = self._server.rows(self._collection, keys_in(keys), ["text"], moment, size=_AT_ONCE)
-        return {row["key"]: row["text"] for batch in batches for row in batch}
+    def has(self, note: Note) -> bool:
+        """Return whether the note is there still."""
+        return bool(self._server.of_keys(self._collection, [_key(note.number, 0)], []))
 
     def _write(self, rows: list[Row]) -> None:
         for start in range(0, len(rows), _AT_ONCE):

@@ -3,11 +3,18 @@ keys, and neighbours in the order of all galleries.
 
 All requests may be repeated: rows are written under keys that their writer chose. Milvus orders hits by distance alone
 and cuts where it likes among equals, so a group of equal distance that may have been cut is fetched whole.
+
+While others replace rows, an answer may be short, and without rows that nobody touches. Milvus deletes the old version
+of a row and inserts the new one; up to 2.3 it keeps which versions are deleted for the last time that was asked about,
+and forgets most of it where an older request overtakes a newer one, even strongly consistent ones. Old versions then
+take places in an answer that has a limit, before all but one of each key are left out. So rows of known keys are asked
+for without a limit, pages are such that a short one has a gap only at its end, what is missing is asked for again, and
+of two counts the smaller is right.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,9 +23,15 @@ from bitreid.arrays import Bytes
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest, GalleryUnreachable, Unsupported
 from bitreid.gallery.fields import FIELDS
-from bitreid.gallery.milvus.filter import above, both
+from bitreid.gallery.milvus.filter import above, both, keys_in
 
 Row = dict[str, Any]
+
+FRESH = "Strong"
+"""The consistency of a request that shall see all that was written before it: it waits for a tick of the server's
+clock, 0.2 s by default."""
+SOON = "Session"
+"""The consistency of requests to a collection that follow a `FRESH` one: they see no less, and do not wait."""
 
 TRIES = 3
 TIMEOUT_S = 10.0
@@ -31,6 +44,7 @@ _WAIT_S = 0.2  # before the second try; twice as long before the third
 _MOST_TEXT = 65_535
 _MOST_ELEMENTS = 4096  # more than the longest metadata have keys
 _HITS = 50_000  # in a request of several queries
+_LAST = 2**63 - 1
 _REFUSED = {100, 1100}  # no such collection, wrong parameters: the same when asked again
 
 
@@ -58,10 +72,8 @@ class Server:
             ) from error
         # What it would log is raised, too, and said once in our own words.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        parts = urlsplit(url)
-        self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self.address, login = _address(url)
         self.timeout_s, self.most_rows = timeout_s, most_rows
-        login = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
         self._client: Any = self._tried(lambda: MilvusClient(self.address, timeout=timeout_s, **login))
 
     def close(self) -> None:
@@ -71,15 +83,6 @@ class Server:
     def call(self, method: str, *arguments: Any, **settings: Any) -> Any:
         """Return what a method of `MilvusClient` returns."""
         return self._tried(lambda: getattr(self._client, method)(*arguments, timeout=self.timeout_s, **settings))
-
-    def moment(self) -> dict[str, Any]:
-        """Return settings of requests that shall see all that was written before now.
-
-        Each strongly consistent request waits for a tick of the server's clock; of several that share a moment only
-        the first does.
-        """
-        now = self._tried(lambda: self._client._get_connection().alloc_timestamp(timeout=self.timeout_s))
-        return {"consistency_level": "Customized", "guarantee_timestamp": now}
 
     def _tried(self, ask: Callable[[], Any]) -> Any:
         from grpc import RpcError
@@ -136,29 +139,71 @@ class Server:
         collection: str,
         where: str,
         fields: Sequence[str],
-        moment: Mapping[str, Any],
         *,
         after: int | None = None,
         size: int | None = None,
     ) -> Iterator[list[Row]]:
         """Yield the rows for which `where` holds in batches of at most `size`, by ascending key, from the first above
-        `after` on."""
-        size = min(size or self.most_rows, self.most_rows)
-        while True:
-            condition = both(where, "" if after is None else above(after))
-            found = self.call(
-                "query", collection, filter=condition, limit=size, output_fields=["key", *fields], **moment
-            )
-            batch = sorted(map(dict, found), key=lambda row: int(row["key"]))
-            if batch:
-                yield batch
-            if len(batch) < size:
-                return
-            after = int(batch[-1]["key"])
+        `after` on.
 
-    def count(self, collection: str, where: str, moment: Mapping[str, Any]) -> int:
-        """Return how many rows there are for which `where` holds."""
-        found = self.call("query", collection, filter=where, output_fields=["count(*)"], **moment)
+        A batch may be smaller than `size` though more follow. Each ends where the first of the server's segments ends,
+        so that no row up to its last key is cut off; and it has as many rows as the server counts up to there.
+        """
+        size = min(size or self.most_rows, self.most_rows)
+        level: Mapping[str, Any] = {"iterator": "True"}  # is as consistent as the collection was made: FRESH
+        while True:
+            left = both(where, "" if after is None else above(after))
+            batch, level = self._page(collection, left, fields, size, level)
+            if not batch:
+                return
+            after = max(batch)
+            upto = both(left, f"key < {after + 1}" if after < _LAST else "")
+            for _ in range(TRIES - 1):
+                if len(batch) >= self._counted(collection, upto, SOON):
+                    break
+                batch |= self._page(collection, upto, fields, size, level)[0]
+            yield [batch[key] for key in sorted(batch)]
+
+    def _page(
+        self, collection: str, where: str, fields: Sequence[str], size: int, level: Mapping[str, Any]
+    ) -> tuple[dict[int, Row], Mapping[str, Any]]:
+        """Return the first rows by key, and how the rows after them are asked for."""
+        settings = {"limit": size, "output_fields": ["key", *fields], "reduce_stop_for_best": True, **level}
+        found = self.call("query", collection, filter=where, **settings)
+        # From 2.4 on Milvus says which moment it saw, and shows it again.
+        moment = int(found.extra.get("iterator_session_ts", 0))
+        follows = {"iterator": "True", "guarantee_timestamp": moment} if moment else {"consistency_level": SOON}
+        return {int(row["key"]): dict(row) for row in found}, follows
+
+    def of_keys(
+        self, collection: str, keys: Iterable[int], fields: Sequence[str], level: str = FRESH
+    ) -> dict[int, Row]:
+        """Return the rows of these keys, by key."""
+        wanted = sorted(keys)
+        found: dict[int, Row] = {}
+        for start in range(0, len(wanted), ROWS):
+            some = wanted[start : start + ROWS]
+            # A row that is being replaced may be away for a moment.
+            for consistency in (level, SOON):
+                missing = [key for key in some if key not in found]
+                if missing:
+                    rows = self.call(
+                        "query",
+                        collection,
+                        filter=keys_in(missing),
+                        output_fields=["key", *fields],
+                        consistency_level=consistency,
+                    )
+                    found |= {int(row["key"]): dict(row) for row in rows}
+        return found
+
+    def count(self, collection: str, where: str) -> int:
+        """Return how many rows there are for which `where` holds; of rows that are being replaced the server may count
+        old versions, too."""
+        return min(self._counted(collection, where, level) for level in (FRESH, SOON))
+
+    def _counted(self, collection: str, where: str, level: str) -> int:
+        found = self.call("query", collection, filter=where, output_fields=["count(*)"], consistency_level=level)
         return int(found[0]["count(*)"])
 
     # Neighbours.
@@ -170,21 +215,29 @@ class Server:
         k: int,
         where: str,
         fields: Sequence[str],
-        moment: Mapping[str, Any],
+        n: int,
+        level: str = FRESH,
     ) -> list[list[Near]]:
-        """Return the `k` rows nearest to each query for which `where` holds, by (distance, key)."""
+        """Return the `k` rows nearest to each query for which `where` holds, by (distance, key).
+
+        Where `n` rows do, shorter answers are asked for again: versions that were replaced have taken places in them.
+        """
         asked = min(k + 1, self.most_rows)
         found = []
         step = max(_HITS // asked, 1)
         for start in range(0, len(queries), step):
             codes = queries.packed[start : start + step]
-            answers = self._search(collection, codes, asked, where, fields, {}, moment)
+            for _ in range(TRIES):
+                answers = self._search(collection, codes, asked, where, fields, {}, level)
+                level = SOON
+                if all(len(near) >= min(asked, n) for near in answers):
+                    break
             for code, near in zip(codes, answers, strict=True):
                 last = near[-1].distance if near else 0
                 # With one more than k it shows whether the last distance goes on beyond them.
                 if len(near) == asked and (asked == k or near[k - 1].distance == last):
                     nearer = [each for each in near if each.distance < last]
-                    ask = _Group(self, collection, code, last, fields, moment)
+                    ask = _Group(self, collection, code, last, fields)
                     near = nearer + ask.first(k - len(nearer), where)
                 found.append(near[:k])
         return found
@@ -197,7 +250,7 @@ class Server:
         where: str,
         fields: Sequence[str],
         limits: Mapping[str, int],
-        moment: Mapping[str, Any],
+        level: str,
     ) -> list[list[Near]]:
         answers = self.call(
             "search",
@@ -208,7 +261,7 @@ class Server:
             filter=where,
             output_fields=list(fields),
             search_params={"metric_type": "HAMMING", "params": dict(limits)},
-            **moment,
+            consistency_level=level,
         )
         return [
             sorted(
@@ -226,14 +279,13 @@ class _Group(NamedTuple):
     code: Bytes
     distance: int
     fields: Sequence[str]
-    moment: Mapping[str, Any]
 
     def first(self, n: int, where: str) -> list[Near]:
         """Return the `n` rows of the smallest keys, or all of them and perhaps more, by key."""
         limits = {"range_filter": self.distance, "radius": self.distance + 1}
         most = self.server.most_rows
         search = self.server._search
-        (near,) = search(self.collection, self.code[None], most, where, self.fields, limits, self.moment)
+        (near,) = search(self.collection, self.code[None], most, where, self.fields, limits, SOON)
         if len(near) < most:
             return near
         # The group may be larger: the half of smaller keys, and the other one if that has too few.
@@ -253,6 +305,20 @@ def _column(name: str, types: Any) -> dict[str, Any]:
 
 TEXTS = {"text", "about", "kind", *(field.name for field in FIELDS if not field.kind.is_number)}
 """Columns of text; `attributes` and `metadata` are lists of numbers, and all others numbers."""
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """Return the address, which may be shown, and the login, which may not."""
+    try:
+        parts = urlsplit(url)
+        login = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+        known = bool(parts.hostname and parts.port != 0)
+    except ValueError:  # whose words may have the password
+        known = False
+    if not known:
+        host = url.rpartition("@")[2].rpartition("//")[2]
+        raise BadRequest(f"expected the address of a Milvus server such as http://localhost:19530, got {host!r}")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
 
 
 def _refused(error: Exception) -> bool:

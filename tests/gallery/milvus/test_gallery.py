@@ -292,14 +292,14 @@ def test_long_decisions_and_what_is_forgotten_of_them(create: Create) -> None:
     ids = [f"{i:03}" + "x" * 1000 for i in range(150)]
     gallery.add(people(ids, tracklets=["one"] * 150))
     assert gallery.confirm(ids[:1], "Ada") == 150
-    rows = list(gallery._server.rows(f"{gallery.name}_notes", 'kind == "decision"', [], {}))
+    rows = list(gallery._server.rows(f"{gallery.name}_notes", 'kind == "decision"', []))
     assert sum(map(len, rows)) > 1
     assert gallery.delete(ids[1:]) == 149
     ((_, note),) = gallery._notes()
     assert [id for id, _ in note["before"]] == ids[:1]
     kept = [
         row["text"]
-        for rows in gallery._server.rows(gallery._notebook._collection, "", ["text", "kind"], {})
+        for rows in gallery._server.rows(gallery._notebook._collection, "", ["text", "kind"])
         for row in rows
         if row["kind"] == "decision"
     ]

@@ -1,6 +1,6 @@
 """How far a model keeps its promise to say "nobody", on the test people of CUHK03-NP.
 
-    python benchmarks/accuracy/openset.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/open_set.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
 
 Thresholds and probabilities are the artifact's (`bitreid calibrate`), fitted on training identities that were held out;
 the test people only show what becomes of them. `--quick` takes every tenth query and gallery picture, and judges no
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def rates_table(verification: Verification, identification: Identification) -> Table:
-    """What any threshold can reach: the best for these people, known from their own distances."""
+    """Return a table of what any threshold can reach: the best for these people, known from their own distances."""
     table = Table("figure", "%", "threshold (bits)", title="thresholds fitted to the test people themselves")
     for rate, tpr, bits in zip(verification.rates, verification.tpr, verification.thresholds, strict=True):
         table.add_row(f"TPR at FPR {rate:g}", f"{100 * tpr:.1f}", f"{bits:.0f}")
@@ -95,7 +95,7 @@ def rates_table(verification: Verification, identification: Identification) -> T
 
 
 def promises_table(promises: Sequence[PromiseKept]) -> Table:
-    """What the artifact's thresholds come to."""
+    """Return a table of what the artifact's thresholds come to."""
     columns = ("gallery", "FPIR promised", "threshold (bits)", "FPIR observed", "observed / promised", "DIR")
     table = Table(*columns, title="the artifact's thresholds on the test people, rates in %")
     for each in promises:
@@ -105,7 +105,7 @@ def promises_table(promises: Sequence[PromiseKept]) -> Table:
 
 
 def reliability_table(lines: Sequence[Reliability], n_gallery: int) -> Table:
-    """Probabilities that were given, and what came."""
+    """Return a table of probabilities that were given, and what came."""
     among = "one picture" if n_gallery == 1 else f"{n_gallery} rows"
     title = f"probability of one person, who is among {among} every second time; in %"
     table = Table("given", "pairs", "mean given", "observed", title=title)
@@ -116,7 +116,7 @@ def reliability_table(lines: Sequence[Reliability], n_gallery: int) -> Table:
 
 
 def bars_of(promises: Sequence[PromiseKept]) -> dict[str, dict[str, Any]]:
-    """The worst ratio of observed to promised false alarms, by what was promised."""
+    """Return the worst ratio of observed to promised false alarms, by what was promised."""
     bars = {}
     for promised in sorted({each.promised for each in promises}, reverse=True):
         worst = max(each.fpir / promised for each in promises if each.promised == promised)
