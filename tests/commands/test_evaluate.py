@@ -173,8 +173,10 @@ def test_many_half_precision_features_without_cameras(tmp_path: Path, capsys: Ca
     )
 
 
-def test_a_picture_that_is_in_both_files_is_warned_of(files: tuple[Path, Path], capsys: Capture) -> None:
-    done("evaluate", "--features", files[1], files[1])
+def test_a_picture_that_is_in_both_files_is_warned_of(
+    files: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    done("evaluate", "--features", files[1], features(tmp_path / "other.npz", 120, 2, camids=np.full(120, 9)))
     error = capsys.readouterr().err
     assert error.startswith(
         "bitreid: warning: 120 pairs of a query and a gallery picture have the same features, which"
@@ -197,7 +199,7 @@ def test_features_that_cannot_be_scored_are_refused(tmp_path: Path, capsys: Capt
     assert "got NaN or infinity, first in row 89" in said(
         features=np.where(np.arange(90)[:, None] == 89, np.nan, values)
     )
-    assert "Object arrays cannot be loaded" in said(pids=np.array([{}] * 90, dtype=object))
+    assert "Python objects, which are never loaded" in said(pids=np.array([{}] * 90, dtype=object))
     assert "the tracklet of each query and gallery picture, got none" in said("--protocol", "tracklets", tracklets=None)
     assert "for two-stage search, got none; leave out w" in said("--w", "5")
     assert "whole gallery for short lists (w, rerank), got single shots" in said(

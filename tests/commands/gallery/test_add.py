@@ -27,12 +27,12 @@ def test_ids(codes: Path, tmp_path: Path, capsys: Capture) -> None:
     for way, some in wanted.items():
         place = tmp_path / f"{way}.gallery"
         done("gallery", "create", place, "--bits", 64)
-        done("gallery", "add", place, codes, more, "--id", way)
+        done("gallery", "add", place, codes, more, "--id", way, "--same-people")
         with open_gallery(place) as gallery:
             assert some < {id for batch in gallery.scan() for id in batch.ids}
             assert gallery.count() == 24
     done("gallery", "create", tmp_path / "name.gallery", "--bits", 64)
-    error = refusal(capsys, "gallery", "add", tmp_path / "name.gallery", codes, more, "--id", "name")
+    error = refusal(capsys, "gallery", "add", tmp_path / "name.gallery", codes, more, "--id", "name", "--same-people")
     assert "got '00' 2 times; name each file once, or choose ids of another kind" in error
     done("gallery", "add", tmp_path / "name.gallery", codes, "--id", "name")
     assert n_items(tmp_path / "name.gallery", 'id in ("00", "11")') == 2
@@ -114,7 +114,7 @@ def test_what_was_added_before_an_error_is_said(codes: Path, tmp_path: Path, cap
     place, other = tmp_path / "other.gallery", codes_of(tmp_path / "other.npz", model="def", folder="cam2")
     create_gallery(place, Contract(64, "abc", "mine")).close()
     capsys.readouterr()
-    assert main(["gallery", "add", str(place), str(codes), str(other)]) == 1
+    assert main(["gallery", "add", str(place), str(codes), str(other), "--same-people"]) == 1
     said = capsys.readouterr()
     assert "12 items added, 0 were there already before it stopped" in said.out
     assert "got codes of def" in said.err
