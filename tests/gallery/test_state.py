@@ -13,9 +13,8 @@ from bitreid.codes import Codes
 from bitreid.gallery import Filter, Gallery, Items, create_gallery, open_gallery
 from bitreid.gallery.filters.types import CameraIn, HasAttribute, Not, PersonIn
 from bitreid.gallery.items import Id
-from tests.gallery.cases import CONTRACT
+from tests.gallery.cases import CONTRACT, expected_unmet
 from tests.gallery.filters import cases as filter_cases
-from tests.gallery.cases import expected_unmet
 from tests.reference.gallery import PlainGallery
 
 IDS: st.SearchStrategy[Id] = st.integers(0, 9) | st.sampled_from(["a", "b", "7"])

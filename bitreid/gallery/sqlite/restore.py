@@ -21,7 +21,7 @@ def restore_sqlite(backup: Path, path: Path) -> None:
     if not path.parent.is_dir():
         raise GalleryUnreachable(f"expected a folder for the gallery, got {path.parent}, which is not there; make it")
     if path.exists():
-        if path.samefile(backup):
+        if backup.exists() and path.samefile(backup):
             raise BadRequest(f"expected a backup and another place to restore it to, got {path} twice; name another")
         check_names(path)
     with explained(backup), closing(connect(backup, read_only=True)) as source:

@@ -124,7 +124,9 @@ def test_a_gallery_opened_to_read_writes_nothing(path: Path) -> None:
     with open_gallery(path, read_only=True) as gallery:
         check_whole(gallery, plain_of(batch))
         for write in writes(gallery):
-            with pytest.raises(GalleryReadOnly, match="got one that can only be read, or was opened to read only; nothing"):
+            with pytest.raises(
+                GalleryReadOnly, match="got one that can only be read, or was opened to read only; nothing"
+            ):
                 write()
     assert path.read_bytes() == before
 
