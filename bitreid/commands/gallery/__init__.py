@@ -52,4 +52,4 @@ def run(arguments: argparse.Namespace) -> int:
     elif out is not None:
         with new_file(out) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-    return 0
+    return answer.code

@@ -17,11 +17,15 @@ _AGE = re.compile(r"([0-9]{1,5})([hdw])")
 
 
 class Answer(NamedTuple):
-    """What a command shows people, and the same as JSON; a JSON document of each entry where there are `lines`."""
+    """What a command shows people, and the same as JSON; a JSON document of each entry where there are `lines`.
+
+    `code` is what the process ends with: 1 where what was asked for was not there.
+    """
 
     shown: Sequence[str | Table]
     value: Any
     lines: bool = False
+    code: int = 0
 
 
 class Action(NamedTuple):

@@ -1,4 +1,4 @@
-"""Single bits of a SQLite gallery's file that flip: what is found afterwards is right, or something says that it is not."""
+"""Single bits of a SQLite gallery's file that flip: what is found is right, or something says that it is not."""
 
 import random
 import sqlite3
@@ -77,8 +77,8 @@ def check_what_is_left(path: Path) -> None:
                 assert (hit.distance, hit.camera, hit.time) == (distances[id], item.camera, item.time)
                 assert (hit.tracklet, hit.person) == (item.tracklet, item.person)
             assert len(found) == len(IDS) or caught
-            for item in gallery.get(IDS):
-                assert item is None or same(item, plain.items[item.id])
+            for there in gallery.get(IDS):
+                assert there is None or same(there, plain.items[there.id])
             with suppress(GalleryError):
                 assert all("action" in entry for entry in gallery.audit())
             with suppress(GalleryError):

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -98,12 +99,13 @@ def test_half_a_log_and_a_log_that_begins_anew(tmp_path: Path) -> None:
 def test_every_commit_tells_whose_it_is(tmp_path: Path) -> None:
     path = tmp_path / "people.gallery"
     with create_gallery(path, CONTRACT) as gallery:
-        for write in (
+        writes: tuple[Callable[[], object], ...] = (
             lambda: gallery.add(FIRST),
             lambda: gallery.delete([1]),
             lambda: gallery.confirm([2], "Ada"),
             lambda: gallery.delete([3], blank_audit=True),
-        ):
+        )
+        for write in writes:
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             assert not Path(f"{path}-wal").stat().st_size
