@@ -7,6 +7,7 @@ first page, and each commit writes that page: a log tells whose it is.
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from bitreid.errors import GalleryDamaged, Unsupported
 
 _MOST = 2**23
 _VERSION_AT = 60  # in the first page
+_AGAIN_S = 0.1
 _HEADER, _FRAME = 32, 24  # bytes of the log's header, and of that of each page in it
 
 
@@ -41,20 +43,25 @@ def check_names(path: Path) -> None:
 def check_log(path: Path) -> None:
     """Check that the log beside a file is its own; else `GalleryDamaged`. Files of format 1 have no number."""
     real = path.resolve()
-    with real.open("rb") as file:
-        file.seek(_VERSION_AT)
-        mine = int.from_bytes(file.read(4), "big") >> 8
+    if not _belong_together(real):
+        time.sleep(_AGAIN_S)  # a backup may be put in its place at this moment, which changes the number
+        if not _belong_together(real):
+            raise GalleryDamaged(
+                f"{path}: expected the log of this gallery beside it, got that of another or of an earlier file "
+                f"({real.name}-wal); move that away if this file is the right one, and use `bitreid gallery restore` "
+                "to go back to a backup"
+            )
+
+
+def _belong_together(file: Path) -> bool:
+    with file.open("rb") as opened:
+        opened.seek(_VERSION_AT)
+        mine = int.from_bytes(opened.read(4), "big") >> 8
     try:
-        with Path(f"{real}-wal").open("rb") as log:
-            theirs = _identity_in(log)
+        with Path(f"{file}-wal").open("rb") as log:
+            return not mine or _identity_in(log) in (mine, None)
     except FileNotFoundError:
-        return
-    if mine and theirs not in (mine, None):
-        raise GalleryDamaged(
-            f"{path}: expected the log of this gallery beside it, got that of another or of an earlier file "
-            f"({real.name}-wal); move that away if this file is the right one, and use `bitreid gallery restore` to "
-            "go back to a backup"
-        )
+        return True
 
 
 def _identity_in(log: BinaryIO) -> int | None:
