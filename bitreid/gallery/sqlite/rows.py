@@ -77,7 +77,7 @@ def which_are_sound(rows: Sequence[Row], widths: Widths) -> list[bool]:
         return []
     columns = list(zip(*rows, strict=True))
     try:
-        texts = [list(map(_known, column)) for column in (columns[AT["id"]], *columns[NAMES])]
+        texts = [_all_known(column) for column in (columns[AT["id"]], *columns[NAMES])]
         for column in texts:
             b"\n".join(column).decode()
         for name, width in zip(("code", "attributes"), widths, strict=True):
@@ -118,6 +118,14 @@ def _known(text: Any) -> bytes:
     if not isinstance(text, bytes) or not text:
         raise TypeError("neither text nor NULL")
     return text
+
+
+def _all_known(column: Sequence[Any]) -> list[Any]:
+    """Return `_known` of each; what is no text is left as it is, and cannot be joined."""
+    texts = [b"" if text is None else text for text in column]
+    if texts.count(b"") != column.count(None):
+        raise ValueError("empty texts")
+    return texts
 
 
 def id_of(key: int, text: bytes | None) -> Id:
