@@ -120,7 +120,7 @@ print(rounds)
 """
 
 
-def beside_a_writer(gallery: Gallery, n_looks: int = 10) -> None:
+def beside_a_writer(gallery: Gallery, n_looks: int) -> None:
     """While another process replaces and removes items of its own, nobody misses an item that it leaves alone."""
     gallery.add(people(IDS))
     command = [sys.executable, "-c", WRITER, gallery.info().place]
