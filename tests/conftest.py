@@ -66,6 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bits", type=int, default=40, help="how many bits of a gallery's file tests flip (40)")
     parser.addoption("--kills", type=int, default=20, help="how often tests kill the writer of a gallery (20)")
     parser.addoption("--beside", type=float, default=4.0, help="seconds of looking at Milvus beside writers (4)")
 

@@ -18,7 +18,7 @@ from bitreid.gallery.filters.types import (
     TrackletIn,
 )
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Items
-from bitreid.gallery.opening import create_gallery, open_gallery, open_or_create_gallery
+from bitreid.gallery.opening import create_gallery, open_gallery, open_or_create_gallery, restore_gallery
 from bitreid.gallery.requests import Info
 from bitreid.gallery.transfer import copy_gallery, export_parquet, import_parquet
 
@@ -50,4 +50,5 @@ __all__ = [
     "open_gallery",
     "open_or_create_gallery",
     "parse_filter",
+    "restore_gallery",
 ]

@@ -1,5 +1,6 @@
 """The protocol of galleries, and all that they have in common."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,15 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, WrongModel
+from bitreid.errors import BadRequest, DataWarning, WrongModel
+from bitreid.gallery.audit import entry_of
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
-from bitreid.gallery.people import By, decide, forget, rejected, undo, voted, with_tracklets
+from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
 from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
+from bitreid.gallery.unmet import unmet
 from bitreid.hamming.threads import default_threads
 
 HITS = 10
@@ -51,17 +54,21 @@ class Gallery(ABC):
         return self._put(batch, replace=False)
 
     def upsert(self, batch: Items) -> int:
-        """Add items, and replace those whose ids are there already; return how many are new."""
+        """Add items, and replace those whose ids are there already; return how many are new.
+
+        What people decided outlives that: who was confirmed, merged or rejected stays so, whatever the new item says.
+        """
         return self._put(batch, replace=True)
 
-    def delete(self, ids: Sequence[Id]) -> int:
-        """Delete the items of these ids; return how many there were."""
-        return self.delete_where(IdIn(frozenset(map(plain_id, ids))))
+    def delete(self, ids: Sequence[Id], *, blank_audit: bool = False) -> int:
+        """Delete the items of these ids; return how many there were (see `delete_where`)."""
+        return self.delete_where(IdIn(frozenset(map(plain_id, ids))), blank_audit=blank_audit)
 
-    def delete_where(self, where: Filter | str) -> int:
+    def delete_where(self, where: Filter | str, *, blank_audit: bool = False) -> int:
         """Delete the items that pass the filter; return how many there were.
 
         A filter that is a `PersonIn` alone forgets the names of those persons in the decisions about others, too.
+        `blank_audit` takes the ids of what is deleted out of the audit log.
         """
         chosen = self._filter(where)
         if chosen is None:
@@ -70,6 +77,8 @@ class Gallery(ABC):
             removed = self._remove(chosen)
             forget(self, removed, chosen.persons if isinstance(chosen, PersonIn) else frozenset())
             self._record("delete", removed)
+            if blank_audit and removed:
+                self._blank_log(frozenset(removed))
         return len(removed)
 
     def expire(self, before: datetime) -> int:
@@ -137,9 +146,11 @@ class Gallery(ABC):
             others = Not(IdIn(rejected))
             chosen = others if chosen is None else chosen & others
         mask = self.contract.mask_of(parts)
-        most = k if by == "item" else max(k, POOL)
         n_threads = default_threads() if n_threads is None else n_threads
-        found = self._find(Request(codes, attribute_codes, most, w, chosen, mask, n_threads))
+        request = Request(codes, attribute_codes, k, w, chosen, mask, n_threads)
+        found = self._find(request) if by == "item" else find_groups(self, request, by, POOL)
+        if not found.n_compared and chosen is not None:
+            self._warn_of_unmet(chosen)
         hits = self._judged(found, k, by, max_distance, fpir, whole=mask is None)
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
@@ -194,6 +205,15 @@ class Gallery(ABC):
     @abstractmethod
     def audit(self) -> Iterator[Mapping[str, Any]]:
         """Yield what was done, oldest first: each with `time`, `actor`, `action`, `count` and `ids`."""
+
+    def forget_audit(self, before: datetime) -> int:
+        """Forget what was logged before a time; return how many entries. The log says that it was done."""
+        microseconds(before)  # is a moment
+        with self._transaction():
+            n = self._cut_log(before.astimezone(UTC).isoformat())
+            if self.audited:
+                self._log(entry_of(self.actor, "forget audit", n, ()))
+        return n
 
     @abstractmethod
     def info(self) -> Info:
@@ -268,13 +288,26 @@ class Gallery(ABC):
     def _log(self, entry: Mapping[str, Any]) -> None:
         """Append to the audit log; entries of searches may wait a second before they are durable."""
 
+    @abstractmethod
+    def _cut_log(self, before: str) -> int:
+        """Remove the entries of the audit log of before a time (ISO, UTC); return how many."""
+
+    @abstractmethod
+    def _blank_log(self, ids: frozenset[Id]) -> None:
+        """Take ids out of the audit log, by `audit.blanked`."""
+
+    @property
+    def _most(self) -> int | None:
+        """The most items that a search can find; None for any number."""
+        return None
+
     def _transaction(self) -> AbstractContextManager[object]:
         """Within it, all or nothing is written, where the backend can do that. One thread at a time."""
         return nullcontext()
 
     # What they share.
 
-    def _put(self, batch: Items, replace: bool) -> int:
+    def _put(self, batch: Items, replace: bool, decided: bool = True) -> int:
         self.contract.check(batch.codes, batch.attribute_codes, batch.model)
         if bool(self.contract.attributes) != (batch.attribute_codes is not None):
             expected, got = ("attribute codes", "none") if self.contract.attributes else ("no attribute codes", "some")
@@ -285,9 +318,20 @@ class Gallery(ABC):
         for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
             check_same_id(id, there.setdefault(key, id))
         with self._transaction():
+            if replace and decided:
+                batch = as_decided(self, batch)
             new = self._write(batch, replace)
             self._record("upsert" if replace else "add", batch.ids if replace else new)
         return len(new)
+
+    def _warn_of_unmet(self, where: Filter) -> None:
+        alone = unmet(self, where)
+        if alone:
+            warnings.warn(
+                f"expected a filter that some items pass, got one that none passes: no item has {' or '.join(alone)}",
+                DataWarning,
+                stacklevel=4,
+            )
 
     def _filter(self, where: Where) -> Filter | None:
         chosen = parse_filter(where, self.contract) if isinstance(where, str) else where
@@ -316,6 +360,4 @@ class Gallery(ABC):
     def _record(self, action: str, ids: Sequence[Id], n_queries: int | None = None) -> None:
         if not self.audited:
             return
-        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "actor": self.actor, "action": action}
-        entry |= {} if n_queries is None else {"queries": n_queries}
-        self._log({**entry, "count": len(ids), "ids": list(ids)})
+        self._log(entry_of(self.actor, action, len(ids), ids, n_queries))

@@ -25,6 +25,9 @@ MOST_TEXT = 4096
 MOST_METADATA = 32_768
 """Bytes of the longest metadata, as JSON."""
 
+MOST_DEEP = 100
+"""Objects and lists within one another that metadata may have."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (
     (end.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for end in (datetime.min, datetime.max)
@@ -62,12 +65,30 @@ def _check_metadata(name: str, metadata: object) -> None:
     try:
         text = json.dumps(metadata, allow_nan=False)
         fits = isinstance(metadata, dict) and len(text) <= MOST_METADATA and json.loads(text) == metadata
+        fits = fits and _depth(metadata) <= MOST_DEEP
     except (TypeError, ValueError, RecursionError):
         fits = False
     if not fits:
         raise BadRequest(
-            f"expected {name} that is a JSON object of at most {MOST_METADATA} bytes, got {str(metadata)[:80]!r}"
+            f"expected {name} that is a JSON object of at most {MOST_METADATA} bytes and {MOST_DEEP} levels, got "
+            f"{_start(metadata)!r}"
         )
+
+
+def _depth(value: object) -> int:
+    """Return how many objects and lists are within one another, without recursion: there may be too many for that."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [part for each in level for part in (each.values() if isinstance(each, dict) else each)]
+    return depth
+
+
+def _start(value: object) -> str:
+    try:
+        return str(value)[:80]
+    except RecursionError:
+        return "objects within objects"
 
 
 def _check_numbers(name: str, numbers: Ints) -> None:
@@ -156,7 +177,7 @@ class Kind:
         return None if stored is None else self.load(stored)
 
 
-WHOLE_NUMBER = Kind(_check_numbers, UNKNOWN, _whole_number)
+WHOLE_NUMBER = Kind(_check_numbers, UNKNOWN, _whole_number, int)
 """A whole number of at least `UNKNOWN`, which stands for None."""
 TIME = Kind(_check_times, NO_TIME, lambda _, time: microseconds(time), time_of)
 """A moment, in microseconds from 1970 on in UTC; `NO_TIME` stands for None."""

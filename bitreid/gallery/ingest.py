@@ -1,5 +1,7 @@
 """Items for a gallery from files of codes, pictures, folders and tables; adding them goes on where it was stopped."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +14,16 @@ import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
+from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.inputs import manifest_of_one, together
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded
-from bitreid.errors import PictureError, SettingsError
+from bitreid.errors import BadRequest, PictureError, SettingsError
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.items import Id, Items
+from bitreid.gallery.items import GalleryItem, Id, Items
 from bitreid.gallery.requests import BATCH
 
 PICTURES_BATCH = 256
@@ -28,8 +31,9 @@ PICTURES_BATCH = 256
 
 _NO_TEXT = "a name that is not UTF-8, which a gallery cannot keep; rename the file"
 
-IdKind = Literal["path", "name", "number"]
-"""What an item is called by: its picture's path as given, the file's name without ending, or 0, 1, 2 in order."""
+IdKind = Literal["path", "name", "number", "hash"]
+"""What an item is called by: its picture's path, the file's name without ending, the next number of the gallery, or a
+hash that says nothing of the picture to those who do not have it."""
 LoadEncoder = Callable[[], Encoder]
 """Loads the encoder of pictures; called only where there are pictures to encode."""
 
@@ -38,6 +42,8 @@ class Source(NamedTuple):
     """Items to add.
 
     ids       of all items
+    pictures  the picture of each, as the gallery keeps it
+    codes     of all items, or None where pictures are still to be encoded
     batch     how many are added together
     items     makes items of some rows, in order, and says what was found: rows of bad pictures have no items
     model     the codes' model
@@ -45,6 +51,8 @@ class Source(NamedTuple):
     """
 
     ids: Sequence[Id]
+    pictures: Sequence[str]
+    codes: Codes | None
     batch: int
     items: Callable[[list[int]], tuple[Items, Findings]]
     model: str
@@ -70,20 +78,26 @@ def sources_of(
     strict: bool = False,
     pattern: str | None = None,
     same_people: bool | None = None,
+    root: Path | None = None,
+    gallery: Gallery | None = None,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
 
     Pictures are encoded when their items are asked for. A table's dates are kept, and its other times where
     `time_unit` says what they count. `attributes` says whether attribute codes are kept. With `strict`, all pictures
     are checked first, and a `DataError` counts those that cannot be read. Folders are read with the `pattern`, and
-    `same_people` says whether people of several inputs are the same, see `manifest_of`. `SettingsError` for an id that
-    two items would share, and for times outside the years 1 to 9999.
+    `same_people` says whether people of several inputs are the same, see `manifest_of`.
+
+    With a `root`, paths are the same whichever folder is the current one: relative to `root` below it, absolute
+    elsewhere; relative paths in a file of codes stay as they are. Without, they are as given. Numbers go on where
+    `gallery` ends, and what it has under a number already keeps that. `SettingsError` for an id that two items would
+    share, and for times outside the years 1 to 9999.
     """
     found: list[Source] = []
     before: list[Id] = []
 
-    def ids_of(paths: Sequence[Path]) -> list[Id]:
-        new = [{"path": str(path), "name": path.stem}.get(ids, len(before) + i) for i, path in enumerate(paths)]
+    def ids_of(paths: Sequence[Path], content: Codes | Sequence[Path]) -> list[Id]:
+        new = _ids(ids, paths, content, before, gallery)
         before.extend(new)
         for id, n in Counter(before).most_common(1):
             if n > 1:
@@ -102,26 +116,37 @@ def sources_of(
     rows_of = [np.arange(end - len(manifest), end) for end, manifest in zip(ends, manifests, strict=True)]
     for i, encoded in files.items():
         own = everything.take(rows_of[i])
-        names = ids_of(encoded.paths)
-        rows, left_out = _rows_with_text(encoded.paths, strict)
-        encoded = replace(encoded, pids=own.pids, tracklets=None if encoded.tracklets is None else own.tracklets)
+        paths = [_rooted(each, root) for each in encoded.paths]
+        names = ids_of(paths, encoded.codes)
+        rows, left_out = _rows_with_text(paths, strict)
+        encoded = replace(
+            encoded,
+            paths=tuple(paths),
+            pids=own.pids,
+            tracklets=None if encoded.tracklets is None else own.tracklets,
+        )
         whole = items_of(encoded.take(rows), [names[i] for i in rows], attributes, own.person_names)
-        found.append(Source(whole.ids, BATCH, partial(_rows_of, whole), whole.model, left_out))
+        pictures = [str(paths[i]) for i in rows]
+        found.append(Source(whole.ids, pictures, whole.codes, BATCH, partial(_rows_of, whole), whole.model, left_out))
     of_pictures = [rows for i, rows in enumerate(rows_of) if i not in files]
     if of_pictures:
         encoder = load_encoder()
         manifest = with_dates(everything.take(np.concatenate(of_pictures)), time_unit)
-        names = ids_of(manifest.paths)
-        rows, left_out = _rows_with_text(manifest.paths, strict)
-        kept, ids_kept = manifest.take(rows), [names[i] for i in rows]
+        shown = [each if root is None else _rooted(_absolute(each), root) for each in manifest.paths]
+        names = ids_of(shown, manifest.paths)
+        rows, left_out = _rows_with_text(shown, strict)
+        kept, ids_kept, shown_kept = manifest.take(rows), [names[i] for i in rows], [shown[i] for i in rows]
         if strict:
             check_pictures(kept.paths)
 
         def encode(rows: list[int]) -> tuple[Items, Findings]:
             some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
+            some = replace(some, paths=tuple(shown_kept[rows[i]] for i in good))
             return items_of(some, [ids_kept[rows[i]] for i in good], attributes, kept.person_names), findings
 
-        found.append(Source(ids_kept, PICTURES_BATCH, encode, fingerprint(encoder.card), left_out))
+        pictures = list(map(str, shown_kept))
+        model = fingerprint(encoder.card)
+        found.append(Source(ids_kept, pictures, None, PICTURES_BATCH, encode, model, left_out))
     return found
 
 
@@ -158,9 +183,10 @@ def add_sources(
 ) -> Added:
     """Add the items of all sources, batch by batch, and return what was added.
 
-    Items whose ids are there already are left as they are, and not encoded again: a call that was stopped is repeated
-    to go on. With `upsert` they are replaced. Pictures that cannot be read are left out. `added` counts on, so that a
-    caller knows what was added before an error. `WrongModel` for codes of another model.
+    Items that are there already are left as they are, and not encoded again: a call that was stopped is repeated to go
+    on. With `upsert` they are replaced. Pictures that cannot be read are left out. `added` counts on, so that a caller
+    knows what was added before an error. `BadRequest` for an id under which another picture is there, `WrongModel` for
+    codes of another model.
     """
     added = Added() if added is None else added
     total, done = sum(len(source.ids) for source in sources), 0
@@ -172,6 +198,7 @@ def add_sources(
             done += len(rows)
             if not upsert:
                 there = gallery.get([source.ids[i] for i in rows])
+                _check_same_pictures(source, rows, there)
                 added.there += sum(item is not None for item in there)
                 rows = [i for i, item in zip(rows, there, strict=True) if item is None]
             if rows:
@@ -201,3 +228,93 @@ def items_of(
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
     )
+
+
+def _ids(
+    kind: IdKind,
+    paths: Sequence[Path],
+    content: Codes | Sequence[Path],
+    before: Sequence[Id],
+    gallery: Gallery | None,
+) -> list[Id]:
+    """Return the ids of pictures of these paths, the content of which are codes, or files that are still to be
+    encoded; `before` are ids that others have."""
+    codes = content.packed if isinstance(content, Codes) else None
+    match kind:
+        case "path":
+            return [str(path) for path in paths]
+        case "name":
+            return [path.stem for path in paths]
+        case "hash":
+            contents = map(bytes, content.packed) if isinstance(content, Codes) else map(_content, content)
+            return [_hash(path, each) for path, each in zip(paths, contents, strict=True)]
+    known, last = ({}, -1) if gallery is None else _numbered(gallery, {str(path) for path in paths})
+    next_number = max([last, *(id for id in before if isinstance(id, int))]) + 1
+    numbers: list[Id] = []
+    for i, path in enumerate(paths):
+        there = known.get(str(path), [])
+        # A picture that is still to be encoded is known by its path alone, as it is by an id that is a path.
+        same = [id for code, id in there if codes is None or code == codes[i].tobytes()]
+        if same:
+            numbers.append(same[0])
+        else:
+            numbers.append(next_number)
+            next_number += 1
+    return numbers
+
+
+def _numbered(gallery: Gallery, pictures: set[str]) -> tuple[dict[str, list[tuple[bytes, int]]], int]:
+    """Return the codes and numbers of the items of these pictures, and the largest number that any item has."""
+    known: dict[str, list[tuple[bytes, int]]] = {}
+    last = -1
+    for batch in gallery.scan():
+        for id, picture, code in zip(batch.ids, batch.pictures, batch.codes.packed, strict=True):
+            if isinstance(id, int):
+                last = max(last, id)
+                if picture in pictures and picture is not None:
+                    known.setdefault(picture, []).append((code.tobytes(), id))
+    return known, last
+
+
+def _check_same_pictures(source: Source, rows: Sequence[int], there: Sequence[GalleryItem | None]) -> None:
+    """Check that what is there under the ids of these rows are the same pictures; else `BadRequest`."""
+    others = [
+        (source.ids[i], source.pictures[i], item.picture)
+        for i, item in zip(rows, there, strict=True)
+        if item is not None
+        and (
+            item.picture not in (None, source.pictures[i])
+            or (source.codes is not None and item.code.tobytes() != source.codes.packed[i].tobytes())
+        )
+    ]
+    if others:
+        id, picture, other = others[0]
+        what = f"{picture} and {other}" if picture != other else f"two codes of {picture}"
+        raise BadRequest(
+            f"expected each id to name one picture, got {len(others)} ids that others have in the gallery, the first "
+            f"{id!r}: {what}; choose ids of another kind, or upsert to replace what is there"
+        )
+
+
+def _rooted(path: Path, root: Path | None) -> Path:
+    """Return an absolute path below `root` relative to it, but for the root of all; any other path as it is."""
+    if root is None or not path.is_absolute():
+        return path
+    folder = _absolute(root)
+    return path.relative_to(folder) if path.is_relative_to(folder) and folder.name else path
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # whoever encodes it says so
+        return b""
+
+
+def _hash(path: Path, content: bytes) -> str:
+    return hashlib.blake2b(os.fsencode(path) + b"\0" + content, digest_size=16).hexdigest()
+
+
+def _absolute(path: Path) -> Path:
+    """Return an absolute path without `..`; a link stays the link that it is."""
+    return Path(os.path.normpath(path.absolute()))

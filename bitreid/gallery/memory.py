@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bitreid.errors import GalleryClosed
+from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
@@ -63,7 +64,7 @@ class MemoryGallery(Gallery):
     def info(self) -> Info:
         with self._transaction():
             snapshot = self._table.snapshot()
-            persons, tracklets = snapshot.distinct("person"), snapshot.distinct("tracklet")
+            persons, tracklets = snapshot.n_persons, snapshot.n_tracklets
             return Info("memory:", self.contract, snapshot.n_alive, persons, tracklets, None, {})
 
     def compact(self) -> None:
@@ -160,6 +161,14 @@ class MemoryGallery(Gallery):
 
     def _log(self, entry: Mapping[str, Any]) -> None:
         self._entries.append(entry)
+
+    def _cut_log(self, before: str) -> int:
+        kept = [entry for entry in self._entries if entry["time"] >= before]
+        n, self._entries = len(self._entries) - len(kept), kept
+        return n
+
+    def _blank_log(self, ids: frozenset[Id]) -> None:
+        self._entries = [blanked(entry, ids) or entry for entry in self._entries]
 
     def _transaction(self) -> AbstractContextManager[object]:
         if self._closed:

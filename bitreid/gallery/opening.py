@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bitreid.errors import BadRequest, GalleryNotFound
+from bitreid.errors import BadRequest, GalleryNotFound, Unsupported
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 
@@ -50,6 +50,18 @@ def open_gallery(place: str | Path, *, actor: str = "", read_only: bool = False)
     from bitreid.gallery.sqlite.gallery import open_sqlite
 
     return open_sqlite(Path(place), actor=actor, read_only=read_only)
+
+
+def restore_gallery(backup: Path, place: str | Path) -> None:
+    """Make the gallery in a file what a backup of it holds; whatever is there is lost. Nobody may have it open.
+
+    `Unsupported` for a place that is no file: there the items of an export are imported.
+    """
+    if _milvus(place) is not None or str(place) == MEMORY:
+        raise Unsupported(f"expected a file to restore a backup to, got {place}; export the backup and import that")
+    from bitreid.gallery.sqlite.restore import restore_sqlite
+
+    restore_sqlite(backup, Path(place))
 
 
 def open_or_create_gallery(place: str | Path, contract: Contract, *, audited: bool = True, actor: str = "") -> Gallery:

@@ -1,22 +1,30 @@
 """People: what items vote for, and what somebody decided about who is who.
 
+A tracklet is a camera and a name: cameras count their tracklets each for itself.
+
 **Votes**, from single pictures to tracklets and persons. A picture may be bad, so that its distance says little;
-several pictures of one walk past a camera say more. The items nearest to the query, 1,000 of them, vote. A group, that
-is a tracklet or a person, is as near as the mean distance of its three nearest items among those that vote; of fewer,
-if it has no more. Items of no known tracklet (or person) do not vote where tracklets (or persons) are asked for. Groups
-of equal distance are ordered by the key of their nearest item, which stands for the group.
+several pictures of one walk past a camera say more. The items nearest to the query, 1,000 of them, vote; where they are
+of fewer groups than were asked for, four times as many do, and so on. A group, that is a tracklet or a person, is as
+near as the mean distance of its three nearest items among those that vote; of fewer, if it has no more. Items of no
+known tracklet (or person) do not vote where tracklets (or persons) are asked for. Groups of equal distance are ordered
+by the key of their nearest item, which stands for the group.
 
 **Decisions**: confirm, reject, merge. Each is kept as a note that says which items it was about and who they were
-before, so that it can be undone and an item that was rejected as somebody is not offered as that person again.
+before, so that it can be undone and an item that was rejected as somebody is not offered as that person again. What
+somebody decided outlives that the item is replaced.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from bitreid.errors import BadRequest, ItemNotFound
 from bitreid.gallery.fields import check_text
-from bitreid.gallery.filters.types import TrackletIn
-from bitreid.gallery.items import GalleryItem, Hit, Id, key_of
+from bitreid.gallery.filters.types import CameraIn, Filter, TrackletIn
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, key_of
+from bitreid.gallery.requests import Found, Request
 
 if TYPE_CHECKING:
     from bitreid.gallery.base import Gallery
@@ -41,16 +49,37 @@ def voted(hits: Sequence[Hit], by: By, votes: int = VOTES) -> list[Hit]:
         return list(hits)
     if by not in ("tracklet", "person"):
         raise BadRequest(f"expected hits by item, tracklet or person, got {by!r}")
-    groups: dict[str, list[Hit]] = {}
+    groups: dict[object, list[Hit]] = {}
     for hit in hits:
         name = hit.tracklet if by == "tracklet" else hit.person
         if name is not None:
-            groups.setdefault(name, []).append(hit)
+            groups.setdefault((hit.camera, name) if by == "tracklet" else name, []).append(hit)
     found = [
         nearest[0]._replace(distance=_mean([hit.distance for hit in nearest[:votes]]), votes=len(nearest))
         for nearest in groups.values()
     ]
     return sorted(found, key=lambda hit: (hit.distance, key_of(hit.id)))
+
+
+def find_groups(gallery: "Gallery", request: Request, by: By, pool: int) -> Found:
+    """Return enough of the nearest items, `pool` or more, that they are of `k` groups, or all that can be found.
+
+    Of each query by itself, so that its hits do not depend on the other queries.
+    """
+    most = gallery._most
+    asked = max(request.k, pool if most is None else min(pool, most))
+    found = gallery._find(request._replace(k=asked))
+    hits = list(found.hits)
+    while most is None or asked < most:
+        lacking = [i for i, each in enumerate(hits) if len(each) == asked and len(voted(each, by)) < request.k]
+        if not lacking:
+            break
+        asked, rows = 4 * asked if most is None else min(4 * asked, most), np.array(lacking)
+        short = None if request.short is None else request.short[rows]
+        more = gallery._find(request._replace(queries=request.queries[rows], short=short, k=asked))
+        for i, each in zip(lacking, more.hits, strict=True):
+            hits[i] = each
+    return found._replace(hits=hits)
 
 
 def with_tracklets(gallery: "Gallery", ids: Sequence[Id]) -> list[GalleryItem]:
@@ -60,9 +89,14 @@ def with_tracklets(gallery: "Gallery", ids: Sequence[Id]) -> list[GalleryItem]:
     if missing:
         raise ItemNotFound(f"expected ids of items in the gallery, got {missing[0]!r}, which is not there")
     items = {item.id: item for item in found if item is not None}
-    tracklets = frozenset(item.tracklet for item in items.values() if item.tracklet is not None)
+    tracklets = {(item.camera, item.tracklet) for item in items.values() if item.tracklet is not None}
     if tracklets:
-        items |= {item.id: item for batch in gallery.scan(TrackletIn(tracklets)) for item in batch}
+        where: Filter = TrackletIn(frozenset(name for _, name in tracklets))
+        cameras = frozenset(camera for camera, _ in tracklets if camera is not None)
+        if all(camera is not None for camera, _ in tracklets):
+            where &= CameraIn(cameras)
+        others = (item for batch in gallery.scan(where) for item in batch)
+        items |= {item.id: item for item in others if (item.camera, item.tracklet) in tracklets}
     return list(items.values())
 
 
@@ -116,6 +150,21 @@ def rejected(gallery: "Gallery", person: str) -> frozenset[Id]:
             ids = {id for id, _ in decision["before"]}
             rejected = rejected | ids if decision["action"] == "reject" else rejected - ids
     return frozenset(rejected)
+
+
+def as_decided(gallery: "Gallery", batch: Items) -> Items:
+    """Return items as somebody decided who they are: confirmed or merged persons instead of what the items say, and
+    nobody instead of the person that they were rejected as."""
+    persons = dict(zip(batch.ids, batch.persons, strict=True))
+    decided = False
+    for _, decision in decisions_of(gallery):
+        for id in [id for id, _ in decision["before"] if id in persons]:
+            decided = True
+            if decision["action"] != "reject":
+                persons[id] = decision["person"]
+            elif persons[id] == decision["person"]:
+                persons[id] = None
+    return replace(batch, persons=tuple(persons[id] for id in batch.ids)) if decided else batch
 
 
 def decisions_of(gallery: "Gallery") -> list[tuple[int, dict[str, Any]]]:

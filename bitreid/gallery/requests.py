@@ -49,7 +49,7 @@ class Info:
     place       where it is
     contract    what its codes are
     n_items     items that a search can find
-    n_persons, n_tracklets  different ones among them; None where counting them would take too long
+    n_persons, n_tracklets  different ones among them, tracklets of each camera; None where counting would take too long
     n_bytes     bytes on disk, or None where that cannot be told
     details     what else the backend says, by name
     """

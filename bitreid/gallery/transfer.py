@@ -17,11 +17,12 @@ import numpy as np
 from bitreid.codes import Codes
 from bitreid.data.files import new_file
 from bitreid.data.pictures import Progress
-from bitreid.errors import GalleryDamaged, GalleryNotFound, Unsupported, WrongModel
+from bitreid.errors import GalleryDamaged, GalleryNotFound, GalleryUnreachable, Unsupported, WrongModel
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import FIELDS, JSON_OBJECT, TEXT, TIME, WHOLE_NUMBER
 from bitreid.gallery.items import GalleryItem, Items
+from bitreid.gallery.leftovers import remove_leftovers
 from bitreid.gallery.requests import BATCH, Where
 
 FORMAT_VERSION = 1
@@ -39,8 +40,17 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
     Columns: `id_number` int64 or `id_text` (the other is null), `code` and `attribute_code` (bytes; the latter only
     where the gallery has them), `camera` int64, `time` (UTC, microseconds), `tracklet`, `person`, `metadata` (JSON) and
     `picture`; null is what is unknown. Rejections and the audit log are not part of it. The file appears when it is
-    complete; one that was there is replaced. `progress` gets items done and in all.
+    complete; one that was there is replaced. `progress` gets items done and in all. `GalleryUnreachable` where there
+    is no room, or nothing can be written.
     """
+    remove_leftovers(path.parent)
+    try:
+        return _export(gallery, path, where, progress)
+    except OSError as error:
+        raise GalleryUnreachable(f"expected to write {path}, got: {error}; look at path and disk") from error
+
+
+def _export(gallery: Gallery, path: Path, where: Where, progress: Progress | None) -> int:
     pyarrow, parquet = _pyarrow()
     contract, total, done = gallery.contract, gallery.count(where), 0
     about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": contract.to_json()}
@@ -93,7 +103,7 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
         there = target.get(batch.ids)
         differ = [i for i, (item, known) in enumerate(zip(batch, there, strict=True)) if not _same(item, known)]
         if differ:
-            target.upsert(batch.rows(differ))
+            target._put(batch.rows(differ), replace=True, decided=False)  # the decisions come, too
         done, written = done + len(batch), written + len(differ)
         if progress is not None:
             progress(done, max(done, total))

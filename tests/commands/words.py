@@ -70,13 +70,13 @@ def features(path: Path, n: int, seed: int, **changes: Any) -> Path:
 
 
 def codes_of(path: Path, model: str = "abc", folder: str = "cam", n_bits: int = 64, seed: int = 0) -> Path:
-    """A file of random codes: person i // 4 (0 is nobody in particular), camera i % 3, tracklet i // 2."""
+    """A file of random codes: person i // 4 (0 is nobody in particular), camera i % 3, tracklet i % 6."""
     rng = np.random.default_rng(seed)
     packed = rng.integers(0, 256, (N, n_bits // 8), np.uint8)
     rows = np.arange(N)
     paths = tuple(Path(folder, f"{i:02}.jpg") for i in range(N))
     bits = pack_bits((rows[:, None] >> np.arange(3)) % 2 > 0)
-    save_encoded(path, EncodedSet(paths, Codes(packed, n_bits), bits, None, rows // 4, rows % 3, model, rows // 2))
+    save_encoded(path, EncodedSet(paths, Codes(packed, n_bits), bits, None, rows // 4, rows % 3, model, rows % 6))
     return path
 
 

@@ -1,11 +1,14 @@
 """Galleries and exports of every format that there ever was are opened, and hold what was put into them.
 
 `gallery-N.gallery` and `gallery-N.parquet` were written when N was the newest format. They are never written again.
+Both files hold the same: that of format 2 is a backup of the other, when it had been migrated.
 """
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from bitreid.codes import Codes, Part
 from bitreid.gallery import Contract, Gallery, OlderThan, create_gallery, import_parquet, open_gallery
 from bitreid.gallery.fields import microseconds
 from bitreid.gallery.items import Id
+from bitreid.gallery.sqlite.schema import format_version, identity_of, version_of
 from bitreid.open_set import OpenSet
 
 FOLDER = Path(__file__).parent
@@ -35,9 +39,9 @@ ITEMS: dict[Id, tuple[Any, ...]] = {
 i is the bytes 8 i to 8 i + 7, its attribute code the three bits of i."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return Path(shutil.copy(FOLDER / "gallery-1.gallery", tmp_path))
+@pytest.fixture(params=[1, 2])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return Path(shutil.copy(FOLDER / f"gallery-{request.param}.gallery", tmp_path))
 
 
 def from_a_file(path: Path) -> Gallery:
@@ -112,3 +116,6 @@ def test_a_file_can_be_written(path: Path) -> None:
     with open_gallery(path) as gallery:
         assert gallery.count() == 7
         assert gallery.count("person = Eve") == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert version_of(connection) == format_version()
+        assert identity_of(connection) > 0

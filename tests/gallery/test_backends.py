@@ -1,6 +1,8 @@
 """What every gallery does, in memory, in a file and on a server: the same items, the same hits."""
 
+import re
 import threading
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, GalleryClosed, GalleryExists, WrongModel
+from bitreid.errors import BadRequest, DataWarning, GalleryClosed, GalleryExists, WrongModel
 from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse_filter
 from bitreid.gallery.items import key_of
 from bitreid.gallery.table import table as tables
@@ -207,6 +209,51 @@ def test_the_audit_says_what_was_done(create: Create) -> None:
     quiet.add(people([1]))
     quiet.search(queries(1)[0])
     assert not list(quiet.audit())
+
+
+def test_the_audit_can_forget(create: Create) -> None:
+    gallery = create(actor="desk 7")
+    gallery.add(people([1, "b", 3]))
+    gallery.search(queries(1)[0], 3)
+    gallery.confirm(["b"], "Ada")
+    first = next(iter(gallery.audit()))["time"]
+    assert gallery.delete([1], blank_audit=True) == 1
+    assert gallery.delete_where("person = Ada", blank_audit=True) == len(list(gallery.audit())[2]["ids"])
+    assert gallery.delete(["nobody"], blank_audit=True) == 0
+    entries = list(gallery.audit())
+    left = {item.id for batch in gallery.scan() for item in batch}
+    assert [entry["action"] for entry in entries] == ["add", "search", "confirm", "delete", "delete", "delete"]
+    assert {id for entry in entries for id in entry["ids"]} == {None, *left}
+    assert [entry["count"] for entry in entries[:2]] == [len(entry["ids"]) for entry in entries[:2]] == [3, 3]
+    assert gallery.forget_audit(datetime.fromisoformat(first)) == 0
+    assert gallery.forget_audit(datetime.now(UTC)) == 7
+    assert [(entry["actor"], entry["action"], entry["count"]) for entry in gallery.audit()] == [
+        ("desk 7", "forget audit", 7)
+    ]
+    gallery.delete([3])
+    assert len(list(gallery.audit())) == 2
+    with pytest.raises(BadRequest, match="offset from UTC"):
+        gallery.forget_audit(datetime(2026, 1, 1))  # on purpose
+    quiet = create(audited=False)
+    assert quiet.forget_audit(datetime.now(UTC)) == len(list(quiet.audit())) == 0
+
+
+def test_a_filter_for_what_nobody_has_says_so(create: Create) -> None:
+    gallery, query = create(), queries(1)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not gallery.search(query, where="metadata.zone = none")[0].n_gallery  # nothing is there yet
+        gallery.add(people(IDS))
+        gallery.search(query, where="camera = 1 and (metadata.zon = north or person = P1)")  # some pass
+        gallery.search(query, where="camera = 1 and camera = 2")  # each is true of some
+    for where, said in (
+        ("metadata.zon = north", 'metadata.zon = "north"'),
+        ("camera = 1 and person in (P1, nobody) and camera = 2", 'person = "nobody"'),
+        ("tracklet in (9, t1) and camera = 77", 'tracklet = "9" or camera = 77'),
+        ("id = 99999", "id = 99999"),
+    ):
+        with pytest.warns(DataWarning, match=rf"no item has {re.escape(said)}$"):
+            assert gallery.search(query, where=where)[0].nobody
 
 
 def test_a_gallery_is_there_when_opened_again(create: Create) -> None:

@@ -1,6 +1,7 @@
 """Items from files, pictures, folders and tables; adding them goes on where it was stopped."""
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from bitreid.data.parsers.inputs import manifest_of
 from bitreid.data.times import NO_TIME, with_dates
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_manifest, encode_readable, save_encoded
-from bitreid.errors import DataError, DataWarning, GalleryError, SettingsError
+from bitreid.errors import BadRequest, DataError, DataWarning, GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, create_gallery, ingest
 from bitreid.gallery.ingest import Added, Source, add_sources, items_of, sources_of
 from bitreid.gallery.items import Id
@@ -57,8 +58,9 @@ def in_memory(attributes: Sequence[str] = ()) -> Gallery:
     return create_gallery("memory:", Contract(64, "abc", "mine", attributes=tuple(attributes)))
 
 
-def sources(inputs: Sequence[Path], ids: Any = "path", attributes: bool = False) -> list[Source]:
-    return sources_of(inputs, no_encoder, ids=ids, time_unit=None, attributes=attributes, same_people=True)
+def sources(inputs: Sequence[Path], ids: Any = "path", attributes: bool = False, **settings: Any) -> list[Source]:
+    settings = {"same_people": True} | settings
+    return sources_of(inputs, no_encoder, ids=ids, time_unit=None, attributes=attributes, **settings)
 
 
 def test_what_is_known_of_a_picture_goes_into_its_item() -> None:
@@ -92,7 +94,9 @@ def test_ids_of_each_kind(tmp_path: Path) -> None:
 def test_adding_leaves_or_replaces_what_is_there(tmp_path: Path) -> None:
     one, other = sources([saved(tmp_path / "a.npz")]), sources([saved(tmp_path / "b.npz", seed=1)])
     gallery = in_memory()
-    assert [add_sources(gallery, each).new for each in (one, one, other)] == [10, 0, 0]
+    assert [add_sources(gallery, each).new for each in (one, one)] == [10, 0]
+    with pytest.raises(BadRequest, match=r"got 10 ids that .* the first 'cam/0.jpg': two codes of cam/0.jpg; .*upsert"):
+        add_sources(gallery, other)
     (item,) = gallery.get(["cam/3.jpg"])
     assert item is not None
     assert np.array_equal(item.code, encoded().codes.packed[3])
@@ -102,6 +106,66 @@ def test_adding_leaves_or_replaces_what_is_there(tmp_path: Path) -> None:
     assert np.array_equal(item.code, encoded(seed=1).codes.packed[3])
     with pytest.raises(GalleryError, match=r"of the model mine \(abc\), got codes of def"):
         add_sources(gallery, sources([saved(tmp_path / "c.npz", model="def")]))
+
+
+def test_numbers_go_on_where_the_gallery_ends(tmp_path: Path) -> None:
+    first, second = saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", seed=1)  # the same names, other pictures
+    gallery = in_memory()
+
+    def add(path: Path, **settings: Any) -> int:
+        return add_sources(gallery, sources([path], "number", gallery=gallery), **settings).new
+
+    assert [add(first), add(first), add(second), add(first), add(second)] == [10, 0, 10, 0, 0]
+    assert [item.id for batch in gallery.scan() for item in batch] == [*range(20)]
+    gallery.delete([3, 19])
+    assert add(first) == 1
+    assert add(second, upsert=True) == 1
+    assert [item.id for batch in gallery.scan() for item in batch] == [0, 1, 2, *range(4, 21)]
+
+
+def test_different_pictures_of_one_name_are_an_error(tmp_path: Path) -> None:
+    gallery = in_memory()
+    assert add_sources(gallery, sources([saved(tmp_path / "a.npz")], "name")).new == 10
+    other = sources([saved(tmp_path / "b.npz", folder="other")], "name")
+    with pytest.raises(BadRequest, match=r"got 10 ids that others .* the first '0': other/0.jpg and cam/0.jpg"):
+        add_sources(gallery, other)
+    assert gallery.count() == 10
+    assert add_sources(gallery, other, upsert=True).new == 0
+
+
+def test_hashes_say_nothing_and_are_the_same_again(tmp_path: Path) -> None:
+    one, other = saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", seed=1)
+    ids = sources([one, other], "hash")
+    found = [*ids[0].ids, *ids[1].ids]
+    assert len(set(found)) == 20
+    assert all(re.fullmatch("[0-9a-f]{32}", str(id)) for id in found)
+    assert sources([one], "hash")[0].ids == ids[0].ids
+
+
+def test_an_id_is_the_same_in_whichever_folder_one_is(
+    encoder: Encoder, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = people / "query"
+    name = sorted(folder.iterdir())[0].name
+
+    def first(given: Path, root: Path | None, kind: Any = "path") -> str:
+        (source,) = sources_of([given], lambda: encoder, ids=kind, time_unit=None, attributes=True, root=root)
+        batch, _ = source.items([0])
+        assert batch.pictures[0] == source.pictures[0]
+        return str(source.ids[0])
+
+    monkeypatch.chdir(people)
+    seen = [first(Path("query"), people), first(Path("query"), tmp_path), first(Path("query"), Path("/"))]
+    hashed = first(Path("query"), people, "hash")
+    assert first(Path("query"), None) == f"query/{name}"
+    monkeypatch.chdir(folder)
+    assert [first(Path(), people), first(Path(), tmp_path), first(Path(), Path("/"))] == seen
+    assert seen == [f"query/{name}", str(folder / name), str(folder / name)]
+    assert first(Path(), people, "hash") == hashed
+    codes = saved(tmp_path / "c.npz")
+    assert sources([codes], root=tmp_path)[0].ids[0] == "cam/0.jpg"
+    codes = saved(tmp_path / "d.npz", folder=str(tmp_path / "cam"))
+    assert sources([codes], root=tmp_path)[0].ids[0] == "cam/0.jpg"
 
 
 def test_stopped_adding_goes_on_without_encoding_again(

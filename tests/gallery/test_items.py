@@ -1,6 +1,6 @@
 """Items and their ids: strange ones, those that share a key, and what would be rounded or guessed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 
 from bitreid.errors import BadRequest
 from bitreid.gallery import Contract, IdIn, Items
+from bitreid.gallery.fields import MOST_DEEP
 from bitreid.gallery.items import Id, key_of
-from tests.gallery.cases import Create, codes, three
+from tests.gallery.cases import Create, codes, people, three
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,20 @@ def test_what_would_be_rounded_or_guessed_is_refused(columns: dict[str, Any], wa
 def test_the_last_day_that_there_is_can_be_told() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     assert Items.of([1], codes(1), times=[last])[0].time == last
+
+
+@pytest.mark.parametrize("inside", [lambda deep: [deep], lambda deep: {"a": deep}])
+def test_metadata_are_not_nested_too_deep(create: Create, inside: Callable[[Any], Any]) -> None:
+    def nested(n: int) -> Mapping[str, Any]:
+        value: Any = 1
+        for _ in range(n - 1):
+            value = inside(value)
+        return {"deep": value}
+
+    gallery = create()
+    gallery.add(people([1], metadata=[nested(MOST_DEEP)]))
+    (batch,) = gallery.scan()
+    assert batch.metadata == (nested(MOST_DEEP),)
+    for n in (MOST_DEEP + 1, 990, 10_000):
+        with pytest.raises(BadRequest, match="a JSON object of at most 32768 bytes and 100 levels"):
+            people([2], metadata=[nested(n)])

@@ -12,7 +12,7 @@ from bitreid.codes import Codes, Part
 from bitreid.errors import BadRequest, ItemNotFound
 from bitreid.gallery import Contract, Gallery, Items, people
 from bitreid.gallery.items import GalleryItem, Hit, Id, key_of
-from bitreid.gallery.people import voted
+from bitreid.gallery.people import By, voted
 from bitreid.open_set import OpenSet
 from tests.gallery.cases import Create, codes, three
 
@@ -78,6 +78,60 @@ def test_tracklets_and_persons_are_as_near_as_their_three_nearest_items(create: 
         gallery.search(ZEROS, by="crowd")  # type: ignore[arg-type]  # on purpose
 
 
+def test_a_tracklet_is_one_of_a_camera(create: Create) -> None:
+    distances: dict[Id, int] = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5}
+    cameras = [1, 1, 2, None, 2]
+    gallery = filled(create, distances, Contract(64), cameras=cameras, tracklets=["7"] * 4 + ["8"])
+    hits = gallery.search(ZEROS, by="tracklet")[0]
+    assert [(hit.camera, hit.tracklet, hit.votes, hit.distance) for hit in hits] == [
+        (1, "7", 2, 1.5),
+        (2, "7", 1, 3),
+        (None, "7", 1, 4),
+        (2, "8", 1, 5),
+    ]
+    assert gallery.count("tracklet = 7") == 4
+    assert gallery.count("camera = 1 and tracklet = 7") == 2
+    assert gallery.info().n_tracklets in (4, None)
+    assert gallery.confirm([1], "Ada") == 2
+    assert gallery.confirm([4], "Bo") == 1
+    assert persons(gallery) == {1: "Ada", 2: "Ada", 3: None, 4: "Bo", 5: None}
+    assert gallery.reject([3], "Ada") == 1
+    assert gallery.rejected("Ada") == {3}
+
+
+@pytest.mark.parametrize("by", ["tracklet", "person"])
+def test_there_are_as_many_groups_as_there_can_be(create: Create, monkeypatch: pytest.MonkeyPatch, by: By) -> None:
+    monkeypatch.setattr("bitreid.gallery.base.POOL", 4)
+    # One group has the 30 nearest items, one the next ten; those of the third are far away.
+    names = ["a"] * 30 + ["b"] * 10 + ["c"] * 2 + [None] * 5
+    distances: dict[Id, int] = {i: i // 2 for i in range(len(names))}
+    gallery = filled(create, distances, Contract(64), cameras=[1] * 47, tracklets=names, persons=names)
+    for k, found in ((1, ["a"]), (2, ["a", "b"]), (3, ["a", "b", "c"]), (9, ["a", "b", "c"])):
+        hits = gallery.search(at(0, 64), k, by=by)[0]
+        assert [getattr(hit, by) for hit in hits] == found
+    # What the other queries are does not matter.
+    both, far = gallery.search(at(0, 64), 2, by=by), gallery.search(at(64), 2, by=by)
+    assert both[1] == far[0]
+    assert [getattr(hit, by) for hit in far[0]] == ["c", "b"]
+
+
+def test_what_people_decided_outlives_an_upsert(create: Create) -> None:
+    gallery = filled(create, {1: 1, 2: 2, 3: 3, 4: 4}, Contract(64), persons=["X", None, "Ida", "Ida"])
+    gallery.confirm([1], "Ada")
+    gallery.reject([2], "Bo")
+    gallery.merge("Eve", "Ida")
+    again = Items.of([1, 2, 3, 4, 5], at(9, 9, 9, 9, 9), persons=["Bo", "Bo", "Ida", None, "Bo"])
+    assert gallery.upsert(again) == 1
+    assert persons(gallery) == {1: "Ada", 2: None, 3: "Eve", 4: "Eve", 5: "Bo"}
+    assert gallery.search(at(9), 1)[0][0].distance == 0
+    gallery.upsert(Items.of([2], at(9), persons=["Cy"]))
+    assert persons(gallery)[2] == "Cy"
+    assert [gallery.undo() for _ in range(3)] == ["merge Eve", "reject Bo", "confirm Ada"]
+    assert persons(gallery) == {1: "X", 2: "Cy", 3: "Ida", 4: "Ida", 5: "Bo"}
+    gallery.upsert(again)
+    assert persons(gallery) == {1: "Bo", 2: "Bo", 3: "Ida", 4: None, 5: "Bo"}
+
+
 def test_votes_are_counted_as_by_hand() -> None:
     rng = np.random.default_rng(3)
     hits = [
@@ -133,10 +187,9 @@ def test_merging_persons_and_undoing_what_still_stands(create: Create) -> None:
     gallery = filled(create, {1: 1, 2: 2, 3: 3}, Contract(64), persons=["Ada", "Ida", "Ida"])
     assert gallery.merge("Ada", "Ida") == 2
     assert set(persons(gallery).values()) == {"Ada"}
-    gallery.upsert(Items.of([2], at(2), persons=["Eve"]))
     gallery.delete([3])
     assert gallery.undo() == "merge Ada"
-    assert persons(gallery) == {1: "Ada", 2: "Eve"}
+    assert persons(gallery) == {1: "Ada", 2: "Ida"}
     assert gallery.merge("Ada", "nobody known") == 0
 
 

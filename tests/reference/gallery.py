@@ -36,8 +36,18 @@ class PlainGallery:
 
     def upsert(self, batch: Items) -> int:
         new = [item for item in batch if item.id not in self.items]
-        self.items.update({item.id: item for item in batch})
+        self.items.update({item.id: item._replace(person=self.decided(item)) for item in batch})
         return len(new)
+
+    def decided(self, item: GalleryItem) -> str | None:
+        """Who an item is as people decided, which outlives that it is replaced."""
+        person = item.person
+        for decision in self.decisions:
+            if item.id in decision.before and decision.action != "reject":
+                person = decision.person
+            elif item.id in decision.before and decision.person == person:
+                person = None
+        return person
 
     def delete(self, ids: Iterable[Id]) -> int:
         gone = {id for id in ids if id in self.items}
@@ -83,8 +93,8 @@ class PlainGallery:
         """Confirm or reject items as a person, with all of their tracklets; or merge items of another person."""
         chosen = {id: self.items[id] for id in about}
         if action != "merge":
-            tracklets = {item.tracklet for item in chosen.values()} - {None}
-            chosen |= {id: item for id, item in self.items.items() if item.tracklet in tracklets}
+            walks = {(item.camera, item.tracklet) for item in chosen.values() if item.tracklet is not None}
+            chosen |= {id: item for id, item in self.items.items() if (item.camera, item.tracklet) in walks}
         if chosen:
             self.decisions.append(Decision(action, person, {id: item.person for id, item in chosen.items()}))
         for id, item in chosen.items():

@@ -19,7 +19,7 @@ _AGE = re.compile(r"([0-9]{1,5})([hdw])")
 class Answer(NamedTuple):
     """What a command shows people, and the same as JSON; a JSON document of each entry where there are `lines`.
 
-    `code` is the exit code.
+    `code` is the exit code: 1 where what was asked for was not there, 3 where pictures were left out.
     """
 
     shown: Sequence[str | Table]

@@ -22,8 +22,14 @@ def _arguments(add: argparse.ArgumentParser) -> None:
         "--id",
         choices=get_args(IdKind),
         default="path",
-        help="what an item is called: its picture's path as given, the file's name without ending, or 0, 1, 2 in the "
-        "order of the files (default %(default)s)",
+        help="what an item is called: its picture's path, the file's name without ending, numbers that go on where the "
+        "gallery ends, or a hash that says nothing (default %(default)s)",
+    )
+    add.add_argument(
+        "--root",
+        type=Path,
+        metavar="FOLDER",
+        help="paths are relative to this folder, wherever you are; elsewhere absolute (default: the gallery's folder)",
     )
     add_pattern(add)
     add_people(add)
@@ -33,6 +39,9 @@ def _arguments(add: argparse.ArgumentParser) -> None:
 
 
 def _add(arguments: argparse.Namespace, console: Console) -> Answer:
+    root = arguments.root
+    if root is None:
+        root = Path("/") if "://" in arguments.place else Path(arguments.place).parent
     with open_place(arguments) as gallery:
         sources = sources_of(
             arguments.inputs,
@@ -43,6 +52,8 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             strict=arguments.strict,
             pattern=arguments.pattern,
             same_people=arguments.same_people,
+            root=root,
+            gallery=gallery,
         )
         added = Added()
         try:

@@ -83,9 +83,18 @@ def _repair(arguments: argparse.Namespace, console: Console) -> Answer:
 
 def _period(audit: argparse.ArgumentParser) -> None:
     audit.add_argument("--since", metavar="AGE", help="30d, 12h, 2w, or from a time such as 2026-01-31 on")
+    audit.add_argument(
+        "--forget-before", metavar="AGE", help="forget what was logged longer ago than that, or before that time"
+    )
 
 
 def _audit(arguments: argparse.Namespace, console: Console) -> Answer:
+    if arguments.forget_before is not None:
+        if arguments.since is not None:
+            raise SettingsError("expected --since to see the log or --forget-before to cut it, got both")
+        with open_place(arguments) as gallery:
+            n = gallery.forget_audit(moment_of(arguments.forget_before))
+        return Answer([f"{n} entries forgotten"], {"forgotten": n})
     since = None if arguments.since is None else moment_of(arguments.since)
     with open_place(arguments, read_only=True) as gallery:
         entries = [dict(e) for e in gallery.audit() if since is None or datetime.fromisoformat(e["time"]) >= since]
@@ -102,5 +111,5 @@ ACTIONS = {
         no_arguments,
         _repair,
     ),
-    "audit": Action("what was done, oldest first; --json has one line an entry", _period, _audit),
+    "audit": Action("what was done, oldest first; --json has one line an entry; forgets on request", _period, _audit),
 }

@@ -1,4 +1,4 @@
-"""`bitreid gallery export`, `import`, `copy` and `backup`: items from one place to another."""
+"""`bitreid gallery export`, `import`, `copy`, `backup` and `restore`: items from one place to another."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,14 @@ from rich.console import Console
 
 from bitreid.commands.console import progress_of
 from bitreid.commands.gallery.action import Action, Answer, actor_of, add_where, open_place
-from bitreid.gallery import copy_gallery, export_parquet, import_parquet, open_or_create_gallery, parse_filter
+from bitreid.gallery import (
+    copy_gallery,
+    export_parquet,
+    import_parquet,
+    open_or_create_gallery,
+    parse_filter,
+    restore_gallery,
+)
 
 
 def _exported(export: argparse.ArgumentParser) -> None:
@@ -57,6 +64,15 @@ def _backup(arguments: argparse.Namespace, console: Console) -> Answer:
     return Answer([f"backup: {arguments.out}"], {"backup": str(arguments.out)})
 
 
+def _restored(restore: argparse.ArgumentParser) -> None:
+    restore.add_argument("to", type=Path, metavar="TO", help="the gallery's file, which nobody may have open")
+
+
+def _restore(arguments: argparse.Namespace, console: Console) -> Answer:
+    restore_gallery(Path(arguments.place), arguments.to)
+    return Answer([f"restored: {arguments.to}"], {"restored": str(arguments.to)})
+
+
 ACTIONS = {
     "export": Action("write items to a Parquet file", _exported, _export),
     "import": Action(
@@ -66,4 +82,5 @@ ACTIONS = {
         "bring all items to another gallery, which is made if there is none; stopped, it goes on", _target, _copy
     ),
     "backup": Action("write a copy of a gallery while it is used", _copied, _backup),
+    "restore": Action("put the backup PLACE in the place of a gallery, which is lost", _restored, _restore),
 }

@@ -5,7 +5,7 @@
 - `or` binds less than `and`, `and` less than `not`; parentheses decide otherwise.
 - `camera = 3`, `!=`, `in (1, 2)`, `not in (1, 2)`; so too `person`, `tracklet`, `id` and `metadata.KEY`, where KEY is a
   key of the item's metadata itself. Who or what is unknown passes `!=` and `not in`: `person != "P 7"` lets items
-  through that nobody knows.
+  through that nobody knows. Cameras count their tracklets each for itself: `camera = 1 and tracklet = 7` is one.
 - `time >= 2026-01-01`, `<`, `<=` and `>`; times are `2026-01-01`, its first moment, or `2026-01-01T12:30`, with
   seconds and up to six decimals of them, and with `Z` or `+02:00`. A time that does not say its offset is UTC.
 - Any other name is an attribute: `backpack`; `upper_colour = red` is the attribute `upper_colour=red`, and

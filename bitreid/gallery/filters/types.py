@@ -116,7 +116,7 @@ class PersonIn(Filter):
 
 @dataclass(frozen=True)
 class TrackletIn(Filter):
-    """Items of these tracklets."""
+    """Items of these tracklets of any camera; with `CameraIn` those of one camera, which counts for itself."""
 
     tracklets: frozenset[str]
 

@@ -31,6 +31,7 @@ from bitreid.errors import (
     GalleryReadOnly,
     Unsupported,
 )
+from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
@@ -323,6 +324,24 @@ class MilvusGallery(Gallery):
             entries = list(self._pending)
             self._notebook.keep("audit", entries)
             del self._pending[: len(entries)]
+
+    def _cut_log(self, before: str) -> int:
+        self._flush()
+        old = [note for note in self._notebook.of("audit") if note.content["time"] < before]
+        for note in old:
+            self._notebook.drop("audit", note)
+        return len(old)
+
+    def _blank_log(self, ids: frozenset[Id]) -> None:
+        self._flush()
+        for note in list(self._notebook.of("audit")):
+            content = blanked(note.content, ids)
+            if content is not None:
+                self._notebook.rewrite("audit", note, content)
+
+    @property
+    def _most(self) -> int | None:
+        return self._server.most_rows
 
     def _transaction(self) -> AbstractContextManager[object]:
         self._writable()

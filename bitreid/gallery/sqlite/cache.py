@@ -24,6 +24,7 @@ from bitreid.gallery.sqlite.rows import (
     NUMBERS,
     SEARCHED,
     Row,
+    Widths,
     are_sound,
     damaged_items,
     id_of,
@@ -47,6 +48,7 @@ class Cache:
         self, path: Path, contract: Contract, read: Callable[[], AbstractContextManager[sqlite3.Connection]]
     ) -> None:
         self._path, self._contract, self._read = path, contract, read
+        self._widths = Widths.of(contract)
         self._compacting: threading.Thread | None = None
         self._warnings: list[str] = []
         self._reset()
@@ -57,6 +59,7 @@ class Cache:
         self.generation = -1
         self._last_change = self._last_seq = 0  # how far the file was read
         self.damaged: dict[int, Id] = {}
+        self.unread: set[int] = set()
 
     @property
     def n_bytes(self) -> int:
@@ -86,6 +89,15 @@ class Cache:
         for text in warnings:
             warn(text)
         return snapshot
+
+    def go_on(self, generation: tuple[Any, ...] | None) -> None:
+        """Follow a compaction of this process, which changed nothing that is not known here.
+
+        Another thread may have followed it already, and another process may have compacted since.
+        """
+        with self._read():
+            if generation == (self.generation + 1,):
+                self.generation += 1
 
     def compact(self) -> None:
         """Make the arrays anew without what was removed; searches and writes go on meanwhile."""
@@ -180,7 +192,7 @@ class Cache:
 
     def _sound(self, rows: list[Row]) -> list[Row]:
         """Return the rows that are what was written; a warning will name one of the others."""
-        right = which_are_sound(rows)
+        right = which_are_sound(rows, self._widths)
         if all(right):
             return rows
         wrong = {row[0]: id_of(*row[1:3]) for row in compress(rows, map(not_, right))}
@@ -206,6 +218,7 @@ class Cache:
                 elif metadata is not None:
                     yield seq, metadata
         if wrong:
+            self.unread.update(wrong)
             warn(
                 f"{self._path}: expected metadata as they were written, got damaged ones of {len(wrong)} items, which "
                 "no filter by metadata finds; restore a backup"

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,12 +21,14 @@ from bitreid.errors import (
     GalleryUnreachable,
 )
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity
 from bitreid.gallery.sqlite.schema import (
     APPLICATION_ID,
     check_format,
     check_tables,
     create_tables,
     format_version,
+    mark,
     migrate,
     version_of,
 )
@@ -95,20 +98,26 @@ def damaged(place: object, what: str) -> GalleryDamaged:
 def create_file(path: Path, contract: Contract, audited: bool) -> None:
     """Make an empty gallery; `GalleryExists` if there is a file already.
 
-    An empty file is none: who is killed while making a gallery leaves such a one, or nothing.
+    What is left of one whose making was killed is none: an empty file, or one that is empty again when SQLite has
+    undone what was half done.
     """
     there = GalleryExists(f"expected a new file for the gallery, got {path}, which is there; open it, or name another")
     with explained(path):
-        if path.exists() and (path.is_dir() or path.stat().st_size):
+        if path.is_dir():
             raise there
         if not path.parent.is_dir():
             raise GalleryUnreachable(
                 f"expected a folder for the gallery, got {path.parent}, which is not there; make it"
             )
         with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN EXCLUSIVE")  # who makes the same one waits, and finds it
-            if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            try:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN EXCLUSIVE")  # who makes the same one waits, and finds it
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorname == "SQLITE_NOTADB":
+                    raise there from error
+                raise
+            if path.stat().st_size:
                 raise there
             create_tables(connection)
             text = contract.to_json()
@@ -122,22 +131,36 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return.
 
     A file of an older format becomes one of the newest; with `read_only` a copy of it in memory does, and the file is
-    not written. Text is read as bytes: that of a damaged file may be no text.
+    not written. So does a file beside which no log can be made. Text is read as bytes: that of a damaged file may be no
+    text.
     """
     if not path.is_file():
         there = "a folder" if path.exists() else "nothing"
         raise GalleryNotFound(f"expected a gallery at {path}, got {there}; create it")
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rw'}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    check_names(path)
+    check_log(path)
+    half_done = Path(f"{path.resolve()}-journal").exists()
+    if read_only and half_done and can_be_written(path):
+        with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=BUSY_S)) as mending:
+            mending.execute("PRAGMA schema_version")  # what was killed half-way is undone
+    alone = read_only and not half_done and not _can_have_log(path)
+    mode = "ro&immutable=1" if alone else "ro" if read_only else "rw"
+    before = _state(path)
+    connection = sqlite3.connect(
+        _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
     try:
         _set_up(connection)
         _check_application(connection, path)
         check_format(connection, path)
-        if version_of(connection) < format_version():
-            if read_only:
-                connection = _in_memory(connection)
+        old = version_of(connection) < format_version()
+        if alone or (old and read_only):
+            connection = _in_memory(connection)
+        if old:
             migrate(connection, path)
         check_tables(connection, path)
+        if alone and before != _state(path):
+            raise GalleryBusy(f"{path}: expected a file that nobody writes, got one that was changed; open it again")
         if not read_only:
             # A new one and a backup are in another mode, in which nothing is needed beside the file.
             connection.execute("PRAGMA journal_mode = WAL")
@@ -147,12 +170,42 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def can_be_written(path: Path) -> bool:
+    """Return whether this process may write a gallery's file and the log beside it."""
+    real = path.resolve()
+    beside = [Path(f"{real}-wal"), Path(f"{real}-shm")]
+    return _may_write(real) and (_may_write(real.parent) or all(map(_may_write, beside)))
+
+
+def _can_have_log(path: Path) -> bool:
+    """Return whether there is a log beside a file, or one can be made: SQLite wants one to read, too."""
+    real = path.resolve()
+    log = Path(f"{real}-wal")
+    return _may_write(real.parent) or (log.exists() and log.stat().st_size > 0) or Path(f"{real}-shm").exists()
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _state(path: Path) -> tuple[int, int, bool]:
+    """Return what is another after a file was written."""
+    there = path.stat()
+    return there.st_mtime_ns, there.st_size, Path(f"{path.resolve()}-wal").exists()
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+
+
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.text_factory = bytes
     connection.execute("PRAGMA trusted_schema = OFF")  # nothing that a file defines may call functions
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
+    # VACUUM writes the whole gallery anew: not to the system's folder of temporary files, which may be small.
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -194,6 +247,26 @@ def unsealed(text: Any, checksum: Any, path: Path) -> dict[str, Any]:
         raise damaged(path, "decisions or an audit log that are not as they were written")
     value: dict[str, Any] = json.loads(text)
     return value
+
+
+def copy_to(connection: sqlite3.Connection, unfinished: Path) -> None:
+    """Write a gallery as it is at one moment to a new file, to which no log of the old one belongs."""
+    connection.execute("VACUUM INTO ?", (str(unfinished),))
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+        mark(copy, new_identity())
+
+
+def empty_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring all of the log into the file, and cut the log; `GalleryBusy` if others hold it for too long."""
+    last = time.monotonic() + BUSY_S
+    # SQLite waits for readers, but not for another process that does the same.
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > last:
+            raise GalleryBusy(
+                f"{path}: expected to be alone for a moment, got other processes that read what was there before; "
+                "nothing is lost, compact again later"
+            )
+        time.sleep(0.02)
 
 
 def chunks(values: Sequence[int], size: int = 10_000) -> Iterator[Sequence[int]]:

@@ -17,26 +17,44 @@ from typing import Any
 import numpy as np
 
 from bitreid.data.files import new_file
-from bitreid.errors import GalleryBusy, GalleryClosed, GalleryError, GalleryExists, GalleryReadOnly
+from bitreid.errors import GalleryClosed, GalleryError, GalleryExists, GalleryReadOnly
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter, IdIn
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
+from bitreid.gallery.leftovers import remove_leftovers
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
+from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
 from bitreid.gallery.sqlite.file import (
+    can_be_written,
     chunks,
     connect,
     contract_in,
+    copy_to,
     create_file,
     damaged,
+    empty_log,
     explained,
     sealed,
     unsealed,
 )
-from bitreid.gallery.sqlite.rows import SEARCHED, WHOLE, Row, id_of, is_sound, items_of, stored, with_person
+from bitreid.gallery.sqlite.record import asks_for_metadata, judged
+from bitreid.gallery.sqlite.rows import (
+    SEARCHED,
+    WHOLE,
+    Row,
+    Widths,
+    id_of,
+    is_sound,
+    items_of,
+    stored,
+    warn,
+    with_person,
+)
+from bitreid.gallery.sqlite.schema import identity_of, mark
 from bitreid.gallery.table.table import Snapshot
 
 LOG_S = 1.0
@@ -58,17 +76,23 @@ class SqliteGallery(Gallery):
     """A gallery in one SQLite file (WAL mode, synchronous FULL); any number of processes may use it at a time."""
 
     def __init__(self, path: Path, *, actor: str = "", read_only: bool = False) -> None:
-        self.path, self.actor, self.read_only = path, actor, read_only
+        self.path, self.actor = path, actor
+        self._told_to_read = read_only
         self._writing, self._reading = threading.RLock(), threading.RLock()
         self._owner = 0  # the thread whose transaction is open
         self._pending: list[Mapping[str, Any]] = []
         self._timer: threading.Timer | None = None
         with explained(path), ExitStack() as opened:
-            self._reader: sqlite3.Connection | None = opened.enter_context(closing(connect(path, read_only)))
-            self._writer = self._reader if read_only else opened.enter_context(closing(connect(path)))
+            self.read_only = read_only or (path.is_file() and not can_be_written(path))
+            self._reader: sqlite3.Connection | None = opened.enter_context(closing(connect(path, self.read_only)))
+            self._writer = self._reader if self.read_only else opened.enter_context(closing(connect(path)))
+            self._identity = identity_of(self._reader)
             self.contract, self.audited = contract_in(self._reader, path)
+            self._widths = Widths.of(self.contract)
             self._cache = Cache(path, self.contract, self._read)
             self._snapshot()
+            if not self.read_only:
+                remove_leftovers(path.resolve().parent)
             opened.pop_all()  # they stay open
 
     # Looking.
@@ -101,7 +125,7 @@ class SqliteGallery(Gallery):
                 rows = reader.execute(statement, (first, batch)).fetchall()
             if not rows:
                 return
-            yield items_of(rows, self.path)
+            yield items_of(rows, self._widths, self.path)
             last = rows[-1][1]
             if not isinstance(last, int) or last < first:
                 raise damaged(self.path, "ids out of order")
@@ -114,30 +138,19 @@ class SqliteGallery(Gallery):
             for some in chunks(keys):
                 marks = ",".join("?" * len(some))
                 rows += reader.execute(f"SELECT {WHOLE} FROM items WHERE key IN ({marks}) ORDER BY key", some)
-        return items_of(rows, self.path)
+        return items_of(rows, self._widths, self.path)
 
     def audit(self) -> Iterator[Mapping[str, Any]]:
         self._flush()
-        last = 0
-        while True:
-            with self._read() as reader:
-                rows = reader.execute(
-                    "SELECT n, entry, checksum FROM audit WHERE n > ? ORDER BY n LIMIT 1000", (last,)
-                ).fetchall()
-            if not rows:
-                return
-            yield from (unsealed(entry, checksum, self.path) for _, entry, checksum in rows)
-            if rows[-1][0] <= last:
-                raise damaged(self.path, "an audit log out of order")
-            last = rows[-1][0]
+        return (entry for _, entry in audit.entries(self._read, self.path))
 
     def info(self) -> Info:
         snapshot = self._snapshot()
-        persons, tracklets = snapshot.distinct("person"), snapshot.distinct("tracklet")
+        persons, tracklets = snapshot.n_persons, snapshot.n_tracklets
         n_bytes = 0
         for end in ("", "-wal"):
             with suppress(FileNotFoundError):  # the log goes when the last process closes
-                n_bytes += Path(f"{self.path}{end}").stat().st_size
+                n_bytes += Path(f"{self.path.resolve()}{end}").stat().st_size
         details: dict[str, str | int] = {
             "bytes in memory": self._cache.n_bytes,
             "removed, still in memory": len(snapshot) - snapshot.n_alive,
@@ -156,34 +169,30 @@ class SqliteGallery(Gallery):
         processes read old pages. Backups and exports, and what the disk itself keeps, are out of its reach.
         """
         with self._write_lock() as writer:
-            with self._reading, self._transaction():
+            with self._transaction():  # nobody else writes from here on
                 self._cache.snapshot()
                 writer.execute("DELETE FROM changes")
                 writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-            self._cache.generation += 1  # nothing changed that this process does not know
+                generation = writer.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+            self._cache.go_on(generation)
             writer.execute("VACUUM")
-            (busy, *_) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            empty_log(writer, self.path)
         self._cache.compact()
-        if busy:
-            raise GalleryBusy(
-                f"{self.path}: expected to be alone for a moment, got other processes that read what was there before; "
-                "nothing is lost, compact again later"
-            )
 
     def backup(self, path: Path) -> None:
         """Write a copy of the gallery as it is at one moment, while it goes on being used, to a new file.
 
-        `GalleryExists` for a file that is there. To go back to it, put it in the place of the gallery's file while
-        nobody has that open, and leave no `-wal` and `-shm` of the old one beside it.
+        `GalleryExists` for a file that is there. `restore_sqlite` goes back to it.
         """
         with explained(f"backup of {self.path} to {path}"):
             if path.exists():
                 raise GalleryExists(f"expected a new file for the backup, got {path}, which is there; name another")
+            remove_leftovers(path.parent)
             self._flush()
             with self._read():  # it is open
                 own = connect(self.path, read_only=True)  # so that nobody waits
             with closing(own), new_file(path) as unfinished:
-                own.execute("VACUUM INTO ?", (str(unfinished),))
+                copy_to(own, unfinished)
 
     def close(self) -> None:
         with self._writing, self._reading:
@@ -222,6 +231,8 @@ class SqliteGallery(Gallery):
         for keys in chunks(list(ids)):
             marks = ",".join("?" * len(keys))
             for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
+                if key not in ids:
+                    raise damaged(self.path, "a list of ids that is not that of the items")
                 check_same_id(ids[key], id_of(key, text))
                 found[key] = seq
         return found
@@ -239,6 +250,14 @@ class SqliteGallery(Gallery):
             rows, _ = snapshot.matching(where)
             at = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
             found = dict(zip(snapshot.seqs[at].tolist(), snapshot.ids(at.tolist()), strict=True))
+            wrong = self._cache.damaged.keys() | (self._cache.unread if asks_for_metadata(where) else set())
+            passing, unclear = judged(self._writer, wrong, where, self.contract)
+            found = {seq: id for seq, id in found.items() if seq not in wrong} | passing
+            if unclear:
+                warn(
+                    f"{self.path}: expected to see what damaged items are, got {len(unclear)} that the filter cannot "
+                    f"judge and that stay, the first {unclear[0]!r}; delete them by their ids"
+                )
         self._delete_seqs(list(found))
         return list(found.values())
 
@@ -249,7 +268,7 @@ class SqliteGallery(Gallery):
         for keys in chunks(list(wanted)):
             marks = ",".join("?" * len(keys))
             for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
-                if wanted[key] == id_of(key, text):
+                if wanted.get(key) == id_of(key, text):
                     found[seq] = wanted[key]
         return found
 
@@ -260,7 +279,7 @@ class SqliteGallery(Gallery):
             rows = self._writer.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", seqs).fetchall()
             self._writer.executemany(
                 "UPDATE items SET checksum = ?, person = ? WHERE seq = ?",
-                [with_person(row, persons[found[row[0]]]) for row in rows if is_sound(row)],
+                [with_person(row, persons[found[row[0]]]) for row in rows if is_sound(row, self._widths)],
             )
         self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in found))
 
@@ -286,14 +305,24 @@ class SqliteGallery(Gallery):
 
     def _log(self, entry: Mapping[str, Any]) -> None:
         if self._inside:
-            self._writer.execute("INSERT INTO audit (entry, checksum) VALUES (?, ?)", sealed(entry))
-        elif not self.read_only:
+            audit.append(self._writer, entry)
+        elif self.read_only:
+            if not self._told_to_read:
+                self._told_to_read = True
+                warn(f"{self.path}: expected to log searches, got a file that can only be read; they are not audited")
+        else:
             with self._reading:
                 self._pending.append(entry)
                 if self._timer is None:
                     self._timer = threading.Timer(LOG_S, self._flush_later)
                     self._timer.daemon = True
                     self._timer.start()
+
+    def _cut_log(self, before: str) -> int:
+        return audit.cut(self._writer, self._write_lock, before, self.path)
+
+    def _blank_log(self, ids: frozenset[Id]) -> None:
+        audit.blank(self._writer, self._write_lock, ids, self.path)
 
     def _flush_later(self) -> None:
         with self._reading:
@@ -320,7 +349,8 @@ class SqliteGallery(Gallery):
                 raise _closed(self.path)
             if self.read_only:
                 raise GalleryReadOnly(
-                    f"{self.path}: expected a gallery that can be written, got one opened to read only"
+                    f"{self.path}: expected a gallery that can be written, got one that can only be read, or was "
+                    "opened to read only; nothing was written"
                 )
             yield self._writer
 
@@ -335,6 +365,7 @@ class SqliteGallery(Gallery):
             self._owner = threading.get_ident()
             try:
                 writer.execute("BEGIN IMMEDIATE")
+                mark(writer, self._identity)  # so that the log tells whose it is
                 for entry in waiting:
                     self._log(entry)
                 yield

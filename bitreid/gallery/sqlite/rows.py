@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import eq, not_
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
 
 from bitreid.errors import DataWarning
 from bitreid.gallery import fields
+from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import FIELDS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
 from bitreid.gallery.items import GalleryItem, Id, Items
 
@@ -47,45 +48,84 @@ _pack = struct.Struct("<q" + "q" * len(_NUMBERS)).pack
 _joined = b"\xff".join  # no byte of UTF-8
 
 
-def is_sound(row: Row) -> bool:
+class Widths(NamedTuple):
+    """Bytes of the identity codes and of the attribute codes of a gallery."""
+
+    code: int
+    attributes: int
+
+    @classmethod
+    def of(cls, contract: Contract) -> Self:
+        """Return the widths of a gallery's codes."""
+        return cls(contract.n_bits // 8, contract.attribute_bits // 8)
+
+
+def is_sound(row: Row, widths: Widths) -> bool:
     """Return whether a row that begins with `SEARCHED` is what was written."""
     try:
-        return bool(checksum(row) == row[AT["checksum"]])
-    except (TypeError, struct.error):
+        for text in (row[AT["id"]], *row[NAMES]):
+            _known(text).decode()
+        long = len(row[AT["code"]]), len(row[AT["attributes"]])
+        return long == widths and bool(checksum(row) == row[AT["checksum"]])
+    except (TypeError, ValueError, struct.error):
         return False
 
 
-def which_are_sound(rows: Sequence[Row]) -> list[bool]:
+def which_are_sound(rows: Sequence[Row], widths: Widths) -> list[bool]:
     """Return `is_sound` of each row; in one sweep as long as nothing is amiss, which opens a large gallery sooner."""
     if not rows:
         return []
     columns = list(zip(*rows, strict=True))
-    texts = [[text or b"" for text in column] for column in (columns[AT["id"]], *columns[NAMES])]
-    numbers = map(_pack, columns[AT["key"]], *columns[NUMBERS], columns[AT["added"]])
     try:
+        texts = [_all_known(column) for column in (columns[AT["id"]], *columns[NAMES])]
+        for column in texts:
+            b"\n".join(column).decode()
+        for name, width in zip(("code", "attributes"), widths, strict=True):
+            if set(map(len, columns[AT[name]])) != {width}:
+                raise ValueError("other lengths")
+        numbers = map(_pack, columns[AT["key"]], *columns[NUMBERS], columns[AT["added"]])
         parts = zip(numbers, columns[AT["code"]], columns[AT["attributes"]], *texts, strict=True)
         return list(map(eq, map(crc32, map(_joined, parts)), columns[AT["checksum"]]))
-    except (TypeError, struct.error):
-        return list(map(is_sound, rows))
+    except (TypeError, ValueError, struct.error):
+        return [is_sound(row, widths) for row in rows]
 
 
 def are_sound(details: Row) -> bool:
     """Return whether `DETAILS` are what was written."""
     try:
+        for text in details[:-1]:
+            _known(text).decode()
         return bool(_details_checksum(details[:-1]) == details[-1])
-    except TypeError:
+    except (TypeError, ValueError):
         return False
 
 
 def checksum(row: Row) -> int:
     """Return the CRC-32 of a row that begins with `SEARCHED`: of all but its sequence number and the checksum."""
     numbers = _pack(row[AT["key"]], *row[NUMBERS], row[AT["added"]])
-    texts = (row[AT["id"]], *row[NAMES])
-    return crc32(_joined((numbers, row[AT["code"]], row[AT["attributes"]], *(text or b"" for text in texts))))
+    texts = map(_known, (row[AT["id"]], *row[NAMES]))
+    return crc32(_joined((numbers, row[AT["code"]], row[AT["attributes"]], *texts)))
 
 
 def _details_checksum(details: Row) -> int:
-    return crc32(_joined([text or b"" for text in details]))
+    return crc32(_joined(map(_known, details)))
+
+
+def _known(text: Any) -> bytes:
+    """Return a stored text, empty for None; `TypeError` for what is neither, as 0 and an empty text are."""
+    if text is None:
+        return b""
+    if not isinstance(text, bytes) or not text:
+        raise TypeError("neither text nor NULL")
+    return text
+
+
+def _all_known(column: Sequence[Any]) -> list[Any]:
+    """Return `_known` of each; what is no text is left as it is, and cannot be joined."""
+    texts = [b"" if text is None else text for text in column]
+    if texts.count(b"") != column.count(None):
+        raise ValueError("empty texts")
+    return texts
 
 
 def id_of(key: int, text: bytes | None) -> Id:
@@ -111,9 +151,9 @@ def item_of(row: Row) -> GalleryItem:
     )
 
 
-def items_of(rows: Sequence[Row], path: Path) -> list[GalleryItem]:
+def items_of(rows: Sequence[Row], widths: Widths, path: Path) -> list[GalleryItem]:
     """Return the items of those rows of `WHOLE` that are sound; a `DataWarning` names one of the others."""
-    right = [is_sound(row) and are_sound(row[len(_SEARCHED) :]) for row in rows]
+    right = [is_sound(row, widths) and are_sound(row[len(_SEARCHED) :]) for row in rows]
     if not all(right):
         warn(f"{path}: {damaged_items([id_of(*row[1:3]) for row in compress(rows, map(not_, right))])}")
     return list(map(item_of, compress(rows, right)))

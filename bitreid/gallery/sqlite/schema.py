@@ -6,6 +6,7 @@ from functools import cache
 
 from bitreid.errors import GalleryDamaged, Unsupported
 from bitreid.gallery.fields import DETAILS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
+from bitreid.gallery.sqlite.identity import new_identity, user_version
 
 APPLICATION_ID = 0x62697464
 """What SQLite keeps in the file's header to tell whose it is."""
@@ -37,7 +38,7 @@ CREATE TABLE changes (  -- items that were removed, or show another person
 CREATE TABLE decisions (n INTEGER PRIMARY KEY AUTOINCREMENT, note TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE audit (n INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL, checksum INTEGER NOT NULL);
 """
-_TRIGGERS = {
+TRIGGERS = {
     f"audit_is_not_{done}": f"CREATE TRIGGER audit_is_not_{done} BEFORE {how} ON audit "
     "BEGIN SELECT RAISE(ABORT, 'append only'); END"
     for done, how in (("changed", "UPDATE"), ("cut", "DELETE"))
@@ -45,7 +46,14 @@ _TRIGGERS = {
 """The only ones that a gallery has: by name, as they are written."""
 
 Migration = Callable[[sqlite3.Connection], None]
-MIGRATIONS: tuple[Migration, ...] = ()
+
+
+def _identify(connection: sqlite3.Connection) -> None:
+    """Format 2: the file has a number of its own, which its log tells."""
+    connection.execute(f"PRAGMA user_version = {user_version(new_identity(), 2)}")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_identify,)
 """What makes a file of format 2 from one of format 1, one of format 3 from that, and so on.
 
 Each runs within the transaction that also raises the file's version. One that adds a searched field also writes the
@@ -60,15 +68,25 @@ def format_version() -> int:
 
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the format of a file."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) & 0xFF
+
+
+def identity_of(connection: sqlite3.Connection) -> int:
+    """Return the number of a file (`identity`); 0 if it has none."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0]) >> 8
+
+
+def mark(connection: sqlite3.Connection, identity: int) -> None:
+    """Write the newest format and the number of a file to its first page, whether it is new or not."""
+    connection.execute(f"PRAGMA user_version = {user_version(identity, format_version())}")
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables of the newest format, within a transaction."""
-    for statement in (*_statements(TABLES), *_TRIGGERS.values()):
+    for statement in (*_statements(TABLES), *TRIGGERS.values()):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {format_version()}")
+    mark(connection, new_identity())
 
 
 def migrate(connection: sqlite3.Connection, place: object) -> None:
@@ -77,7 +95,7 @@ def migrate(connection: sqlite3.Connection, place: object) -> None:
     try:
         for migration in MIGRATIONS[version_of(connection) - 1 :]:
             migration(connection)
-        connection.execute(f"PRAGMA user_version = {format_version()}")
+        mark(connection, identity_of(connection))
         check_tables(connection, place)
         connection.execute("COMMIT")
     except BaseException:
@@ -100,7 +118,7 @@ def check_format(connection: sqlite3.Connection, place: object) -> None:
     if version < 1:
         raise _damaged(place, f"format {version}")
     for kind, name, sql in _schema(connection):
-        if kind == "trigger" and sql == _TRIGGERS.get(name):
+        if kind == "trigger" and sql == TRIGGERS.get(name):
             continue
         if kind in ("trigger", "view"):
             raise _damaged(place, f"the {kind} {name}, which is not one of a gallery's")

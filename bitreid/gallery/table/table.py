@@ -112,10 +112,22 @@ class Snapshot:
         keys = self.keys[np.asarray(rows, np.intp)].tolist()
         return [key if text is None else text.decode() for key, text in zip(keys, texts, strict=True)]
 
-    def distinct(self, field: str) -> int:
-        """Return how many different texts a field has."""
-        rows = slice(None) if self.alive is None else self.alive
-        return int((np.unique(self._fields[field][rows]) >= 0).sum())
+    @property
+    def n_persons(self) -> int:
+        """How many different persons there are."""
+        persons = self._fields["person"][self._there]
+        return len(np.unique(persons[persons >= 0]))
+
+    @property
+    def n_tracklets(self) -> int:
+        """How many different tracklets there are, each of a camera."""
+        cameras, names = self.cameras[self._there], self._fields["tracklet"][self._there]
+        pairs = np.stack([cameras, names], axis=1)[names >= 0]
+        return len(np.unique(pairs, axis=0))
+
+    @property
+    def _there(self) -> Bools | slice:
+        return slice(None) if self.alive is None else self.alive
 
     def matching(self, where: Filter | None) -> tuple[Bools | None, int]:
         """Return which rows are there and pass the filter (None: all), and how many."""

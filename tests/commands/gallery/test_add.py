@@ -6,6 +6,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from bitreid.commands.left_out import LEFT_OUT
 from bitreid.commands.main import main
 from bitreid.gallery import Contract, create_gallery, open_gallery
@@ -36,6 +38,37 @@ def test_ids(codes: Path, tmp_path: Path, capsys: Capture) -> None:
     assert "got '00' 2 times; name each file once, or choose ids of another kind" in error
     done("gallery", "add", tmp_path / "name.gallery", codes, "--id", "name")
     assert n_items(tmp_path / "name.gallery", 'id in ("00", "11")') == 2
+
+
+def test_no_item_is_lost_in_silence(codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    other = codes_of(tmp_path / "other.npz", seed=1)
+    for way, added in (("number", 12), ("hash", 12), ("name", None), ("path", None)):
+        place = tmp_path / f"{way}.gallery"
+        done("gallery", "create", place, "--bits", 64)
+        words = ["add", place, "--id", way]
+        assert answer(capsys, *words, codes) == {"items": 12, "added": 12}
+        if added is None:
+            assert "12 ids that others have" in refusal(capsys, "gallery", *words, other)
+        else:
+            assert answer(capsys, *words, other) == {"items": 12, "added": added}
+        assert n_items(place) == 12 + (added or 0)
+        assert answer(capsys, *words, codes) == {"items": 12, "added": 0}
+
+
+def test_ids_do_not_depend_on_where_one_is(
+    trained: Path, people: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "here" / "people.gallery"
+    (place.parent / "query").mkdir(parents=True)
+    picture = Path(shutil.copy(queries(people, 26)[0], place.parent / "query"))
+    done("gallery", "create", place, "--model", trained / "artifact")
+    for folder, given in ((tmp_path, Path("here/query")), (place.parent, Path("query")), (tmp_path, picture)):
+        monkeypatch.chdir(folder)
+        done("gallery", "add", place, given, "--model", trained / "artifact")
+    with open_gallery(place) as gallery:
+        assert [item.id for batch in gallery.scan() for item in batch] == [f"query/{picture.name}"]
+    done("gallery", "add", place, picture, "--model", trained / "artifact", "--root", picture.parent)
+    assert n_items(place, f'id = "{picture.name}"') == 1
 
 
 def test_codes_of_another_model_are_refused(codes: Path, tmp_path: Path, capsys: Capture) -> None:

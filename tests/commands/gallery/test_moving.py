@@ -1,8 +1,8 @@
-"""`bitreid gallery export`, `import`, `copy` and `backup`."""
+"""`bitreid gallery export`, `import`, `copy`, `backup` and `restore`."""
 
 from pathlib import Path
 
-from tests.commands.words import Capture, answer, done, refusal, said
+from tests.commands.words import Capture, N, answer, done, n_items, refusal, said
 
 
 def test_export_import_copy_and_backup(place: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -23,3 +23,12 @@ def test_export_import_copy_and_backup(place: Path, tmp_path: Path, capsys: Capt
     assert "got: no whole Parquet file" in refusal(capsys, "gallery", "import", other, file)
     assert "expected a gallery, got another or a damaged file" in refusal(capsys, "gallery", "copy", place, file)
     assert file.read_bytes() == b"something else"
+
+
+def test_restore(place: Path, tmp_path: Path, capsys: Capture) -> None:
+    backup = tmp_path / "backup.gallery"
+    done("gallery", "backup", place, backup)
+    done("gallery", "delete", place, "--person", "1")
+    assert said(capsys, "restore", backup, place) == f"restored: {place}\n"
+    assert n_items(place) == N
+    assert "got nothing; create it" in refusal(capsys, "gallery", "restore", tmp_path / "none", place)

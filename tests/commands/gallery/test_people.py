@@ -11,7 +11,7 @@ def test_decisions(place: Path, capsys: Capture) -> None:
     assert said(capsys, "reject", place, "2", "cam/08.jpg") == "2 items are now known not to be 2\n"
     (found,) = answer(capsys, "search", place, "--like", "cam/00.jpg", "--person", "2")
     assert found["n_gallery"] == N - 3
-    assert answer(capsys, "merge", place, "Zoë", "2") == {"items": 2}
+    assert answer(capsys, "merge", place, "Zoë", "2") == {"items": 3}
     assert answer(capsys, "undo", place) == {"undone": "merge Zoë"}
     assert said(capsys, "undo", place) == "undone: reject 2\n"
     done("gallery", "undo", place)

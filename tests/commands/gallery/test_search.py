@@ -22,7 +22,7 @@ def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Captu
         "probability": None,
         "camera": 1,
         "time": None,
-        "tracklet": "2",
+        "tracklet": "4",
         "person": "1",
         "votes": 1,
     }

@@ -33,7 +33,7 @@ def batch_of(ids: Sequence[Id], version: int = 0) -> Items:
         ids,
         Codes(rng.integers(0, 256, (n, 8), np.uint8), 64),
         Codes(np.packbits(rng.integers(0, 2, (n, 2), np.uint8), axis=1), 8),
-        cameras=rng.integers(0, 4, n),
+        cameras=np.repeat(rng.integers(0, 4, n), 3)[:n],
         times=rng.integers(0, 10**15, n),
         tracklets=[f"tracklet {i // 3}" for i in range(n)],
         persons=[f"person {i % 7}" for i in range(n)],

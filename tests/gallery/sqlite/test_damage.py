@@ -19,7 +19,7 @@ from bitreid.errors import (
     GalleryReadOnly,
     GalleryUnreachable,
 )
-from bitreid.gallery import Gallery, create_gallery, open_gallery
+from bitreid.gallery import Gallery, Items, create_gallery, open_gallery
 from bitreid.gallery.items import Id
 from tests.gallery.sqlite.cases import (
     CONTRACT,
@@ -103,7 +103,8 @@ def test_a_gallery_is_made_where_nothing_is_but_an_empty_file(path: Path) -> Non
     path.write_bytes(b"")  # left by who was killed while making one
     with create_gallery(path, CONTRACT) as gallery:
         gallery.add(batch_of([1]))
-    for there in (path, path.parent):
+    (path.parent / "notes.txt").write_text("no gallery " * 1000, encoding="utf-8")
+    for there in (path, path.parent, path.parent / "notes.txt"):
         with pytest.raises(GalleryExists, match=r"expected a new file for the gallery, got .*, which is there"):
             create_gallery(there, CONTRACT)
     with pytest.raises(GalleryUnreachable, match="expected a folder for the gallery"):
@@ -123,7 +124,9 @@ def test_a_gallery_opened_to_read_writes_nothing(path: Path) -> None:
     with open_gallery(path, read_only=True) as gallery:
         check_whole(gallery, plain_of(batch))
         for write in writes(gallery):
-            with pytest.raises(GalleryReadOnly, match="expected a gallery that can be written, got one opened to read"):
+            with pytest.raises(
+                GalleryReadOnly, match="got one that can only be read, or was opened to read only; nothing"
+            ):
                 write()
     assert path.read_bytes() == before
 
@@ -149,25 +152,32 @@ def test_a_file_that_can_only_be_read_is_read() -> None:
             with open_gallery(path, read_only=True) as gallery:
                 check_whole(gallery, plain_of(batch))
             with open_gallery(path) as gallery:
-                check_whole(gallery, plain_of(batch))
-                for write in writes(gallery):
-                    with pytest.raises(GalleryReadOnly, match="got one that can only be read; nothing was written"):
-                        write()
-                check_whole(gallery, plain_of(batch))
-                with pytest.raises(GalleryReadOnly, match="got one that can only be read"):
-                    gallery.close()  # its searches should have been logged
+                check_searched_unwritten(gallery, batch)
 
 
-def test_a_folder_where_nothing_can_be_made_is_a_clear_error() -> None:
+def check_searched_unwritten(gallery: Gallery, batch: Items) -> None:
+    """A gallery that was opened as any other is searched, says once that nobody logs that, and refuses to write."""
+    with pytest.warns(DataWarning, match="got a file that can only be read; they are not audited"):
+        check_whole(gallery, plain_of(batch))
+    for write in writes(gallery):
+        with pytest.raises(GalleryReadOnly, match="got one that can only be read, or was opened to read only; nothing"):
+            write()
+    check_whole(gallery, plain_of(batch))
+
+
+def test_a_gallery_is_searched_where_nothing_can_be_written() -> None:
+    batch = batch_of(range(9))
     with read_only_folder() as (folder, close):
         path = folder / "people.gallery"
-        create_gallery(path, CONTRACT).close()
+        with create_gallery(path, CONTRACT) as writing:
+            writing.add(batch)
         close()
-        for read_only in (False, True):
-            with pytest.raises(
-                (GalleryUnreachable, GalleryReadOnly), match=r"a backup of it can be opened to read|can only be read"
-            ):
-                open_gallery(path, read_only=read_only)
+        with open_gallery(path) as gallery:
+            check_searched_unwritten(gallery, batch)
+        with open_gallery(path, read_only=True) as gallery:
+            check_whole(gallery, plain_of(batch))
+            assert [entry["action"] for entry in gallery.audit()] == ["add"]
+        assert [file.name for file in folder.iterdir()] == ["people.gallery"]
         with pytest.raises(GalleryUnreachable, match="cannot be opened"):
             create_gallery(folder / "new.gallery", CONTRACT)
 

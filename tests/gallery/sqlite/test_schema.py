@@ -18,7 +18,7 @@ BATCH = batch_of([*range(20), "a"])
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The file of a gallery of format 1."""
+    """The file of a gallery of today's format."""
     path = tmp_path / "people.gallery"
     with create_gallery(path, CONTRACT) as gallery:
         gallery.add(BATCH)
@@ -34,7 +34,7 @@ def change(path: Path, *statements: str) -> None:
 
 def version_of(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+        return schema.version_of(connection)
 
 
 def add_height(connection: sqlite3.Connection) -> None:
@@ -43,11 +43,11 @@ def add_height(connection: sqlite3.Connection) -> None:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A later bitreid, whose format 2 has one more column."""
+    """A later bitreid, whose format 3 has one more column."""
     tables = schema.TABLES.replace("    key INTEGER", "    height INTEGER,\n    key INTEGER")
     assert tables != schema.TABLES
     monkeypatch.setattr(schema, "TABLES", tables)
-    monkeypatch.setattr(schema, "MIGRATIONS", (add_height,))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_height))
     schema._expected.cache_clear()
     yield monkeypatch
     schema._expected.cache_clear()
@@ -57,14 +57,14 @@ def test_an_older_file_is_migrated_when_it_is_opened(path: Path, later: pytest.M
     for _ in range(2):
         with open_gallery(path) as gallery:
             check_whole(gallery, plain_of(BATCH))
-        assert version_of(path) == 2
+        assert version_of(path) == 3
     with open_gallery(path) as gallery:
         more = batch_of(["b"])
         assert gallery.add(more) == 1
         check_whole(gallery, plain_of(BATCH, more))
     with create_gallery(path.with_name("new.gallery"), CONTRACT) as gallery:
         gallery.add(BATCH)
-    assert version_of(path.with_name("new.gallery")) == 2
+    assert version_of(path.with_name("new.gallery")) == 3
 
 
 def test_an_older_file_is_read_without_writing_it(path: Path, later: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_an_older_file_is_read_without_writing_it(path: Path, later: pytest.Monk
         check_whole(gallery, plain_of(BATCH))
         gallery.backup(path.with_name("backup.gallery"))
     assert path.read_bytes() == before
-    assert (version_of(path), version_of(path.with_name("backup.gallery"))) == (1, 2)
+    assert (version_of(path), version_of(path.with_name("backup.gallery"))) == (2, 3)
 
 
 def test_a_migration_is_done_as_a_whole_or_not_at_all(path: Path, later: pytest.MonkeyPatch) -> None:
@@ -86,11 +86,11 @@ def test_a_migration_is_done_as_a_whole_or_not_at_all(path: Path, later: pytest.
         connection.execute("ALTER TABLE items ADD COLUMN weight INTEGER")
 
     for migration, why in ((fail, "killed"), (other, r"other tables than were made \(items\)")):
-        later.setattr(schema, "MIGRATIONS", (migration,))
+        later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], migration))
         with pytest.raises(GalleryDamaged, match=why):
             open_gallery(path)
-        assert version_of(path) == 1
-    later.setattr(schema, "MIGRATIONS", (add_height,))
+        assert version_of(path) == 2
+    later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], add_height))
     with open_gallery(path) as gallery:
         check_whole(gallery, plain_of(BATCH))
 

@@ -1,0 +1,89 @@
+"""Which file a gallery's log belongs to.
+
+SQLite keeps the latest commits in a log beside the file (`-wal`), and reads whichever log lies there: that of another
+gallery, or of what was there before a backup was put in its place. So each file has a number, in the header of its
+first page, and each commit writes that page: a log tells whose it is.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from bitreid.errors import GalleryDamaged, Unsupported
+
+_MOST = 2**23
+_VERSION_AT = 60  # in the first page
+_AGAIN_S = 0.1
+_HEADER, _FRAME = 32, 24  # bytes of the log's header, and of that of each page in it
+
+
+def new_identity() -> int:
+    """Return a number for a new file."""
+    return 1 + secrets.randbelow(_MOST - 1)
+
+
+def user_version(identity: int, version: int) -> int:
+    """Return what the header of a file says: the file's number, and its format from 1 to 255."""
+    return identity << 8 | version
+
+
+def check_names(path: Path) -> None:
+    """Check that a file has one name; else `Unsupported`. Each of two hard links would have a log of its own."""
+    n = path.stat().st_nlink
+    if n > 1:
+        raise Unsupported(
+            f"{path}: expected a file of one name, got one of {n} (hard links), each of which would keep its own log; "
+            "copy it, or make symbolic links"
+        )
+
+
+def check_log(path: Path) -> None:
+    """Check that the log beside a file is its own; else `GalleryDamaged`. Files of format 1 have no number."""
+    real = path.resolve()
+    if not _belong_together(real):
+        time.sleep(_AGAIN_S)  # a backup may be put in its place at this moment, which changes the number
+        if not _belong_together(real):
+            raise GalleryDamaged(
+                f"{path}: expected the log of this gallery beside it, got that of another or of an earlier file "
+                f"({real.name}-wal); move that away if this file is the right one, and use `bitreid gallery restore` "
+                "to go back to a backup"
+            )
+
+
+def _belong_together(file: Path) -> bool:
+    with file.open("rb") as opened:
+        opened.seek(_VERSION_AT)
+        mine = int.from_bytes(opened.read(4), "big") >> 8
+    try:
+        with Path(f"{file}-wal").open("rb") as log:
+            return not mine or _identity_in(log) in (mine, None)
+    except FileNotFoundError:
+        return True
+
+
+def _identity_in(log: BinaryIO) -> int | None:
+    """Return the number of the file that a log belongs to, 0 if it does not say; None where nothing was committed."""
+    header = log.read(_HEADER)
+    size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+    for page, ends, at in _frames(log, size, salts) if len(header) == _HEADER and size else ():
+        if page == 1:
+            log.seek(at + _VERSION_AT)
+            return int.from_bytes(log.read(4), "big") >> 8
+        if ends:
+            return 0
+    return None
+
+
+def _frames(log: BinaryIO, size: int, salts: bytes) -> Iterator[tuple[int, bool, int]]:
+    """Yield of each page in a log its number, whether a commit ends with it, and where it is."""
+    end, at = os.fstat(log.fileno()).st_size, _HEADER
+    while at + _FRAME + size <= end:
+        log.seek(at)
+        frame = log.read(_FRAME)
+        if frame[8:16] != salts:
+            return  # of before the log began anew
+        yield int.from_bytes(frame[:4], "big"), frame[4:8] != bytes(4), at + _FRAME
+        at += _FRAME + size

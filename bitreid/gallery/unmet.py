@@ -1,0 +1,42 @@
+"""Filters about what no item of a gallery has: a person, a camera or a key of metadata that nobody knows."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from bitreid.gallery.filters.text import format_filter
+from bitreid.gallery.filters.types import Filter, OlderThan, predicates
+
+if TYPE_CHECKING:
+    from bitreid.gallery.base import Gallery
+
+_MOST = 20  # predicates that are looked at, as each is a question to the gallery
+
+
+def unmet(gallery: "Gallery", where: Filter) -> list[str]:
+    """Return, as text, what a filter asks that is true of no item; each value of `in (...)` is looked at by itself.
+
+    Not more than twenty are looked at. Nothing is said of an empty gallery, nor of ages.
+    """
+    alone = dict.fromkeys(single for each in predicates(where) for single in _singles(each))
+    some = [each for each in alone if not isinstance(each, OlderThan)][:_MOST]
+    return [format_filter(each) for each in some if not gallery.count(each)] if gallery.count() else []
+
+
+def nearest_person(gallery: "Gallery", name: str) -> str | None:
+    """Return the known person whose name is nearest to a name; None if no name is near. Reads all items."""
+    persons = sorted({person for batch in gallery.scan() for person in batch.persons if person is not None})
+    same = [person for person in persons if person.lstrip("0") == name.lstrip("0")]
+    return next(iter(same or get_close_matches(name, persons, 1)), None)
+
+
+def _singles(predicate: Filter) -> Iterator[Filter]:
+    """Yield a predicate for each of the values that one asks for."""
+    for field in fields(predicate):  # type: ignore[arg-type]  # each filter is a dataclass
+        values = getattr(predicate, field.name)
+        if isinstance(values, frozenset):
+            for value in sorted(values, key=str):
+                yield replace(predicate, **{field.name: frozenset([value])})  # type: ignore[type-var]  # it is one
+            return
+    yield predicate
