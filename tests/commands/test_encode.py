@@ -27,7 +27,16 @@ def test_encode_writes_codes(gallery: Path, people: Path) -> None:
 def test_encode_takes_files_folders_and_tables(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
     one, two = queries(people, 25)[:2]
     (tmp_path / "table.csv").write_text(f"path,pid\n{two},25\n", encoding="utf-8")
-    done("encode", artifact, one, people / "query", tmp_path / "table.csv", "--out", tmp_path / "codes.npz")
+    done(
+        "encode",
+        "--same-people",
+        artifact,
+        one,
+        people / "query",
+        tmp_path / "table.csv",
+        "--out",
+        tmp_path / "codes.npz",
+    )
     with np.load(tmp_path / "codes.npz") as file:
         paths, pids, codes = file["paths"].tolist(), file["pids"], file["codes"]
         assert "features" not in file
