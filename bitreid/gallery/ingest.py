@@ -118,7 +118,7 @@ def sources_of(
         own = everything.take(rows_of[i])
         paths = [_rooted(each, root) for each in encoded.paths]
         names = ids_of(paths, encoded.codes)
-        rows, left_out = _rows_with_text(paths, strict)
+        rows, left_out = _rows_with_text(encoded.paths, strict)
         encoded = replace(
             encoded,
             paths=tuple(paths),
@@ -134,7 +134,7 @@ def sources_of(
         manifest = with_dates(everything.take(np.concatenate(of_pictures)), time_unit)
         shown = [each if root is None else _rooted(_absolute(each), root) for each in manifest.paths]
         names = ids_of(shown, manifest.paths)
-        rows, left_out = _rows_with_text(shown, strict)
+        rows, left_out = _rows_with_text(manifest.paths, strict)
         kept, ids_kept, shown_kept = manifest.take(rows), [names[i] for i in rows], [shown[i] for i in rows]
         if strict:
             check_pictures(kept.paths)

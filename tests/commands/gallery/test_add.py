@@ -46,13 +46,13 @@ def test_no_item_is_lost_in_silence(codes: Path, tmp_path: Path, capsys: Capture
         place = tmp_path / f"{way}.gallery"
         done("gallery", "create", place, "--bits", 64)
         words = ["add", place, "--id", way]
-        assert answer(capsys, *words, codes) == {"items": 12, "added": 12}
+        assert answer(capsys, *words, codes) == {"items": 12, "added": 12, "left_out": []}
         if added is None:
             assert "12 ids that others have" in refusal(capsys, "gallery", *words, other)
         else:
-            assert answer(capsys, *words, other) == {"items": 12, "added": added}
+            assert answer(capsys, *words, other) == {"items": 12, "added": added, "left_out": []}
         assert n_items(place) == 12 + (added or 0)
-        assert answer(capsys, *words, codes) == {"items": 12, "added": 0}
+        assert answer(capsys, *words, codes) == {"items": 12, "added": 0, "left_out": []}
 
 
 def test_ids_do_not_depend_on_where_one_is(

@@ -25,7 +25,7 @@ def test_create_and_add(codes: Path, tmp_path: Path, capsys: Capture) -> None:
         f"gallery of codes of 64 bits: {place}\n"
     )
     assert said(capsys, "add", place, codes) == "12 items added, 0 were there already\n"
-    assert answer(capsys, "add", place, codes) == {"items": 12, "added": 0}
+    assert answer(capsys, "add", place, codes) == {"items": 12, "added": 0, "left_out": []}
     other = codes_of(tmp_path / "other.npz", seed=1)
     assert "got 12 ids that others have in the gallery" in refusal(capsys, "gallery", "add", place, other)
     with np.load(other) as file, open_gallery(place) as gallery:
@@ -48,7 +48,8 @@ def test_create_and_add_refuse(place: Path, codes: Path, tmp_path: Path, capsys:
     assert "expected a gallery that lasts" in refusal(capsys, "gallery", "copy", place, "memory:")
     words = ["gallery", "create", tmp_path / "new", "--model", tmp_path, "--attributes", "hat"]
     assert "--attributes with --bits only" in refusal(capsys, *words)
-    assert "expected --model ARTIFACT to encode" in refusal(capsys, "gallery", "add", place, "a.jpg")
+    (tmp_path / "a.jpg").touch()
+    assert "expected --model ARTIFACT to encode" in refusal(capsys, "gallery", "add", place, tmp_path / "a.jpg")
     assert "got nothing; create it" in refusal(capsys, "gallery", "add", tmp_path / "none.gallery", codes)
     assert "neither read nor written" in refusal(capsys, "gallery", "add", place, codes, "--json", place)
     assert n_items(place) == N
