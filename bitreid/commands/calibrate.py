@@ -3,33 +3,78 @@
 import argparse
 from pathlib import Path
 
-from bitreid.commands.options import add_data, add_pattern
+from bitreid.commands.options import add_pattern
 
-HELP = "fit what distances mean on the people that training held out"
+HELP = "fit what distances mean, on people whom the model was not trained on"
+EXAMPLES = (
+    "bitreid calibrate runs/people/artifact --data people",
+    "bitreid calibrate runs/people/artifact --own mine.csv --out mine.calibration.json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid calibrate`."""
-    parser.add_argument("artifact", type=Path, help="the model; its card is written anew")
-    add_data(parser)
+    parser.add_argument("artifact", type=Path, help="the model; its card is written anew, but for --out")
+    people = parser.add_mutually_exclusive_group(required=True)
+    people.add_argument(
+        "--data", type=Path, help="the data set that the model was trained on: the people whom training held out"
+    )
+    people.add_argument(
+        "--own",
+        type=Path,
+        metavar="DATA",
+        help="labelled pictures of your own cameras, a folder or table as for training, of people whom the model was "
+        "NOT trained on: the queries and gallery of a data set that has them, else all; a hundred people say more "
+        "than ten",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.json",
+        help="write the calibration to this file, for `bitreid gallery calibrate`, and leave the card as it is",
+    )
     add_pattern(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate a model, and say at which distances it calls two pictures the same person."""
-    from bitreid.commands.console import console_of, progress_of, say, thresholds_text
-    from bitreid.data.parsers import parse
-    from bitreid.training.validation import calibrate_artifact
+    from dataclasses import replace
 
+    import numpy as np
+
+    from bitreid.artifact import load_artifact, save_artifact
+    from bitreid.commands.console import calibration_text, console_of, progress_of, say, thresholds_text
+    from bitreid.data.files import check_outputs
+    from bitreid.data.parsers import parse
+    from bitreid.data.samplers import held_out_pictures
+    from bitreid.evaluation.calibration.files import write_calibration
+    from bitreid.training.load import load_encoder
+    from bitreid.training.validation import calibrated_on
+
+    source: Path = arguments.data or arguments.own
+    check_outputs([arguments.out], [source])
     console = console_of()
-    data = parse(arguments.data, arguments.pattern, None if arguments.pattern is None else "train")
+    encoder = load_encoder(arguments.artifact)
+    data = parse(source, arguments.pattern, None if arguments.pattern is None else "train")
+    if arguments.data:
+        people = held_out_pictures(data, encoder.card.training)
+    else:
+        known = data.pids > 0
+        tests = known & np.array([split != "train" for split in data.splits], np.bool_)
+        people = data.rows(tests if tests.any() else known)
     with progress_of(console, "encoding") as progress:
-        calibration = calibrate_artifact(
-            arguments.artifact,
-            data,
-            progress,
-        ).calibration
-    assert calibration is not None, "it was just fitted"
-    say(console, f"calibrated on {calibration.pictures} pictures of {calibration.identities} people held out")
-    say(console, f"same person within {thresholds_text(calibration)}")
+        encoded = encoder.encode_files(people.paths, progress)
+    training = {name: value for name, value in encoder.card.training.items() if name != "calibrated_on"}
+    training |= {"calibrated_on": source.resolve().name} if arguments.own else {}
+    card = calibrated_on(replace(encoder.card, training=training), encoded, people)
+    assert card.calibration is not None, "it was just fitted"
+    if arguments.out:
+        write_calibration(arguments.out, card)
+    else:
+        card = save_artifact(arguments.artifact, card, load_artifact(arguments.artifact).weights).card
+    assert card.calibration is not None
+    say(console, f"calibrated on {calibration_text(card)}")
+    say(console, f"same person within {thresholds_text(card.calibration)}")
+    if arguments.out:
+        say(console, f"calibration: {arguments.out}")
     return 0

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 HELP = "compare two models by the scores that `evaluate --json` wrote of each"
+EXAMPLES = ("bitreid compare a.json b.json --descriptor codes",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

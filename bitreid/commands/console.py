@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from bitreid.text import printable
 
 if TYPE_CHECKING:
     from bitreid.artifact import Calibration, Card
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from bitreid.evaluation.scores import Scores
     from bitreid.evaluation.summary import Evaluation
     from bitreid.gallery.items import Hit, Hits
+    from bitreid.gallery.query import SearchRequest
     from bitreid.training.checkpoint import Position
+    from bitreid.training.recipe import Recipe, Setting
 
 
 DISTILLED = 0.9
@@ -33,15 +39,42 @@ def relaxation_label(relaxation: str, agreement: float | None) -> str:
     return f"{relaxation} (does not distil: bit agreement {agreement:.2f})"
 
 
+_WIDEST = 1_000_000
+"""Columns of a console on which no table is broken."""
+
+
+class SafeConsole(Console):
+    """A console on which names of files, ids, persons, cards and other texts of strangers are shown and never obeyed.
+
+    Every text that is printed, and every cell, title and caption of a table, passes through `render_str`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # Names of files may look like markup or emoji codes, and are to be shown as they are.
+        super().__init__(**options, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
 def console_of(stderr: bool = False) -> Console:
-    """The console that a command writes to."""
-    # Names of files may look like markup or emoji codes, and are to be shown as they are.
-    return Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+    """Return the console that a command writes to."""
+    return SafeConsole(stderr=stderr)
 
 
 def say(console: Console, text: str) -> None:
     """Print a line that is never broken, so that a path in it can be copied."""
     console.print(text, soft_wrap=True)
+
+
+def show(console: Console, shown: str | Table) -> None:
+    """Print a line, or a table as wide as it is: neither is broken, so that ids in it can be copied."""
+    if isinstance(shown, str):
+        say(console, shown)
+        return
+    wide = SafeConsole(file=console.file, width=_WIDEST, force_terminal=console.is_terminal)
+    wide.width = max(wide.measure(shown).maximum, console.width)
+    wide.print(shown, no_wrap=True)
 
 
 @contextmanager
@@ -155,8 +188,18 @@ def as_markdown(table: Table) -> Table:
     return table
 
 
+def hits_shown(title: str, hits: Hits, request: SearchRequest) -> list[str | Table]:
+    """Return what a search found: a line or a table, and a line that says how much of it is certain."""
+    if not hits:
+        return [f"{title}{_nothing_text(hits, request)}"]
+    return [hits_table(title, hits), *([] if hits.threshold is None else [_certainty_text(hits, request)])]
+
+
 def hits_table(title: str, hits: Hits) -> Table:
-    """The hits of a query, nearest first; a column of which nothing is known is left out."""
+    """Return the hits of a query, nearest first, with a line where certainty ends.
+
+    A column of which nothing is known is left out.
+    """
     cells: dict[str, Callable[[Hit], object]] = {
         "id": lambda hit: hit.id,
         "distance": lambda hit: f"{hit.distance:.2f}".removesuffix(".00"),
@@ -167,26 +210,41 @@ def hits_table(title: str, hits: Hits) -> Table:
         "person": lambda hit: hit.person,
         "votes": lambda hit: hit.votes if any(each.votes > 1 for each in hits) else None,
     }
-    limit = "" if hits.threshold is None else f", at most {hits.threshold} bits"
-    table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items{limit}")
+    table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items")
     rows = [[cell(hit) for cell in cells.values()] for hit in hits]
     known = [i for i in range(len(cells)) if any(row[i] is not None for row in rows)]
     for i in known:
-        table.add_column(list(cells)[i], overflow="fold")  # a path that is cut off is of no use
+        table.add_column(list(cells)[i], no_wrap=True)  # an id that is cut off or broken cannot be copied
     for rank, row in enumerate(rows, 1):
-        table.add_row(str(rank), *("" if row[i] is None else str(row[i]) for i in known))
+        last_certain = rank == hits.n_certain
+        table.add_row(str(rank), *("" if row[i] is None else str(row[i]) for i in known), end_section=last_certain)
     return table
 
 
-def nobody_text(hits: Hits, by: str, fpir: float) -> str:
-    """Why a search found nobody."""
+def _certainty_text(hits: Hits, request: SearchRequest) -> str:
+    """Return how many of the hits are certain, and what that means."""
+    assert hits.threshold is not None
+    meaning = f"at most {100 * request.fpir:g} % of the searches for somebody absent find one as near (--fpir)"
+    if hits.threshold < 0:
+        return f"none is certain: among {hits.n_gallery:,} items no distance is small enough that {meaning}"
+    limit = f"within {hits.threshold} bits, {meaning}"
+    if not hits.n_certain:
+        return f"none is certain: {limit}; these are the nearest, and may be anybody"
+    if hits.n_certain == len(hits):
+        return f"all are certain: {limit}"
+    return f"certain above the line: {limit}; below it may be anybody"
+
+
+def _nothing_text(hits: Hits, request: SearchRequest) -> str:
+    """Return why a search has no hit at all."""
     if not hits.n_gallery:
         return "nobody: there is no item to compare with"
-    if hits.threshold is None:
-        return f"nobody: none of {hits.n_gallery:,} items is of a known {by}"
-    if hits.threshold < 0:
-        return f"nobody: among {hits.n_gallery:,} items no distance is small enough to be sure (--fpir {fpir:g})"
-    return f"nobody: none of {hits.n_gallery:,} items is within {hits.threshold} bits"
+    if request.max_distance is None and not request.only_certain:
+        return f"nobody: none of {hits.n_gallery:,} items is of a known {request.by}"
+    if request.only_certain and hits.threshold is not None and hits.threshold < 0:
+        return f"nobody: {_certainty_text(hits, request).removeprefix('none is certain: ')}"
+    limits = (request.max_distance, hits.threshold if request.only_certain else None)
+    return f"nobody: none of {hits.n_gallery:,} items is within {min(each for each in limits if each is not None)} bits"
 
 
 def thresholds_text(
@@ -196,6 +254,15 @@ def thresholds_text(
     bits = {n: calibration.open_set.threshold(fpir, n) for n in sizes}
     found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} in {n:,} rows" for n, at in bits.items())
     return f"{found} ({fpir:.0%} false alarms a search)"
+
+
+def calibration_text(card: Card) -> str:
+    """Return what a model was calibrated on; empty if it was not."""
+    if card.calibration is None:
+        return ""
+    whose = card.training.get("calibrated_on")
+    people = "people held out" if whose is None else f"people of {whose}, whom it was not trained on"
+    return f"{card.calibration.pictures} pictures of {card.calibration.identities} {people}"
 
 
 def card_table(card: Card, model: str) -> Table:
@@ -211,7 +278,7 @@ def card_table(card: Card, model: str) -> Table:
         "network": ", ".join(f"{name} {value}" for name, value in card.model.items()),
         "trained on": f"{card.training.get('data')}: {card.training.get('pictures')} pictures of "
         f"{card.training.get('identities')} identities",
-        "calibrated on": f"{fitted.pictures} pictures of {fitted.identities} people held out" if fitted else "nothing",
+        "calibrated on": calibration_text(card) or "nothing",
         **({"same person within": thresholds_text(fitted)} if fitted else {}),
         "weights": f"{card.weights_bytes / 1e6:.1f} MB",
         "licence": card.licence,
@@ -220,6 +287,25 @@ def card_table(card: Card, model: str) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    return table
+
+
+def recipes_table(recipes: Mapping[str, Recipe]) -> Table:
+    """Return recipes by the names that `bitreid train` takes, a line each."""
+    table = Table("recipe", "network", "input", "passes", "notes", title="recipes, for `bitreid train`")
+    for name, recipe in recipes.items():
+        size = f"{recipe.input.height}x{recipe.input.width}"
+        table.add_row(name, recipe.network.backbone, size, str(recipe.epochs), recipe.notes)
+    return table
+
+
+def settings_table(title: str, column: str, settings: Sequence[Setting]) -> Table:
+    """Return settings of a recipe, a line each, with their values and what they mean."""
+    table = Table("setting", column, "meaning", title=title)
+    for setting in settings:
+        choices = f" One of {', '.join(setting.choices)}." if setting.choices else ""
+        value = "(to be given)" if setting.value is None else json.dumps(setting.value, ensure_ascii=False)
+        table.add_row(setting.name, value.strip('"'), f"{setting.meaning}{choices}")
     return table
 
 

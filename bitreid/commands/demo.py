@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bitreid.training.recipe import Recipe
 
 HELP = "draw people, train, evaluate against a tanh twin, search, make a ranked sheet"
+EXAMPLES = ("bitreid demo --out demo",)
 
 _MARK = "demo.txt"
 _OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png", "report.html")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 HELP = "draw people: a data set in Market-1501's layout"
+EXAMPLES = ("bitreid draw people --identities 40 --test-identities 20",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             option, dest=name, metavar="N", type=int, default=default, help=f"{help} (default %(default)s)"
         )
+    parser.add_argument(
+        "--distractors", metavar="N", type=int, help="gallery pictures of others (default: 3 a test identity)"
+    )
+    parser.add_argument(
+        "--junk", metavar="N", type=int, help="gallery pictures of fragments (default: 0.6 a test identity)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         n_train=arguments.n_train,
         n_test=arguments.n_test,
         n_pictures=arguments.n_pictures,
+        n_distractors=3 * arguments.n_test if arguments.distractors is None else arguments.distractors,
+        n_junk=3 * arguments.n_test // 5 if arguments.junk is None else arguments.junk,
         height=arguments.height,
         width=arguments.width,
         seed=arguments.seed,

@@ -7,6 +7,7 @@ from pathlib import Path
 from bitreid.commands import left_out
 
 HELP = "pictures to codes"
+EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

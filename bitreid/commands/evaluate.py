@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from bitreid.evaluation.subjects import Subject
 
 HELP = "score a model, or anybody's features, on a data set's queries and gallery"
+EXAMPLES = (
+    "bitreid evaluate runs/people/artifact --data people --json scores.json --report report.html",
+    "bitreid evaluate --features query.npz gallery.npz --protocol single_shot",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 HELP = "what a model's card says, and which way of searching runs here"
+EXAMPLES = ("bitreid info runs/people/artifact",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,16 +21,23 @@ from bitreid.commands import (
     evaluate,
     gallery,
     info,
+    recipes,
     search,
     train,
 )
-from bitreid.errors import BitreidError, DataWarning
+from bitreid.commands.options import ending
+from bitreid.errors import BitreidError, DataWarning, FilterError
+from bitreid.text import printable
 
 
 class Command(Protocol):
     """A command's file: what the command is for, the arguments that it takes, and what it does with them."""
 
     HELP: str
+
+    @property
+    def EXAMPLES(self) -> Sequence[str]:
+        """Calls that the command's help ends with."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -40,6 +47,7 @@ class Command(Protocol):
 
 COMMANDS: Mapping[str, Command] = {
     "train": train,
+    "recipes": recipes,
     "evaluate": evaluate,
     "compare": compare,
     "encode": encode,
@@ -67,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             command: Command = arguments.command
             return command.run(arguments)
         except BitreidError as error:
-            return _explain(str(error))
+            # A filter's error points at a character in a line of its own.
+            return _explain(str(error) if not isinstance(error, FilterError) else str(error).split("\n"))
         except OSError as error:
             at = f" at {error.filename}" if error.filename else ""
             return _explain(
@@ -83,20 +92,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser of these words: it knows all commands by name, and the arguments of those among the words."""
     parser = argparse.ArgumentParser(
-        prog="bitreid", description="Find the same person across cameras with binary codes."
+        prog="bitreid",
+        description="Find the same person across cameras with binary codes.",
+        **ending(["bitreid demo", "bitreid train --help"]),
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=command.HELP, description=command.HELP)
+        sub = subparsers.add_parser(name, help=command.HELP, description=command.HELP, **ending(command.EXAMPLES))
         sub.set_defaults(command=command)
         if name in words:
             command.add_arguments(sub)
     return parser
 
 
-def _explain(error: str) -> int:
-    print(f"bitreid: {error}", file=sys.stderr)
+def _explain(error: str | Sequence[str]) -> int:
+    """Show an error, a line or several, whatever the names of files and other texts of strangers in it hold."""
+    lines = [error] if isinstance(error, str) else error
+    print("bitreid: " + "\n".join(map(printable, lines)), file=sys.stderr)
     return 1
 
 
@@ -105,6 +118,6 @@ def _show_warning(
 ) -> None:
     """Show what is wrong with the data in one line; other warnings with their place in the code, as usual."""
     if issubclass(category, DataWarning):
-        print(f"bitreid: warning: {message}", file=sys.stderr)
+        print(f"bitreid: warning: {printable(str(message))}", file=sys.stderr)
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
     from bitreid.encoding.encoder import Encoder
-    from bitreid.gallery.requests import Limit
+
+_EXAMPLES = "example"
+
+
+class Ending(TypedDict):
+    """What a parser is told so that its help ends with examples."""
+
+    epilog: str
+    formatter_class: type[argparse.HelpFormatter]
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Leaves the lines of examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if not text.startswith(_EXAMPLES):
+            return super()._fill_text(text, width, indent)
+        return "\n".join(indent + line for line in text.splitlines())
+
+
+def ending(examples: Sequence[str]) -> Ending:
+    """Return what makes a command's help end with these examples."""
+    title = _EXAMPLES + ("s:" if len(examples) > 1 else ":")
+    return {"epilog": "\n  ".join([title, *examples]).replace("%", "%%"), "formatter_class": _Formatter}
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -83,27 +106,20 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         "--w", help="two-stage search: items that stage 1 keeps, e.g. 100 or 1%% (default: exact search)"
     )
     parser.add_argument(
-        "--max-distance",
-        metavar="N",
-        help="the largest distance of a hit in bits, or none for no limit (default: what the model's calibration says "
-        "for a gallery of this size, if it has one)",
+        "--only-certain",
+        action="store_true",
+        help="leave out hits that are not certain (default: all are shown, with a line where certainty ends)",
     )
+    parser.add_argument("--max-distance", type=int, metavar="N", help="leave out hits that are more bits away")
     parser.add_argument(
         "--fpir",
         metavar="SHARE",
         default=f"{100 * defaults.fpir:g}%",
-        help="share of the searches for somebody absent that the calibrated limit answers (default %(default)s)",
+        help="a hit is certain where at most this share of the searches for somebody absent would find one as near, "
+        "which the model's calibration says for a gallery of any size (default %(default)s)",
     )
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet: pictures of the hits")
     add_threads(parser)
-
-
-def max_distance_of(text: str | None) -> Limit:
-    """Return the limit that `--max-distance` means."""
-    if text is None:
-        return "calibrated"
-    if text != "none" and not text.isdecimal():
-        raise SettingsError(f"expected --max-distance to be a number of bits, or none, got {text!r}")
-    return None if text == "none" else int(text)
 
 
 def loader_of(model: Path | None) -> Callable[[], Encoder]:

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from bitreid.commands import left_out
-from bitreid.commands.options import add_one_person, add_people, add_search_options, max_distance_of
+from bitreid.commands.options import add_one_person, add_people, add_search_options
 
 HELP = "find a person: query pictures against a gallery"
+EXAMPLES = ("bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,19 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_one_person(parser)
     add_people(parser)
     add_search_options(parser)
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a ranked sheet")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the hits")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show who is nearest to the query, or that nobody is near enough."""
-    from bitreid.commands.console import console_of, hits_table, nobody_text, progress_of, say
+    """Show who is nearest to the query, and where certainty ends."""
+    from bitreid.commands.console import console_of, hits_shown, progress_of, say, show
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.errors import SettingsError
     from bitreid.evaluation.score_files import write_json
     from bitreid.evaluation.settings import parse_share
-    from bitreid.evaluation.sheets import sheet_of_search
+    from bitreid.evaluation.sheets import SheetHit, details_of, sheet_of_search
     from bitreid.gallery import Contract, create_gallery
     from bitreid.gallery.ingest import add_sources, sources_of
     from bitreid.gallery.opening import MEMORY
@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     request = SearchRequest(
         arguments.k,
         arguments.w,
-        max_distance=max_distance_of(arguments.max_distance),
+        max_distance=arguments.max_distance,
+        only_certain=arguments.only_certain,
         fpir=parse_share(arguments.fpir),
         n_threads=arguments.threads,
     )
@@ -66,14 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
         queries = queries_of_people(encoder, pictures, arguments.one_person)
         found = search_queries(gallery, queries, request)
     for name, hits in zip(queries.names, found, strict=True):
-        title = f"{name}: " if len(found) > 1 else ""
-        if hits.nobody:
-            say(console, f"{title}{nobody_text(hits, request.by, request.fpir)}")
-        else:
-            console.print(hits_table(title, hits))
+        for each in hits_shown(f"{name}: " if len(found) > 1 else "", hits, request):
+            show(console, each)
     if arguments.json:
         write_json(arguments.json, [hits_json(name, hits) for name, hits in zip(queries.names, found, strict=True)])
     if arguments.sheet:
-        sheet_of_search(pictures.paths, [(Path(str(hit.id)), hit.distance) for hit in found[0]], arguments.sheet)
+        cells = [SheetHit(Path(str(hit.id)), hit.distance, None, details_of(hit.camera, hit.time)) for hit in found[0]]
+        sheet_of_search(pictures.paths, cells, arguments.sheet)
         say(console, f"ranked sheet: {arguments.sheet}")
     return left_out.tell(added.findings)

@@ -1,17 +1,38 @@
 """`bitreid train`: a recipe and pictures to a model."""
 
+from __future__ import annotations
+
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bitreid.commands.options import add_data
+from bitreid.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bitreid.data.about import About
 
 HELP = "train a model: recipe and pictures to an artifact"
+EXAMPLES = (
+    "bitreid train drawn_lite0 --data people --out runs/people",
+    "bitreid train --resume --out runs/people",
+    "bitreid train ssr_lite0_cuhk03 --data mine --init models/cuhk03-lite0 --set epochs=3 --out runs/mine",
+)
+
+COMMAND = "command.json"
+"""The file in a run's folder that says what it was asked to learn from, so that it can be resumed without."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid train`."""
-    parser.add_argument("recipe", help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny")
-    add_data(parser)
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny (`bitreid recipes` lists them)",
+    )
+    add_data(parser, required=False)
     parser.add_argument(
         "--pattern",
         metavar="REGEX",
@@ -22,37 +43,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. network.n_bits=512"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting, e.g. network.n_bits=512 (`bitreid recipes` lists them)",
     )
-    parser.add_argument("--resume", action="store_true", help="continue a stopped run exactly where it stopped")
     parser.add_argument(
-        "--init", type=Path, metavar="ARTIFACT", help="start from this model's weights, or from a run's folder"
+        "--resume",
+        action="store_true",
+        help="continue the stopped run in OUT exactly where it stopped; nothing else has to be given",
     )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="ARTIFACT",
+        help="start from this model's weights (fine-tuning), or from a run's folder",
+    )
+    told = parser.add_argument_group("what the model's card says of the pictures (default: what their about.json says)")
+    told.add_argument("--licence", metavar="TEXT", help="what the data allows to do with weights trained on it")
+    told.add_argument("--licence-file", type=Path, metavar="FILE", help="a text that is to lie beside the weights")
+    told.add_argument("--notes", metavar="TEXT", help="what whoever uses the model should know of the pictures")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, show each pass, and say where the artifact is; 130 if the run was stopped and saved."""
     from bitreid.commands.console import TrainingReporter, console_of, progress_of, say
+    from bitreid.data.files import new_file
     from bitreid.training.fit import Interrupted
     from bitreid.training.recipe import load_recipe
     from bitreid.training.run import check_run_folder, train
     from bitreid.training.task import task_from
 
-    recipe = load_recipe(arguments.recipe, arguments.set)
     check_run_folder(arguments.out, arguments.resume)
+    recipe_name, data, attributes, pattern = _asked(arguments)
+    recipe = load_recipe(recipe_name, arguments.set)
     console = console_of()
     with progress_of(console, "reading pictures") as progress:
-        task = task_from(recipe, arguments.data, arguments.attributes, progress, arguments.pattern)
+        task = task_from(recipe, data, attributes, progress, pattern)
+    task = replace(task, about=_about(task.about, arguments))
     say(
         console,
         f"{len(task.split.train)} pictures of {len(task.identities)} identities to train on, "
         f"{len(task.split.query)} + {len(task.split.gallery)} of {recipe.held_out_identities} held out",
     )
+    if not arguments.resume:
+        with new_file(arguments.out / COMMAND) as unfinished:
+            asked = {
+                "data": str(data.absolute()),
+                "attributes": None if attributes is None else str(attributes.absolute()),
+                "pattern": pattern,
+            }
+            unfinished.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
     try:
         with TrainingReporter(console, recipe.epochs) as reporter:
             train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=arguments.init)
     except Interrupted:
-        say(console, f"stopped and saved; continue with: bitreid train ... --out {arguments.out} --resume")
+        say(console, f"stopped and saved; continue with: bitreid train --resume --out {arguments.out}")
         return 130
     say(console, f"artifact: {arguments.out / 'artifact'}")
     return 0
+
+
+def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str | None]:
+    """Return the recipe, the data, its attributes and its pattern: as given, else those of the run that is resumed."""
+    given = (arguments.recipe, arguments.data)
+    if all(given):
+        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern
+    if not arguments.resume:
+        missing = " and ".join(name for name, value in zip(("a recipe", "--data"), given, strict=True) if not value)
+        raise SettingsError(
+            f"expected a recipe and --data to train on, got no {missing.removeprefix('a ')}; "
+            "`bitreid recipes` lists recipes (a stopped run needs --resume --out alone)"
+        )
+    path = arguments.out / COMMAND
+    try:
+        asked = json.loads(path.read_text(encoding="utf-8"))
+        data, attributes, pattern = Path(asked["data"]), asked["attributes"], asked["pattern"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(
+            f"expected {path} to say what the run learns from, could not read it ({type(error).__name__}); "
+            "older runs have none: give the recipe and --data as when the run began, and --resume"
+        ) from error
+    return (
+        arguments.recipe or str(arguments.out / "recipe.yaml"),
+        arguments.data or data,
+        arguments.attributes or (None if attributes is None else Path(attributes)),
+        arguments.pattern or pattern,
+    )
+
+
+def _about(of_data: About, arguments: argparse.Namespace) -> About:
+    """Return what is told of the data: on the command line, else by its folder."""
+    about = of_data
+    if arguments.licence is not None or arguments.licence_file is not None:  # one that is told replaces all of another
+        text = "" if arguments.licence_file is None else arguments.licence_file.read_text(encoding="utf-8")
+        about = replace(about, licence=arguments.licence or "see LICENSE", licence_text=text)
+    return about if arguments.notes is None else replace(about, notes=arguments.notes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bitreid.arrays import Pixels
+from bitreid.data.about import About, write_about
 from bitreid.data.files import new_folder
 from bitreid.data.manifest import DISTRACTOR, JUNK
 from bitreid.drawn.cameras import CAMERAS, Site, make_site
@@ -22,6 +23,9 @@ from bitreid.errors import DataError, SettingsError
 
 DRAWING_VERSION = 1
 """Raised whenever the same settings begin to give other pictures."""
+
+ABOUT = About("Apache-2.0", notes="Trained on drawn people, none of whom exists; recognises nobody real.")
+"""What a data set of drawn people says about itself."""
 
 _MAX_PID = 9999
 _MAX_FRAME = 999_999
@@ -105,7 +109,8 @@ def draw_people(out: Path, settings: DrawnSettings, progress: Callable[[int, int
     """Write a data set of drawn people to the folder `out`; `progress` gets the pictures done and the pictures in all.
 
     The folder gets Market-1501's layout (`bounding_box_train`, `bounding_box_test`, `query`), `attributes_train.csv`,
-    `attributes_test.csv` and a `README.md`. It appears when it is complete: an interrupted run leaves nothing behind.
+    `attributes_test.csv`, a `README.md` and `about.json`. It appears when it is complete: an interrupted run leaves
+    nothing behind.
     Raises `DataError` if `out` exists and is not an empty folder, and if OpenCV or Pillow is not installed.
     """
     _need_libraries()
@@ -132,6 +137,7 @@ def _write_all(out: Path, settings: DrawnSettings, progress: Callable[[int, int]
     for split in ("train", "test"):
         _write_attributes(out / f"attributes_{split}.csv", cast, split)
     (out / "README.md").write_text(_readme(settings), encoding="utf-8")
+    write_about(out, ABOUT)
     visits = _visits(cast, settings)
     total = sum(len(visit.folders) for visit in visits)
     for done, (path, picture) in enumerate(_pictures(visits, cast, settings), start=1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ _QUERY_GAP = 44  # the query stands apart from its hits
 _MARGIN = 28
 _TITLE, _LEGEND = 42, 46  # the lines on top
 _CAPTION = 30  # the line under a picture
-_TITLE_SIZE, _TEXT_SIZE = 24, 16
+_DETAIL = 18  # each further line
+_TITLE_SIZE, _TEXT_SIZE, _DETAIL_SIZE = 24, 16, 14
 _BADGE = 22
 _COLUMN = _WIDTH + 2 * _FRAME
 _ROW = _HEIGHT + 2 * _FRAME + _CAPTION + _GAP
@@ -42,15 +44,25 @@ _PAPER, _INK = "#ffffff", "#1b1f24"
 _FRAMES = {True: "#15803d", False: "#c81e1e", None: "#8c959f"}
 _MEANINGS = {True: "same person", False: "another person", None: "identity unknown"}
 _NOTE = "under each: #rank, distance"
+NEAREST = "Nearest in the gallery, distance in bits"
+"""The title of a sheet of searches, in which nobody knows what is right."""
 
 
 @dataclass(frozen=True)
 class SheetHit:
-    """A picture that was found: its file, its distance, and whether it is right (None: not known)."""
+    """A picture that was found: its file, its distance, whether it is right (None: not known), and what else is known
+    of it, a line each."""
 
     path: Path
     distance: float
     right: bool | None = None
+    details: tuple[str, ...] = ()
+
+
+def details_of(camera: int | None, time: datetime | None) -> tuple[str, ...]:
+    """Return the lines under a picture: its camera, its day and its time, as far as they are known."""
+    day = () if time is None else (f"{time:%Y-%m-%d}", f"{time:%H:%M:%S}")
+    return (*(() if camera is None else (f"camera {camera}",)), *day)
 
 
 @dataclass(frozen=True)
@@ -76,10 +88,17 @@ def sheet_of_queries(
     rows = []
     for i in np.unique(np.linspace(0, len(query) - 1, n_rows).astype(np.int64)):
         found = zip(*nearest_of_query(query, gallery, protocol, i, k), strict=True)
-        hits = tuple(SheetHit(gallery.paths[row], float(distance), bool(right)) for row, distance, right in found)
+        hits = tuple(
+            SheetHit(gallery.paths[row], float(distance), bool(right), details_of(_camera_of(gallery, row), None))
+            for row, distance, right in found
+        )
         camera = f", camera {query.camids[i]}" if query.camids[i] != UNKNOWN else ""
         rows.append(SheetRow(query.paths[i], hits, f"{query.pids[i]:04d}{camera}"))
     draw_ranked_sheet(rows, out, title)
+
+
+def _camera_of(side: Side, row: int) -> int | None:
+    return None if side.camids[row] == UNKNOWN else int(side.camids[row])
 
 
 def nearest_of_query(query: Side, gallery: Side, protocol: Protocol, i: int, k: int) -> tuple[Ints, Numbers, Bools]:
@@ -101,19 +120,18 @@ def nearest_of_query(query: Side, gallery: Side, protocol: Protocol, i: int, k: 
     return rows, distances[0], match[rows]
 
 
-def sheet_of_search(pictures: Sequence[Path], hits: Sequence[tuple[Path, float]], out: Path) -> None:
-    """Write a sheet of one search: its first picture, and its hits, each a picture and its distance, none judged right
-    or wrong."""
+def sheet_of_search(pictures: Sequence[Path], hits: Sequence[SheetHit], out: Path) -> None:
+    """Write a sheet of one search: its first picture, and its hits, none judged right or wrong."""
     label = "query" if len(pictures) == 1 else f"query, {len(pictures)} pictures"
-    found = tuple(SheetHit(path, distance) for path, distance in hits)
-    draw_ranked_sheet([SheetRow(pictures[0], found, label)], out, "Nearest in the gallery, distance in bits")
+    draw_ranked_sheet([SheetRow(pictures[0], tuple(hits), label)], out, NEAREST)
 
 
 def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
     """Write a picture with a row for each query: the query, then all its hits. The suffix of `out` chooses the format.
 
     Right hits have a green frame and a tick, wrong ones a red frame and a cross, so that nothing rests on colour
-    alone; hits of unknown identity have a grey frame and no mark. Under each hit are its rank and its distance.
+    alone; hits of unknown identity have a grey frame and no mark. Under each hit are its rank, its distance and its
+    details.
     Pictures are stretched to one size, as networks see them. Raises `SettingsError` without rows or for a suffix that
     is not a picture's (.png, .jpg), `DataError` if a picture cannot be read or the sheet cannot be written.
     """
@@ -127,14 +145,15 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
     if kind not in Image.SAVE:
         raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}")
     meanings = [right for right in _FRAMES if any(hit.right is right for row in rows for hit in row.hits)]
-    sheet = Image.new("RGB", _size(rows, meanings, title), _PAPER)
+    height = _ROW + _DETAIL * max((len(hit.details) for row in rows for hit in row.hits), default=0)
+    sheet = Image.new("RGB", _size(rows, meanings, title, height), _PAPER)
     _draw_head(sheet, title, meanings)
     for i, row in enumerate(rows):
-        top = _MARGIN + _TITLE + _LEGEND + i * _ROW
+        top = _MARGIN + _TITLE + _LEGEND + i * height
         _draw_picture(sheet, row.query, (_MARGIN, top), _INK, row.label)
         for rank, hit in enumerate(row.hits, 1):
             at = (_MARGIN + _COLUMN + _QUERY_GAP + (rank - 1) * (_COLUMN + _GAP), top)
-            _draw_picture(sheet, hit.path, at, _FRAMES[hit.right], f"#{rank}   {hit.distance:.4g}")
+            _draw_picture(sheet, hit.path, at, _FRAMES[hit.right], f"#{rank}   {hit.distance:.4g}", hit.details)
             if hit.right is not None:
                 _draw_badge(sheet, (at[0] + _COLUMN - _BADGE, at[1]), hit.right)
     try:
@@ -144,13 +163,13 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
         raise DataError(f"expected to write the sheet to {out}, got: {error}") from error
 
 
-def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str) -> tuple[int, int]:
-    """Return the width and height of the sheet."""
+def _size(rows: Sequence[SheetRow], meanings: list[bool | None], title: str, height: int) -> tuple[int, int]:
+    """Return the width and height of a sheet whose rows have this height."""
     n_hits = max(len(row.hits) for row in rows)
     pictures = _COLUMN + (_QUERY_GAP - _GAP if n_hits else 0) + n_hits * (_COLUMN + _GAP)
     words = _legend_lefts(meanings)[-1] - _MARGIN + _font(_TEXT_SIZE).getlength(_NOTE)
     width = max(pictures, words, _font(_TITLE_SIZE).getlength(title))
-    return 2 * _MARGIN + int(width), 2 * _MARGIN + _TITLE + _LEGEND + len(rows) * _ROW - _GAP
+    return 2 * _MARGIN + int(width), 2 * _MARGIN + _TITLE + _LEGEND + len(rows) * height - _GAP
 
 
 def _draw_head(sheet: Image.Image, title: str, meanings: list[bool | None]) -> None:
@@ -175,16 +194,21 @@ def _legend_lefts(meanings: list[bool | None]) -> list[int]:
     return lefts
 
 
-def _draw_picture(sheet: Image.Image, path: Path, at: tuple[int, int], frame: str, caption: str) -> None:
-    """Draw a framed picture whose upper left corner, frame included, is `at`, with words under it."""
+def _draw_picture(
+    sheet: Image.Image, path: Path, at: tuple[int, int], frame: str, caption: str, details: Sequence[str] = ()
+) -> None:
+    """Draw a framed picture whose upper left corner, frame included, is `at`, with lines of words under it."""
     from PIL import Image, ImageDraw
 
     left, top = at
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + _COLUMN - 1, top + _HEIGHT + 2 * _FRAME - 1), fill=frame)
     sheet.paste(Image.fromarray(load_picture(path, _HEIGHT, _WIDTH)), (left + _FRAME, top + _FRAME))
-    middle = (left + _COLUMN // 2, top + _HEIGHT + 2 * _FRAME + _CAPTION // 2)
-    draw.text(middle, caption, fill=_INK, font=_font(_TEXT_SIZE), anchor="mm")
+    centre, bottom = left + _COLUMN // 2, top + _HEIGHT + 2 * _FRAME
+    draw.text((centre, bottom + _CAPTION // 2), caption, fill=_INK, font=_font(_TEXT_SIZE), anchor="mm")
+    for i, detail in enumerate(details):
+        middle = bottom + _CAPTION + i * _DETAIL + _DETAIL // 2
+        draw.text((centre, middle), detail, fill=_INK, font=_font(_DETAIL_SIZE), anchor="mm")
 
 
 def _draw_badge(sheet: Image.Image, at: tuple[int, int], right: bool | None) -> None:

@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,10 @@ from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
 from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
-from bitreid.gallery.requests import BATCH, Found, Info, Limit, Request, Where, check_limit, check_number
+from bitreid.gallery.requests import BATCH, Found, Info, Request, Where, check_limit, check_number
 from bitreid.gallery.unmet import unmet
 from bitreid.hamming.threads import default_threads
+from bitreid.open_set import OpenSet
 
 HITS = 10
 """Hits of a search, where nothing else is said."""
@@ -109,8 +111,9 @@ class Gallery(ABC):
         w: int | None = None,
         where: Where = None,
         parts: Sequence[str] = (),
-        max_distance: Limit = "calibrated",
+        max_distance: int | None = None,
         *,
+        only_certain: bool = False,
         attribute_codes: Codes | None = None,
         fpir: float = FPIR,
         by: By = "item",
@@ -118,19 +121,21 @@ class Gallery(ABC):
         model: str = "",
         n_threads: int | None = None,
     ) -> list[Hits]:
-        """Return the `k` nearest items of each query that pass the filter, those that are near enough.
+        """Return the `k` nearest items of each query that pass the filter, and where among them certainty ends.
 
         With `w`, two stages: the `w` items nearest by attribute code, ordered by identity code. By `parts` only the
-        bits of these parts of the body count. A hit is at most `max_distance` bits away; "calibrated" is the distance
-        at which at most the share `fpir` of the searches for somebody absent would be answered, in as many items as
-        passed the filter, and no limit where nothing was calibrated or not all parts count. None is no limit.
+        bits of these parts of the body count. `Hits.threshold` is the distance at which at most the share `fpir` of the
+        searches for somebody absent would find anybody, in as many items as passed the filter; None where nothing was
+        calibrated or not all parts count. Hits beyond it are returned all the same, but for `only_certain`, and
+        `max_distance`, the largest distance of a hit in bits.
 
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
         (`people`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
         `model` is the fingerprint of the model that made the codes. `n_threads` changes no hit: None is
         `default_threads`.
 
-        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes.
+        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes, and for
+        `only_certain` where nothing says what is.
         """
         self.contract.check(codes, attribute_codes, model)
         check_number("k", k)
@@ -146,12 +151,19 @@ class Gallery(ABC):
             others = Not(IdIn(rejected))
             chosen = others if chosen is None else chosen & others
         mask = self.contract.mask_of(parts)
+        if only_certain and (self.contract.open_set is None or mask is not None):
+            raise BadRequest(
+                "expected a calibrated gallery and whole codes to know which hits are certain, got "
+                f"{'no calibration' if self.contract.open_set is None else 'a search by parts'}; leave only_certain out"
+            )
         n_threads = default_threads() if n_threads is None else n_threads
         request = Request(codes, attribute_codes, k, w, chosen, mask, n_threads)
         found = self._find(request) if by == "item" else find_groups(self, request, by, POOL)
         if not found.n_compared and chosen is not None:
             self._warn_of_unmet(chosen)
-        hits = self._judged(found, k, by, max_distance, fpir, whole=mask is None)
+        open_set = self.contract.open_set if mask is None else None
+        limits = (max_distance, fpir, only_certain)
+        hits = [_judged(voted(each, by)[:k], found.n_compared, open_set, *limits) for each in found.hits]
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
 
@@ -201,6 +213,17 @@ class Gallery(ABC):
         return rejected(self, person)
 
     # Keeping.
+
+    def calibrate(self, open_set: OpenSet | None) -> None:
+        """Set what distances mean here from now on; None: nobody knows.
+
+        Other processes that have the gallery open go on as before until they open it anew.
+        """
+        contract = replace(self.contract, open_set=open_set)
+        with self._transaction():
+            self._keep_contract(contract)
+            self._record("calibrate", [])
+        self.contract = contract
 
     @abstractmethod
     def audit(self) -> Iterator[Mapping[str, Any]]:
@@ -267,6 +290,10 @@ class Gallery(ABC):
     @abstractmethod
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         """Return the `k` nearest items by attributes, and how many items the filter let through."""
+
+    @abstractmethod
+    def _keep_contract(self, contract: Contract) -> None:
+        """Keep this contract, which differs in its calibration only, instead of the present one."""
 
     @abstractmethod
     def _note(self, note: Mapping[str, Any]) -> None:
@@ -339,25 +366,26 @@ class Gallery(ABC):
             check_filter(chosen, self.contract)
         return chosen
 
-    def _judged(self, found: Found, k: int, by: By, max_distance: Limit, fpir: float, whole: bool) -> list[Hits]:
-        """Return the hits of a search with probabilities, by item, tracklet or person, those that are near enough."""
-        open_set = self.contract.open_set if whole else None
-        n = max(found.n_compared, 1)
-        limit: int | None = None if isinstance(max_distance, str) else max_distance
-        if max_distance == "calibrated" and open_set is not None:
-            limit = open_set.threshold(fpir, n)
-        judged = []
-        for hits in found.hits:
-            kept = voted(hits, by)[:k]
-            if limit is not None:
-                kept = [hit for hit in kept if hit.distance <= limit]
-            if open_set is not None and kept:
-                probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
-                kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
-            judged.append(Hits(tuple(kept), found.n_compared, limit))
-        return judged
-
     def _record(self, action: str, ids: Sequence[Id], n_queries: int | None = None) -> None:
         if not self.audited:
             return
         self._log(entry_of(self.actor, action, len(ids), ids, n_queries))
+
+
+def _judged(
+    hits: Sequence[Hit],
+    n_compared: int,
+    open_set: OpenSet | None,
+    max_distance: int | None,
+    fpir: float,
+    only_certain: bool,
+) -> Hits:
+    """Return hits with their probabilities and the threshold, those that are near enough."""
+    n = max(n_compared, 1)
+    threshold = None if open_set is None else open_set.threshold(fpir, n)
+    limits = [limit for limit in (max_distance, threshold if only_certain else None) if limit is not None]
+    kept = [hit for hit in hits if all(hit.distance <= limit for limit in limits)]
+    if open_set is not None and kept:
+        probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
+        kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
+    return Hits(tuple(kept), n_compared, threshold)

@@ -183,7 +183,8 @@ class Hits:
 
     hits       the items, or the nearest item of each tracklet or person that was asked for
     n_gallery  items that were compared: those that passed the filter
-    threshold  distance beyond which nobody is called the same person; -1: every answer is "nobody"; None: no limit
+    threshold  distance in bits up to which hits are certain, see `Gallery.search`; -1: none can be; None: nobody knows,
+               because nothing was calibrated
     """
 
     hits: tuple[Hit, ...]
@@ -201,8 +202,15 @@ class Hits:
 
     @property
     def nobody(self) -> bool:
-        """Whether nobody was found."""
-        return not self.hits
+        """Whether the answer is that nobody is there: no hit is certain, or, where nobody knows, there is no hit."""
+        return not (self.hits if self.threshold is None else self.n_certain)
+
+    @property
+    def n_certain(self) -> int | None:
+        """How many hits, the first ones, are certain: within the threshold. None where nobody knows."""
+        if self.threshold is None:
+            return None
+        return sum(hit.distance <= self.threshold for hit in self.hits)
 
     @property
     def ids(self) -> tuple[Id, ...]:

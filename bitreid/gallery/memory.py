@@ -146,6 +146,9 @@ class MemoryGallery(Gallery):
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         return self._snapshot().find_attributes(description, k, where)
 
+    def _keep_contract(self, contract: Contract) -> None:
+        """Keep nothing: `calibrate` sets the contract, and it goes with the process."""
+
     def _note(self, note: Mapping[str, Any]) -> None:
         self._kept[max(self._kept, default=0) + 1] = dict(note)
 

@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from bitreid.errors import BadRequest, GalleryNotFound, Unsupported
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 
 MEMORY = "memory:"
-_MILVUS = re.compile(r"milvus(s?)://([^/]+)/([^/]+)")
+_SCHEMES = {"milvus": "http", "milvuss": "https"}
+_SECRET = re.compile(r"^(\w+:/*[^:@]*):.*@", re.DOTALL)
 
 
 def create_gallery(place: str | Path, contract: Contract, *, audited: bool = True, actor: str = "") -> Gallery:
@@ -75,13 +77,32 @@ def open_or_create_gallery(place: str | Path, contract: Contract, *, audited: bo
         return create_gallery(place, contract, audited=audited, actor=actor)
 
 
+def hidden(place: str | Path) -> str:
+    """Return a place as it may be shown and logged: without the password in it.
+
+    >>> hidden("milvus://anna:secret@db:19530/people")
+    'milvus://anna:...@db:19530/people'
+    """
+    return _SECRET.sub(r"\1:...@", str(place))
+
+
 def _milvus(place: str | Path) -> tuple[str, str] | None:
     """Return the server's address and the gallery's name; None for a place that is no Milvus server."""
-    if isinstance(place, Path) or "://" not in place:
+    if isinstance(place, Path) or ("://" not in place and place.partition(":")[0] not in _SCHEMES):
         return None
-    match = _MILVUS.fullmatch(place)
-    if match is None:
+    parts = _parts_of(place)
+    name = "" if parts is None else parts.path.removeprefix("/")
+    if parts is None or parts.scheme not in _SCHEMES or not name or "/" in name or parts.query or parts.fragment:
         raise BadRequest(
-            f"expected a place such as people.gallery, milvus://localhost:19530/people or memory:, got {place}"
+            f"expected a place such as people.gallery, milvus://localhost:19530/people or memory:, got {hidden(place)}"
         )
-    return f"http{match[1]}://{match[2]}", match[3]
+    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}", name
+
+
+def _parts_of(place: str) -> SplitResult | None:
+    """Return the parts of an address; None if its host or port is none."""
+    try:
+        parts = urlsplit(place)
+        return parts if parts.hostname and parts.port != 0 else None  # a port past 65535 raises as well
+    except ValueError:
+        return None

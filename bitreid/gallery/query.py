@@ -26,7 +26,6 @@ from bitreid.gallery.filters.types import IdIn, Not
 from bitreid.gallery.ingest import LoadEncoder
 from bitreid.gallery.items import Hits, Id
 from bitreid.gallery.people import By
-from bitreid.gallery.requests import Limit
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
@@ -61,11 +60,14 @@ class SearchRequest:
     parts: tuple[str, ...] = ()
     """The parts of the body that count; all where none is named."""
 
-    max_distance: Limit = "calibrated"
+    max_distance: int | None = None
     """The largest distance of a hit, in bits; None for no limit."""
 
+    only_certain: bool = False
+    """Whether hits are left out that are not certain."""
+
     fpir: float = FPIR
-    """Share of the searches for somebody absent that the calibrated limit answers."""
+    """Share of the searches for somebody absent that find somebody who is called certain."""
 
     by: By = "item"
     """What a hit is."""
@@ -158,6 +160,7 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         where,
         request.parts,
         request.max_distance,
+        only_certain=request.only_certain,
         attribute_codes=None if w is None else queries.attribute_codes,
         fpir=request.fpir,
         by=request.by,
@@ -180,6 +183,17 @@ def search_description(gallery: Gallery, wanted: Mapping[str, float], request: S
 
 
 def hits_json(name: str, hits: Hits) -> dict[str, Any]:
-    """Return the hits of the query of this name as JSON values; times in ISO format."""
-    found = [{**hit._asdict(), "time": None if hit.time is None else hit.time.isoformat()} for hit in hits]
-    return {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "hits": found}
+    """Return the hits of the query of this name as JSON values; times in ISO format.
+
+    Each says whether it is `certain`, that is within the threshold; None where nobody knows.
+    """
+    found = [
+        {
+            **hit._asdict(),
+            "time": None if hit.time is None else hit.time.isoformat(),
+            "certain": None if hits.threshold is None else hit.distance <= hits.threshold,
+        }
+        for hit in hits
+    ]
+    answer = {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "nobody": hits.nobody}
+    return {**answer, "hits": found}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from bitreid.arrays import Bools
 from bitreid.codes import Codes
@@ -14,15 +14,14 @@ from bitreid.gallery.items import Hit
 BATCH = 10_000
 """Items that are read or written together."""
 
-Limit = int | Literal["calibrated"] | None
 Where = Filter | str | None
 
 
 class Request(NamedTuple):
     """A search as a backend sees it: checked.
 
-    `k` items of each query, all at most `max_distance` away (None: no limit). With `w` in two stages: among the `w`
-    items nearest by `short` code. `mask` says which bits of the long code count (None: all), `where` which items.
+    `k` items of each query. With `w` in two stages: among the `w` items nearest by `short` code. `mask` says which bits
+    of the long code count (None: all), `where` which items.
     """
 
     queries: Codes
@@ -64,10 +63,10 @@ class Info:
 
 
 def check_limit(limit: object) -> None:
-    """Check that it is a `Limit`; else `BadRequest`."""
+    """Check that it is a number of bits, or None; else `BadRequest`."""
     number = isinstance(limit, int) and not isinstance(limit, bool)
-    if not number and limit is not None and limit != "calibrated":
-        raise BadRequest(f"expected max_distance to be a whole number of bits, None or 'calibrated', got {limit!r}")
+    if not number and limit is not None:
+        raise BadRequest(f"expected max_distance to be a whole number of bits, or None, got {limit!r}")
 
 
 def check_number(name: str, value: int) -> None:

@@ -46,7 +46,9 @@ def load_checkpoint(path: Path, recipe: Recipe) -> tuple[Position, dict[str, Any
         made_by = make_recipe(saved)
     except SettingsError as error:
         raise ArtifactError(f"{path}: {error}; resume with the bitreid that made it, or start a new run") from error
-    changed = sorted(name for name in Recipe.model_fields if getattr(made_by, name) != getattr(recipe, name))
+    # Notes are for people, and change no step.
+    decide = Recipe.model_fields.keys() - {"notes"}
+    changed = sorted(name for name in decide if getattr(made_by, name) != getattr(recipe, name))
     if changed:
         raise ArtifactError(
             f"expected the recipe that {path} was made with, got other values of {', '.join(changed)}; "

@@ -24,6 +24,10 @@ from bitreid.training.task import Task
 
 ATTRIBUTE_THRESHOLD = 0.5
 """Probability above which an attribute bit is 1."""
+UNTOLD = "not told (of the training data; see `bitreid train --licence`)"
+"""The licence of a model where nobody said what the training data allows."""
+
+_TOLD = ("licence", "notes")
 
 
 def deployed_weights(network: HashingNetwork, half: bool) -> dict[str, AnyArray]:
@@ -50,8 +54,12 @@ def _for_training_only(name: str) -> bool:
 
 
 def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Mapping[str, Any]) -> Card:
-    """Return the card of a trained network; `record` says what made it: versions, commit, what the run started from."""
+    """Return the card of a trained network.
+
+    `record` says what made it: versions, commit, what the run started from; and, for the card, licence and notes.
+    """
     network = recipe.network
+    told = {"licence": UNTOLD, "notes": recipe.notes} | {name: record[name] for name in _TOLD if name in record}
     return Card(
         name=recipe.name,
         model=network.model_dump(mode="json"),
@@ -67,11 +75,10 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Map
             "pictures": len(task.split.train),
             "held_out_identities": recipe.held_out_identities,
             "recipe": recipe.model_dump(mode="json"),
-            **record,
+            **{name: value for name, value in record.items() if name not in _TOLD},
         },
-        licence=recipe.licence,
         metrics=metrics,
-        notes=recipe.notes,
+        **told,
     )
 
 

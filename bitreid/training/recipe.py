@@ -1,15 +1,17 @@
-"""Recipes: everything that a training run is told, from a YAML file."""
+"""Recipes: how a training run goes, from a YAML file. What depends on the pictures is none of theirs."""
 
+import difflib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bitreid.artifact import InputSpec
-from bitreid.errors import ArtifactError, SettingsError
+from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import NetworkSettings
 from bitreid.text import brief, shown
 
@@ -54,11 +56,7 @@ class Recipe(_Settings):
     name: str
     """Names the run and its artifact."""
     notes: str = ""
-    """What a reader of the card should know."""
-    licence: str = "as the training data allows"
-    """Licence of the weights, named in the card."""
-    licence_text: str = ""
-    """What the artifact's file LICENSE says; empty: no such file."""
+    """What a reader of the card should know about this way of training; what the pictures are, their data says."""
     network: NetworkSettings = NetworkSettings()
     """What the network is made of."""
     weights: str = "none"
@@ -103,15 +101,48 @@ class Recipe(_Settings):
         return self
 
 
+class Setting(NamedTuple):
+    """A setting of recipes: its name as `--set` has it, its value in a recipe or its default, what it means, and the
+    values that it can have where those are few. A value of None has to be given."""
+
+    name: str
+    value: Any
+    meaning: str
+    choices: tuple[str, ...]
+
+
+def settings(recipe: Recipe | None = None) -> list[Setting]:
+    """Return every setting with its value in `recipe`, or its default; those of a group as `group.name`."""
+    schema = Recipe.model_json_schema()
+    kinds = schema["$defs"]
+
+    def of(kind: dict[str, Any], group: str, values: dict[str, Any]) -> list[Setting]:
+        found = []
+        for name, field in kind["properties"].items():
+            inner = kinds.get(field.get("$ref", "").rpartition("/")[2])
+            if inner is not None and "properties" in inner:
+                found += of(inner, f"{group}{name}.", values.get(name, {}))
+                continue
+            meaning = " ".join(field.get("description", "").split())
+            value = values.get(name, field.get("default"))
+            found.append(Setting(group + name, value, meaning, tuple((inner or field).get("enum", ()))))
+        return found
+
+    return of(schema, "", {} if recipe is None else recipe.model_dump(mode="json"))
+
+
+def shipped_recipes() -> list[Path]:
+    """Return the files of the recipes that bitreid ships, by name."""
+    folders = (Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes")  # a checkout, a wheel
+    return sorted((path for folder in folders for path in folder.glob("*.yaml")), key=lambda path: path.stem)
+
+
 def recipe_path(name: str) -> Path:
     """Return the file of a recipe: `name` is a path, or the name of one that bitreid ships (`drawn_tiny`)."""
-    shipped = (Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes")  # a checkout, a wheel
-    candidates = [Path(name), *(folder / f"{name}.yaml" for folder in shipped)]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        names = sorted(path.stem for folder in shipped for path in folder.glob("*.yaml"))
-        raise SettingsError(f"expected a recipe's file, or one of {', '.join(names)}, got {name!r}")
-    return found
+    shipped = {path.stem: path for path in shipped_recipes()}
+    if not Path(name).is_file() and name not in shipped:
+        raise SettingsError(f"expected a recipe's file, or one of {', '.join(shipped)}, got {name!r}")
+    return Path(name) if Path(name).is_file() else shipped[name]
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -126,11 +157,22 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise SettingsError(f"expected settings with names in {path}, got {type(values).__name__}")
     for override in overrides:
         _apply(values, override)
+    if old := [name for name in _RETIRED if values.get(name)]:
+        warnings.warn(
+            f"passing over {' and '.join(old)} in {path}: what depends on the pictures comes from their folder's "
+            "about.json, or from `bitreid train --licence`, `--licence-file` and `--notes`",
+            DataWarning,
+            stacklevel=2,
+        )
     return make_recipe(values)
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
-    """Return the recipe with these settings; a `SettingsError` names each impossible one."""
+    """Return the recipe with these settings; a `SettingsError` names each impossible one.
+
+    What older recipes said of their data is passed over.
+    """
+    values = {name: value for name, value in values.items() if name not in _RETIRED}
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
@@ -141,13 +183,32 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
 
 def faults_of(error: pydantic.ValidationError) -> str:
     """Return a line that names each setting at fault, what is wrong with it and its value."""
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
-        + ("" if isinstance(fault["input"], dict) else f", got {shown(fault['input'])}")
-        for fault in error.errors()
-    )
+    lines = []
+    for fault in error.errors():
+        name = ".".join(map(str, fault["loc"]))
+        line = f"{name or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
+        line += "" if isinstance(fault["input"], dict) else f", got {shown(fault['input'])}"
+        near = _near(name) if fault["type"] in _NO_SUCH else []
+        lines.append(line + (f" (did you mean {' or '.join(near)}?)" if near else ""))
+    return "; ".join(lines)
 
 
+def _near(name: str) -> list[str]:
+    """Return the names of settings that somebody who wrote `name` may have meant: in another group, or misspelt."""
+    names = [setting.name for setting in settings()]
+    known = [*names, *{each.partition(".")[0] for each in names if "." in each}]
+    *_, last = name.split(".")
+    elsewhere = [each for each in known if each.split(".")[-1] == last]
+    if elsewhere:
+        return elsewhere
+    by_last = {each.split(".")[-1]: each for each in known}
+    return difflib.get_close_matches(name, known, 1, 0.75) or [
+        by_last[each] for each in difflib.get_close_matches(last, by_last, 1, 0.75)
+    ]
+
+
+_RETIRED = ("licence", "licence_text")
+_NO_SUCH = ("extra_forbidden", "unexpected_keyword_argument")
 _FAULTS = {
     "extra_forbidden": "there is no such setting",
     "unexpected_keyword_argument": "there is no such setting",

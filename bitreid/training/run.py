@@ -1,6 +1,7 @@
 """A training run from a recipe to an artifact: the folder, the start, the end."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
-from bitreid.training.export import deployed_weights, environment, make_card, start_from
+from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
 from bitreid.training.fit import Reporter, fit
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 from bitreid.training.validation import calibrated
+
+LICENCE = "LICENSE"
+"""The file with a licence's text, in a run's folder as in an artifact."""
 
 
 def train(
@@ -32,7 +36,8 @@ def train(
 ) -> Artifact:
     """Train a network and return its artifact, saved in `run/artifact`.
 
-    The folder `run` holds the effective recipe, versions and commit, a log of JSON lines and the checkpoint.
+    The folder `run` holds the effective recipe, a record of what made it (versions, commit, what was told about the
+    data), a log of JSON lines and the checkpoint; and a LICENSE where the data or the first weights have one.
     `resume` continues a stopped run exactly; `init` starts from an artifact's weights, or from all that another run's
     folder has learned, its teacher and classifiers too (a next stage on the same identities, say with larger
     pictures); `backbone` is the caller's module where the recipe says `custom`. Raises `fit.Interrupted` when
@@ -48,14 +53,19 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         settings = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         (run / "recipe.yaml").write_text(settings, encoding="utf-8")
-        record = environment() | ({} if first is None else {"init": _origin(first)})
+        origin = None if first is None else _origin(first)
+        record = environment() | ({} if origin is None else {"init": origin}) | _told(recipe, task, origin)
         (run / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        licences = [task.about.licence_text, *([] if first is None else _licence_texts(first))]
+        if any(licences):
+            (run / LICENCE).write_text("\n".join(filter(None, licences)), encoding="utf-8")
     log = _Log(run / "log.jsonl", reporter, resume)
     fit(recipe, task, network, run, log, resume, start)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = calibrated(make_card(recipe, task, metrics, made_with), task, network)
-    return save_artifact(run / "artifact", card, deployed_weights(network, half=True), recipe.licence_text or None)
+    text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
+    return save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
 
 
 def _origin(init: Path) -> dict[str, str]:
@@ -64,13 +74,27 @@ def _origin(init: Path) -> dict[str, str]:
     A run that was stopped has no artifact, so no fingerprint.
     """
     if (init / "checkpoint.pt").is_file():
-        recipe = yaml.safe_load((init / "recipe.yaml").read_text(encoding="utf-8"))
-        origin = {"name": str(recipe["name"]), "licence": str(recipe["licence"])}
         if not (init / "artifact").is_dir():
-            return origin
+            recipe = yaml.safe_load((init / "recipe.yaml").read_text(encoding="utf-8"))
+            record = json.loads((init / "environment.json").read_text(encoding="utf-8"))
+            return {"name": str(recipe["name"]), "licence": str(record.get("licence", UNTOLD))}
         init = init / "artifact"
     card = load_artifact(init).card
     return {"name": card.name, "licence": card.licence, "fingerprint": fingerprint(card)}
+
+
+def _told(recipe: Recipe, task: Task, origin: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the licence and notes for the card: what is true of the recipe, the data and the first weights."""
+    licence = task.about.licence or UNTOLD
+    if origin is not None:
+        licence += f"; started from {origin['name']}: {origin['licence']}"
+    return {"licence": licence, "notes": " ".join(filter(None, [recipe.notes, task.about.notes]))}
+
+
+def _licence_texts(init: Path) -> list[str]:
+    """Return the text of the licence of the weights that a run starts from, if they have one."""
+    found = (path for path in (init / LICENCE, init / "artifact" / LICENCE) if path.is_file())
+    return [path.read_text(encoding="utf-8") for path in found][:1]
 
 
 def check_run_folder(run: Path, resume: bool) -> None:

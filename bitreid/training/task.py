@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Ints
+from bitreid.data.about import NOTHING_TOLD, About, about_of
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes
 from bitreid.data.manifest import Manifest
@@ -30,6 +31,7 @@ class Task:
     schema      of the attributes, None without
     labels      (n, A) int8, the attributes of each row; A is 0 without
     source      where the data came from, for the card
+    about       what somebody told about the data, for the card
     """
 
     manifest: Manifest
@@ -39,6 +41,7 @@ class Task:
     schema: AttributeSchema | None
     labels: npt.NDArray[np.int8]
     source: str
+    about: About = NOTHING_TOLD
 
     @property
     def held_out(self) -> Ints:
@@ -62,6 +65,7 @@ def prepare_task(
     attributes: AttributeTable | None,
     source: str,
     progress: Progress | None = None,
+    about: About = NOTHING_TOLD,
 ) -> Task:
     """Return the training set of a recipe from a manifest's split `train` and its attribute labels."""
     if recipe.network.attributes and attributes is None:
@@ -85,7 +89,7 @@ def prepare_task(
     if attributes is not None and recipe.network.attributes:
         schema = attributes.with_code_bits(identities).schema
         labels = attributes.labels_of(manifest.pids)
-    return Task(manifest, pictures, split, identities, schema, labels, source)
+    return Task(manifest, pictures, split, identities, schema, labels, source, about)
 
 
 def task_from(
@@ -112,7 +116,7 @@ def task_from(
                 f"{error}; this file lies beside the data: name another with --attributes, or train without: "
                 "--set network.attributes=false --set network.attention=false"
             ) from error
-    return prepare_task(recipe, manifest, table, printable(data.resolve().name), progress)
+    return prepare_task(recipe, manifest, table, printable(data.resolve().name), progress, about_of(data))
 
 
 def attributes_beside(data: Path) -> Path | None:

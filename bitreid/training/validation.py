@@ -1,24 +1,20 @@
 """Scores of held-out training identities while a network trains, and at the end its calibration."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Floats32
-from bitreid.artifact import Card, load_artifact, save_artifact
+from bitreid.artifact import Card
 from bitreid.codes import pack
 from bitreid.data.manifest import Manifest
-from bitreid.data.pictures import Progress
-from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.errors import DataError
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork
 from bitreid.training.engine import TorchEngine
-from bitreid.training.load import load_encoder
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
@@ -61,24 +57,16 @@ def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
         return card
     encoded = Encoder(card, TorchEngine(network, card.input)).encode(task.pictures[rows])
     try:
-        return _with_calibration(card, encoded, task.manifest.take(rows))
+        return calibrated_on(card, encoded, task.manifest.take(rows))
     except DataError:
         return card
 
 
-def calibrate_artifact(folder: Path, data: Manifest, progress: Progress | None = None) -> Card:
-    """Calibrate the artifact in `folder` on the identities that its run held out; return the card, saved there.
+def calibrated_on(card: Card, encoded: Encoded, people: Manifest) -> Card:
+    """Return the card with a calibration from encoded pictures of people whom the model was not trained on.
 
-    `data` is what the model was trained on. The weights and other files stay, and so does the model's fingerprint.
-    `DataError` if the card does not say who was held out, the data has not those people, or they are too few.
+    `DataError` for too few people or pictures.
     """
-    encoder = load_encoder(folder)
-    held_out = held_out_pictures(data, encoder.card.training)
-    card = _with_calibration(encoder.card, encoder.encode_files(held_out.paths, progress), held_out)
-    return save_artifact(folder, card, load_artifact(folder).weights).card
-
-
-def _with_calibration(card: Card, encoded: Encoded, people: Manifest) -> Card:
     n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
     calibration = calibrate(
         encoded.codes, people.pids, people.camids, encoded.attribute_codes, n_attribute_bits=n_attribute_bits

@@ -9,6 +9,8 @@ import pytest
 
 from bitreid.artifact import fingerprint, load_artifact, save_artifact
 from bitreid.commands.main import main
+from bitreid.evaluation.calibration.files import read_calibration
+from bitreid.gallery import open_gallery
 
 Capture = pytest.CaptureFixture[str]
 
@@ -78,3 +80,41 @@ def test_it_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capture
     assert "a card that says which training identities its run held out" in refusal(capsys, silent, people)
     other = model(trained, tmp_path / "other", identities=700)
     assert "expected the data that the model was trained on" in refusal(capsys, other, people)
+
+
+def test_it_takes_pictures_of_ones_own_cameras(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Of a data set its queries and gallery count, of anything else all people who are known."""
+    artifact = model(trained, tmp_path / "model")
+    before, out = load_artifact(artifact).card, tmp_path / "own.json"
+    assert main(["calibrate", str(artifact), "--own", str(people), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    n_pictures = len(list((people / "query").iterdir())) + sum(
+        not path.name.startswith(("0000", "-1")) for path in (people / "bounding_box_test").iterdir()
+    )
+    assert f"calibrated on {n_pictures} pictures of 6 people of people, whom it was not trained on\n" in said
+    assert f"calibration: {out}\n" in said
+    assert load_artifact(artifact).card == before, "the card stays"
+    assert main(["calibrate", str(artifact), "--own", str(people)]) == 0
+    card = load_artifact(artifact).card
+    assert card.calibration is not None
+    assert read_calibration(out) == (fingerprint(card), card.calibration.open_set)
+    assert card.training["calibrated_on"] == "people"
+    assert main(["info", str(artifact)]) == 0
+    assert "6 people of people, whom it" in capsys.readouterr().out
+
+    place = str(tmp_path / "people.gallery")
+    assert main(["gallery", "create", place, "--model", str(trained / "artifact")]) == 0
+    assert main(["gallery", "calibrate", place, str(out)]) == 0
+    with open_gallery(place) as gallery:
+        assert gallery.contract.open_set == card.calibration.open_set
+    other = str(tmp_path / "other.gallery")
+    assert main(["gallery", "create", other, "--bits", "128", "--calibration", str(out)]) == 0
+    with open_gallery(other) as gallery:
+        assert gallery.contract.open_set == card.calibration.open_set
+    out.write_text(out.read_text(encoding="utf-8").replace(fingerprint(card), "0" * 16), encoding="utf-8")
+    assert main(["gallery", "calibrate", place, str(out)]) == 1
+    out.write_text("{}", encoding="utf-8")
+    assert main(["gallery", "calibrate", place, str(out)]) == 1
+    error = capsys.readouterr().err
+    assert "expected codes of the model" in error
+    assert "expected a calibration that `bitreid calibrate --out` wrote" in error

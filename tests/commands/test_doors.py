@@ -32,13 +32,13 @@ def model(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("w", [None, "3", "50%"])
-@pytest.mark.parametrize("max_distance", [None, "none"])
+@pytest.mark.parametrize("only_certain", [False, True])
 def test_every_door_has_the_same_hits(
-    w: str | None, max_distance: str | None, model: Path, people: Path, gallery: Path, tmp_path: Path, capsys: Capture
+    w: str | None, only_certain: bool, model: Path, people: Path, gallery: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     query, place = queries(people, 26), tmp_path / "people.gallery"
     words: list[object] = ["-k", 7, *(["--w", w] if w else [])]
-    words += ["--max-distance", max_distance] if max_distance else []
+    words += ["--only-certain"] if only_certain else []
     done("search", model, "--query", *query, "--gallery", gallery, *words, "--json", tmp_path / "hits.json")
     (by_search,) = json.loads((tmp_path / "hits.json").read_text(encoding="utf-8"))
 
@@ -52,14 +52,13 @@ def test_every_door_has_the_same_hits(
     rows = {None: None, "3": 3, "50%": len(encoded) // 2}[w]
     with create_gallery("memory:", Contract.of(encoder.card)) as memory:
         memory.add(items_of(encoded, [str(path) for path in encoded.paths], attributes=True))
-        (hits,) = memory.search(
-            one.codes, 7, rows, max_distance=None if max_distance else "calibrated", attribute_codes=one.attribute_codes
-        )
+        (hits,) = memory.search(one.codes, 7, rows, only_certain=only_certain, attribute_codes=one.attribute_codes)
     assert [(hit["id"], hit["distance"], hit["probability"]) for hit in by_search["hits"]] == [hit[:3] for hit in hits]
-    assert by_search["threshold"] == hits.threshold
-    if max_distance == "none":
+    assert (by_search["threshold"], by_search["nobody"]) == (hits.threshold, hits.nobody)
+    assert [hit["certain"] for hit in by_search["hits"]] == [hit.distance <= 26 for hit in hits]
+    assert hits.threshold == 26
+    if not only_certain:
         assert len(hits) == (3 if w == "3" else 7)
     else:
-        assert hits.threshold == 26
-        assert all(hit.distance <= 26 for hit in hits)
+        assert len(hits) == hits.n_certain
         assert w is not None or 0 < len(hits) < 7

@@ -16,7 +16,7 @@ def test_evaluate_prints_and_writes_all_scores(artifact: Path, people: Path, tmp
     scores, sheet = tmp_path / "new" / "scores.json", tmp_path / "sheet.png"
     done("evaluate", artifact, "--data", people, "--w", "3,50%,1000", "--json", scores, "--sheet", sheet)
     out = capsys.readouterr().out
-    assert "drawn-tiny: 18 queries, gallery of 28" in out
+    assert "ssr-tiny: 18 queries, gallery of 28" in out
     assert [
         word for word in ("float", "128 bits", "AFR, w = 3 ", "AFR, w = 14 (50 %)", "w = 28") if word not in out
     ] == []
@@ -54,7 +54,7 @@ def test_evaluate_writes_a_report(artifact: Path, people: Path, tmp_path: Path, 
     done(*words)
     assert f"report: {report}\n" in capsys.readouterr().out
     page = report.read_text(encoding="utf-8")
-    assert "<h1>drawn-tiny on people</h1>" in page
+    assert "<h1>ssr-tiny on people</h1>" in page
     headings = (
         "Summary",
         "Ranks",
@@ -120,7 +120,7 @@ def test_a_model_gives_what_its_encoded_pictures_give(
         done("evaluate", artifact, "--data", people, *words, tmp_path / "model.json", *more, sheets[0])
         done("evaluate", "--features", *files, *words, tmp_path / "files.json", *more, sheets[1])
         of_model, of_files = read_json(tmp_path / "model.json"), read_json(tmp_path / "files.json")
-        assert (of_model.pop("name"), of_model.pop("data")) == ("drawn-tiny", "people")
+        assert (of_model.pop("name"), of_model.pop("data")) == ("ssr-tiny", "people")
         assert (of_files.pop("name"), of_files.pop("data")) == ("query", "gallery")
         assert of_files == of_model
         assert set(of_files["reranked"]) == {"k-reciprocal, w = 14", "query expansion, w = 14"}

@@ -1,6 +1,9 @@
 """The command line as a whole: help, errors as exit codes, warnings in a line."""
 
+import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import bitreid
-from bitreid.commands.main import main
+from bitreid.commands.main import main, parser_of
 from bitreid.errors import DataWarning
 from tests.commands.words import Capture, done, queries, refusal
 
@@ -25,6 +28,7 @@ COMMANDS = (
     "convert",
     "demo",
     "info",
+    "recipes",
 )
 OF_GALLERY = (
     "create",
@@ -32,6 +36,7 @@ OF_GALLERY = (
     "search",
     "delete",
     "info",
+    "calibrate",
     "compact",
     "repair",
     "export",
@@ -57,6 +62,15 @@ def test_help(words: list[str], capsys: Capture) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert text.startswith(" ".join(["usage: bitreid", *words]))
+    # Help ends with examples, which are calls that the command line can read.
+    *_, examples = re.split(r"^examples?:\n", text, flags=re.MULTILINE)
+    assert examples != text
+    for line in examples.splitlines():
+        program, *example = shlex.split(line)
+        assert program == "bitreid"
+        assert example[: len(words)] == words
+        if "--help" not in example:
+            parser_of(example).parse_args(example)
     named = COMMANDS if not words else OF_GALLERY if words == ["gallery"] else ()
     assert set(re.findall(r"^    ([a-z]+)\b", text, re.MULTILINE)) == set(named)
 
@@ -99,6 +113,39 @@ def test_other_warnings_look_as_usual(monkeypatch: pytest.MonkeyPatch, capsys: C
     assert main(["info", "model"]) == 0
     assert "UserWarning: something else" in capsys.readouterr().err
     assert warnings.showwarning is shown
+
+
+EVIL = "\x1b]0;title\x07\x1b[2J\u202e"
+
+
+def test_a_terminal_is_told_nothing_by_names_of_files(
+    artifact: Path, people: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / f"evil{EVIL}\n"
+    folder.mkdir()
+    for path in queries(people, 25):
+        shutil.copy(path, folder / f"{EVIL}{path.name}")
+    place, out = tmp_path / "evil.gallery", tmp_path / "hits.json"
+    (tmp_path / "table.csv").write_text(f"path,{EVIL}\n{queries(people, 25)[0]},red\n", encoding="utf-8")
+    done("gallery", "create", place, "--model", artifact)
+    done("gallery", "add", place, folder, "--model", artifact)
+    (first, *_) = folder.iterdir()
+    done("gallery", "confirm", place, f"Ada{EVIL}", first)
+    done("gallery", "search", place, first, "--model", artifact, "--json", out)
+    assert main(["encode", str(artifact), str(tmp_path / "table.csv"), "--out", str(folder / "codes.npz")]) == 0
+    assert main(["gallery", "delete", str(place), "--person", EVIL]) == 1
+    assert main(["info", str(folder / "none")]) == 1
+    assert (
+        main(["gallery", "search", str(place), str(first), "--where", f"camera = {EVIL}", "--model", str(artifact)])
+        == 1
+    )
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        assert not set(text) & set("\x1b\x07\u202e")
+        assert "\\x1b]0;title\\x07\\x1b[2J\\u202e" in text
+    (found,) = json.loads(out.read_text(encoding="utf-8"))
+    assert found["query"] == str(first), "JSON is exact"
+    assert {hit["person"] for hit in found["hits"]} == {f"Ada{EVIL}", None}
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

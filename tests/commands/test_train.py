@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bitreid.artifact import load_artifact
 from tests.commands.words import (
@@ -18,12 +19,15 @@ def test_train_writes_a_run(trained: Path, people: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
         "artifact",
         "checkpoint.pt",
+        "command.json",
         "environment.json",
         "log.jsonl",
         "recipe.yaml",
     }
     card = load_artifact(trained / "artifact").card
-    assert (card.name, card.n_bits, card.training["data"]) == ("drawn-tiny", 128, people.name)
+    assert (card.name, card.n_bits, card.training["data"]) == ("ssr-tiny", 128, people.name)
+    assert card.licence == "Apache-2.0"
+    assert "none of whom exists" in card.notes
 
 
 def quick(*changes: str) -> list[str]:
@@ -42,8 +46,34 @@ def test_train_starts_from_another_model_and_resumes(artifact: Path, people: Pat
     assert np.array_equal(new["backbone.conv1.weight"], old["backbone.conv1.weight"])
     assert new["student.embeddings.0.0.weight"].shape != old["student.embeddings.0.0.weight"].shape
     before = (run / "artifact" / "weights.safetensors").read_bytes()
-    done(*words, "--resume")
-    assert (run / "artifact" / "weights.safetensors").read_bytes() == before
+    for again in ([*words, "--resume"], ["train", "--resume", "--out", run]):
+        (run / "artifact" / "weights.safetensors").unlink()
+        done(*again)
+        assert (run / "artifact" / "weights.safetensors").read_bytes() == before
+
+
+def test_a_run_is_resumed_with_all_that_it_began_with(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The data is a folder that only its pattern explains, named from another folder, with labels from elsewhere."""
+    monkeypatch.chdir(people)
+    run, licence = tmp_path / "run", tmp_path / "terms.txt"
+    licence.write_text("Ours.\n", encoding="utf-8")
+    words: list[object] = ["train", "drawn_tiny", "--data", "bounding_box_train", *quick()]
+    words += ["--attributes", "attributes_train.csv"]
+    words += ["--pattern", "^(?P<pid>[0-9]+)_c(?P<camid>[0-9])", "--out", run]
+    done(*words, "--licence", "ours alone", "--licence-file", licence, "--notes", "One hall.")
+    before = load_artifact(run / "artifact").card
+    assert before.licence == "ours alone"
+    assert before.notes.endswith("One hall.")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(run / "artifact")
+    done("train", "--resume", "--out", run)
+    assert load_artifact(run / "artifact").card == before
+    assert (run / "artifact" / "LICENSE").read_text(encoding="utf-8") == "Ours.\n"
+    (run / "command.json").unlink()
+    capsys.readouterr()
+    assert "give the recipe and --data as when the run began" in refusal(capsys, "train", "--resume", "--out", run)
 
 
 def test_train_takes_attributes_of_another_file_or_none(people: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -68,11 +98,13 @@ def test_train_takes_attributes_of_another_file_or_none(people: Path, tmp_path: 
 
 
 def test_train_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert "got no recipe and --data" in refusal(capsys, "train", "--out", tmp_path / "run")
+    assert "got no --data" in refusal(capsys, "train", "drawn_tiny", "--out", tmp_path / "run")
     words = ["train", "drawn_tiny", "--out", tmp_path / "run"]
     assert "at nowhere, got nothing" in refusal(capsys, *words, "--data", "nowhere")
     words += ["--data", people]
     assert "no such setting" in refusal(capsys, *words, "--set", "speed=3")
-    assert "one of drawn_tiny" in refusal(capsys, "train", "mine", *words[2:])
+    assert "one of drawn_lite0" in refusal(capsys, "train", "mine", *words[2:])
     assert "no checkpoint" in refusal(capsys, *words, "--resume")
     assert "holds one; continue it with --resume" in refusal(capsys, *words, "--out", trained)
     assert "a folder with card.json" in refusal(capsys, *words, *quick(), "--init", tmp_path / "none")

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.encoding.files import EncodedSet, side_of
 from bitreid.errors import DataError, SettingsError
-from bitreid.evaluation.sheets import SheetHit, SheetRow, draw_ranked_sheet, sheet_of_queries, sheet_of_search
+from bitreid.evaluation.sheets import (
+    SheetHit,
+    SheetRow,
+    details_of,
+    draw_ranked_sheet,
+    sheet_of_queries,
+    sheet_of_search,
+)
 
 Pixels = npt.NDArray[np.uint8]
 GREEN, RED, GREY = (21, 128, 61), (200, 30, 30), (140, 149, 159)
@@ -231,6 +239,20 @@ def test_features_are_ranked_by_cosine_distance(tmp_path: Path, drawn: list[Shee
     assert [hit.distance for hit in row.hits] == pytest.approx([0.4, 1.0])
 
 
+def test_cameras_and_times_stand_under_pictures(query: Path, hit: Path, tmp_path: Path) -> None:
+    assert details_of(None, None) == ()
+    assert details_of(3, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == ("camera 3", "2026-01-02", "03:04:05")
+    plain = sheet_of([SheetRow(query, (SheetHit(hit, 1),) * 2)], tmp_path / "sheet.png")
+    detailed = sheet_of(
+        [SheetRow(query, (SheetHit(hit, 1), SheetHit(hit, 1, None, ("camera 3",))))], tmp_path / "b.png"
+    )
+    height = plain.shape[0]
+    assert detailed.shape[0] > height
+    margin = 28
+    assert np.array_equal(detailed[: height - margin], plain[: height - margin]), "all else stays"
+    assert (detailed[height - margin : -margin] < 128).any(), "words"
+
+
 def test_a_sheet_needs_pictures(tmp_path: Path) -> None:
     side = replace(side_of(encoded(folder(tmp_path / "query"), [(7, 1, 0)])), paths=())
     with pytest.raises(DataError, match="expected to know the pictures' files"):
@@ -240,7 +262,7 @@ def test_a_sheet_needs_pictures(tmp_path: Path) -> None:
 def test_a_search_is_not_judged(tmp_path: Path, drawn: list[SheetRow]) -> None:
     query = encoded(folder(tmp_path / "query"), [(7, 1, 0), (7, 1, 1)])
     gallery = encoded(folder(tmp_path / "gallery"), [(7, 1, 3), (8, 1, 0)])
-    hits = [(gallery.paths[1], 0.0), (gallery.paths[0], 2.0)]
+    hits = [SheetHit(gallery.paths[1], 0.0), SheetHit(gallery.paths[0], 2.0)]
     sheet_of_search(query.paths, hits, tmp_path / "sheet.png")
     sheet_of_search(query.paths[:1], hits, tmp_path / "sheet.png")
     assert [row.label for row in drawn] == ["query, 2 pictures", "query"]

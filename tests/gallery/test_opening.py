@@ -9,6 +9,7 @@ import pytest
 
 from bitreid.errors import BadRequest, GalleryDamaged, GalleryExists, GalleryReadOnly
 from bitreid.gallery import Contract, create_gallery, open_gallery, open_or_create_gallery
+from bitreid.gallery.opening import hidden
 
 CONTRACT = Contract(64)
 
@@ -46,10 +47,34 @@ def test_a_server_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-@pytest.mark.parametrize("place", ["milvus://localhost:19530", "milvus://localhost:19530/", "http://localhost/people"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "milvus://localhost:19530",
+        "milvus://localhost:19530/",
+        "http://localhost/people",
+        "milvus://:19530/people",
+        "milvus://localhost:port/people",
+        "milvus://localhost:99999/people",
+        "milvus://localhost:0/people",
+        "milvus://[::1/people",
+        "milvus://localhost/people?user=me",
+        "milvus:/localhost/people",
+        "milvus://anna:se:cr@et@localhost:port/people",
+        "milvus:/anna:secret@localhost/people",
+        "http://anna:secret@localhost/people",
+    ],
+)
 def test_no_place(place: str) -> None:
-    with pytest.raises(BadRequest, match="expected a place such as"):
+    with pytest.raises(BadRequest, match="expected a place such as") as error:
         open_gallery(place)
+    assert "cr" not in str(error.value).partition(", got ")[2], "a password is never shown"
+
+
+def test_a_place_is_shown_without_its_password() -> None:
+    assert hidden("milvus://anna:se:c@ret@db:1/people") == "milvus://anna:...@db:1/people"
+    for place in ("milvus://anna@db:1/people", "milvus://[::1]:19530/people", "a:b@c/people.gallery"):
+        assert hidden(place) == place
 
 
 def test_a_gallery_is_opened_or_else_made(tmp_path: Path) -> None:

@@ -35,15 +35,19 @@ def filled(create: Create, distances: dict[Id, int], contract: Contract = CALIBR
     return gallery
 
 
-def test_hits_end_at_the_threshold_of_the_gallery_and_tell_probabilities(create: Create) -> None:
+def test_hits_say_where_certainty_ends_and_how_probable_they_are(create: Create) -> None:
     gallery = filled(create, dict(enumerate(range(40))))
     threshold = OPEN_SET.threshold(0.01, 40)
     assert 0 < threshold < 39
     hits = gallery.search(ZEROS, 40)[0]
     assert hits.threshold == threshold
-    assert [hit.distance for hit in hits] == list(range(threshold + 1))
-    expected = OPEN_SET.probability(np.arange(threshold + 1), 40)
+    assert [hit.distance for hit in hits] == list(range(40)), "all are shown"
+    assert (hits.n_certain, hits.nobody) == (threshold + 1, False)
+    expected = OPEN_SET.probability(np.arange(40), 40)
     assert np.allclose([hit.probability or 0 for hit in hits], expected)
+    certain = gallery.search(ZEROS, 40, only_certain=True)[0]
+    assert certain.hits == hits.hits[: threshold + 1]
+    assert (certain.threshold, certain.n_certain) == (threshold, threshold + 1)
     # The larger the gallery, the nearer a hit must be; a filter makes it smaller.
     few = gallery.search(ZEROS, 40, where="id in (0, 1, 30, 31)")[0]
     assert few.threshold == OPEN_SET.threshold(0.01, 4) > threshold
@@ -52,13 +56,29 @@ def test_hits_end_at_the_threshold_of_the_gallery_and_tell_probabilities(create:
 
 def test_nobody_is_an_answer_and_the_limit_can_be_told(create: Create) -> None:
     gallery = filled(create, {1: 30, 2: 40})
-    assert gallery.search(ZEROS)[0].nobody
-    assert gallery.search(ZEROS, max_distance=None)[0].ids == (1, 2)
-    assert gallery.search(ZEROS, max_distance=35)[0].ids == (1,)
-    assert gallery.search(ZEROS, max_distance=-1)[0].nobody
+    hits = gallery.search(ZEROS)[0]
+    assert (hits.nobody, hits.n_certain, hits.ids) == (True, 0, (1, 2)), "nobody is certain, and these are the nearest"
+    assert gallery.search(ZEROS, only_certain=True)[0].ids == ()
+    near = gallery.search(ZEROS, max_distance=35)[0]
+    assert (near.ids, near.nobody) == ((1,), True), "a limit makes no hit certain"
+    assert gallery.search(ZEROS, max_distance=-1)[0].ids == ()
     uncalibrated = filled(create, {1: 30}, Contract(64))
     hits = uncalibrated.search(ZEROS)[0]
-    assert (hits.threshold, hits.ids, hits[0].probability) == (None, (1,), None)
+    assert (hits.threshold, hits.n_certain, hits.nobody, hits.ids) == (None, None, False, (1,))
+    assert hits[0].probability is None
+    assert uncalibrated.search(ZEROS, max_distance=29)[0].nobody
+    with pytest.raises(BadRequest, match="hits are certain, got no calibration; leave only_certain out"):
+        uncalibrated.search(ZEROS, only_certain=True)
+
+
+def test_a_gallery_takes_another_calibration(create: Create) -> None:
+    gallery = filled(create, {1: 30, 2: 40}, Contract(64))
+    gallery.calibrate(OPEN_SET)
+    assert gallery.contract == CALIBRATED
+    assert gallery.info().contract == CALIBRATED
+    assert gallery.search(ZEROS)[0].threshold == OPEN_SET.threshold(0.01, 2)
+    gallery.calibrate(None)
+    assert gallery.search(ZEROS)[0].threshold is None
 
 
 def test_tracklets_and_persons_are_as_near_as_their_three_nearest_items(create: Create) -> None:

@@ -208,7 +208,7 @@ def test_a_description_is_searched_by_attributes(gallery: Gallery) -> None:
     request = SearchRequest(k=3, where="camera = 1")
     found = search_description(gallery, description_of("a, not b"), request)
     assert found == gallery.search_attributes({"a": True, "b": False}, 3, "camera = 1")
-    for name, value in {"w": "5", "parts": ("head",), "max_distance": None, "by": "person", "person": "x"}.items():
+    for name, value in {"w": "5", "parts": ("head",), "max_distance": 3, "by": "person", "person": "x"}.items():
         changes: dict[str, Any] = {name: value}
         with pytest.raises(SettingsError, match=f"with a description, got {name}; leave it out"):
             search_description(gallery, {"a": True}, SearchRequest(**changes))
@@ -216,12 +216,13 @@ def test_a_description_is_searched_by_attributes(gallery: Gallery) -> None:
 
 def test_hits_as_json() -> None:
     time = datetime(2026, 1, 2, tzinfo=UTC)
-    hits = Hits((Hit("a", 3, 0.5, 1, time, "t", "p"), Hit(7, 4.5, None, None, None, None, None, 2)), 10, 20)
+    hits = Hits((Hit("a", 3, 0.5, 1, time, "t", "p"), Hit(7, 4.5, None, None, None, None, None, 2)), 10, 4)
     found = json.loads(json.dumps(hits_json("q", hits)))
     assert {name: value for name, value in found.items() if name != "hits"} == {
         "query": "q",
         "n_gallery": 10,
-        "threshold": 20,
+        "threshold": 4,
+        "nobody": False,
     }
     assert found["hits"][0] == {
         "id": "a",
@@ -232,5 +233,12 @@ def test_hits_as_json() -> None:
         "tracklet": "t",
         "person": "p",
         "votes": 1,
+        "certain": True,
     }
-    assert [found["hits"][1][name] for name in ("id", "distance", "time", "votes")] == [7, 4.5, None, 2]
+    assert [found["hits"][1][name] for name in ("id", "distance", "time", "votes", "certain")] == [
+        7,
+        4.5,
+        None,
+        2,
+        False,
+    ]

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from bitreid.errors import SettingsError
+from bitreid.errors import DataWarning, SettingsError
 from bitreid.training.checkpoint import Position
-from bitreid.training.recipe import Recipe, load_recipe, make_recipe, recipe_path
+from bitreid.training.recipe import Recipe, load_recipe, make_recipe, recipe_path, settings
 from bitreid.training.run import train
 from bitreid.training.task import task_from
 from tests.training.tiny import Recorder
@@ -51,7 +51,7 @@ def test_a_recipe_is_found_by_name_or_path(tmp_path: Path, monkeypatch: pytest.M
     assert load_recipe("drawn_tiny") == load_recipe(str(recipe_path("drawn_tiny").resolve()))
     (tmp_path / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
     assert load_recipe("mine.yaml") == Recipe(name="mine")
-    with pytest.raises(SettingsError, match=r"one of drawn_tiny, .*, got 'mine'"):
+    with pytest.raises(SettingsError, match=r"one of drawn_lite0, drawn_tiny, .*, got 'mine'"):
         load_recipe("mine")
 
 
@@ -72,11 +72,15 @@ def test_an_override_makes_a_group_that_the_file_leaves_out(tmp_path: Path) -> N
     ("override", "message"),
     [
         ("network.n_bits", "as name=value, .* got 'network.n_bits'"),
-        ("network.n_bitz=512", "network.n_bitz: there is no such setting, got 512"),
-        ("netwerk.n_bits=512", "netwerk: there is no such setting"),
+        ("network.n_bitz=512", r"network.n_bitz: there is no such setting, got 512 \(did you mean network.n_bits\?\)$"),
+        ("n_bits=512", r"n_bits: there is no such setting, got 512 \(did you mean network.n_bits\?\)$"),
+        ("ssr_wieght=2", r"ssr_wieght: there is no such setting, got 2 \(did you mean losses.ssr_weight\?\)$"),
+        ("epoch=3", r"epoch: there is no such setting, got 3 \(did you mean epochs\?\)$"),
+        ("weather=3", "weather: there is no such setting, got 3$"),
+        ("netwerk.n_bits=512", r"netwerk: there is no such setting \(did you mean network\?\)$"),
         ("name.short=1", "'name' in 'name.short=1' to be a group of settings"),
         ("network.n_bits=[1", r"a value in YAML in 'network.n_bits=\[1'"),
-        ("input.hight=96", "input.hight: there is no such setting, got 96"),
+        ("input.hight=96", r"input.hight: there is no such setting, got 96 \(did you mean input.height\?\)"),
         ("input.height=tall", "input.height: .* integer, .*got 'tall'"),
         ("input.resize=nearest", "expected colour_order 'RGB' and resize 'bilinear', got 'RGB' and 'nearest'"),
         ("network.n_bits=100", "network.n_bits: .* multiple of 32, got 100"),
@@ -105,7 +109,10 @@ def test_an_impossible_override_is_refused_by_name(override: str, message: str) 
         (b"- a\n- b\n", "settings with names in .*bad.yaml, got list"),
         (b"", "settings with names in .*bad.yaml, got NoneType"),
         (b"epochs: 3\n", "name: this setting is missing"),
-        (b"name: x\nepoch: 3\nseeds: 4\n", "epoch: there is no such setting, got 3; seeds: there is no such setting"),
+        (
+            b"name: x\nepoch: 3\nseeds: 4\n",
+            r"epoch: there is no such setting, got 3 \(did you mean epochs\?\); seeds: there is no such setting",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_by_name(text: bytes, message: str, tmp_path: Path) -> None:
@@ -114,6 +121,30 @@ def test_a_bad_file_is_refused_by_name(text: bytes, message: str, tmp_path: Path
     with pytest.raises(SettingsError, match=message) as error:
         load_recipe(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_every_setting_is_listed_with_its_default_and_its_meaning() -> None:
+    listed = {setting.name: setting for setting in settings()}
+    assert all(setting.meaning for setting in listed.values())
+    assert len(listed) == len(settings())
+    assert listed["network.n_bits"].value == 2048
+    assert listed["input.height"].meaning == "Rows of pixels; a multiple of 16 times the network's number of stripes."
+    assert listed["optimiser"].choices == ("adamw", "sgd")
+    assert listed["name"].value is None
+    # Each can be set, to its own default.
+    values = [f"{name}={yaml.safe_dump(setting.value)}" for name, setting in listed.items() if name != "name"]
+    values = [value.replace("\n...\n", "") for value in values]
+    assert load_recipe("drawn_tiny", [*values, "name=x"]) == Recipe(name="x")
+    tiny = {setting.name: setting.value for setting in settings(load_recipe("drawn_tiny"))}
+    assert tiny.keys() == listed.keys()
+    assert (tiny["network.backbone"], tiny["input.mean"]) == ("resnet18", [0.5, 0.5, 0.5])
+
+
+def test_what_an_older_recipe_says_of_its_data_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("name: old\nlicence: MIT\nlicence_text: ''\n", encoding="utf-8")
+    with pytest.warns(DataWarning, match="passing over licence in .*old.yaml: .* `bitreid train --licence`"):
+        assert load_recipe(str(path)) == Recipe(name="old")
 
 
 def undocumented(settings: type[BaseModel]) -> list[str]:

@@ -1,15 +1,20 @@
 """A next stage of training starts from all that a run has learned."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bitreid.artifact import fingerprint
+from bitreid.data.about import About
+from bitreid.drawn.data_set import ABOUT
 from bitreid.training import export
 from bitreid.training.checkpoint import load_learner
+from bitreid.training.export import UNTOLD
+from bitreid.training.run import train
 from bitreid.training.task import task_from
-from tests.training.tiny import tiny_recipe, tiny_task, tiny_train
+from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
 
 def _learner(run: Path) -> dict[str, torch.Tensor]:
@@ -54,15 +59,35 @@ def test_other_people_leave_classifiers_and_attribute_heads_at_their_first_value
 
 
 def test_the_card_says_what_a_run_started_from_and_under_which_licence(people: Path, tmp_path: Path) -> None:
-    first = tiny_recipe(name="first", epochs=2, licence="research only", licence_text="For research only.\n")
-    card = tiny_train(first, people, tmp_path / "first").card
+    first, second = tiny_recipe(name="first", epochs=2), tiny_recipe(epochs=2)
+    told = replace(tiny_task(first, people), about=About("research only", "For research only.\n"))
+    torch.manual_seed(0)
+    card = train(first, told, tmp_path / "first", Recorder(), backbone=TinyBackbone()).card
+    assert card.licence == "research only"
     assert (tmp_path / "first" / "artifact" / "LICENSE").read_text(encoding="utf-8") == "For research only.\n"
     assert "init" not in card.training
     origin = {"name": "first", "licence": "research only", "fingerprint": fingerprint(card)}
-    second = tiny_recipe(epochs=2)
     for init, run in ((tmp_path / "first", "from-run"), (tmp_path / "first" / "artifact", "from-artifact")):
-        assert tiny_train(second, people, tmp_path / run, init=init).card.training["init"] == origin
-        assert not (tmp_path / run / "artifact" / "LICENSE").exists()
+        card = tiny_train(second, people, tmp_path / run, init=init).card
+        assert card.training["init"] == origin
+        assert card.licence == "Apache-2.0; started from first: research only"
+        text = (tmp_path / run / "artifact" / "LICENSE").read_text(encoding="utf-8")
+        assert text == "For research only.\n", "which its start is still under"
+
+
+def test_a_card_says_what_is_told_of_the_data_and_of_the_recipe(people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(epochs=2, notes="Tiny.")
+    card = tiny_train(recipe, people, tmp_path / "drawn").card
+    assert (card.licence, card.notes) == (ABOUT.licence, f"Tiny. {ABOUT.notes}")
+    assert not card.training.keys() & {"licence", "notes"}
+    torch.manual_seed(0)
+    untold = replace(tiny_task(recipe, people), about=About())
+    card = train(recipe, untold, tmp_path / "untold", Recorder(), backbone=TinyBackbone()).card
+    assert (card.licence, card.notes) == (UNTOLD, "Tiny.")
+    assert not (tmp_path / "untold" / "artifact" / "LICENSE").exists()
+    # A resumed run keeps what it began with.
+    card = tiny_train(recipe, people, tmp_path / "untold", resume=True).card
+    assert card.licence == UNTOLD
 
 
 def test_the_record_of_a_run_is_that_of_its_start(

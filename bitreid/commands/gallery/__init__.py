@@ -5,7 +5,13 @@ import json
 import sys
 from pathlib import Path
 
+from bitreid.commands.options import ending
+
 HELP = "galleries that last: add, search, filter, forget"
+EXAMPLES = (
+    "bitreid gallery create people.gallery --model runs/people/artifact",
+    "bitreid gallery search people.gallery people/query/0057_*.jpg --model runs/people/artifact",
+)
 
 STDOUT = Path("-")
 """The file of `--json` that is the standard output."""
@@ -18,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for group in (keeping, add, search, delete, people, moving):
         for name, action in group.ACTIONS.items():
-            sub = subparsers.add_parser(name, help=action.help, description=action.help)
+            sub = subparsers.add_parser(name, help=action.help, description=action.help, **ending(action.examples))
             sub.add_argument("place", metavar="PLACE", help="a file such as people.gallery, or milvus://HOST:PORT/NAME")
             sub.add_argument("--actor", metavar="NAME", help="who does this, for the audit log (default: your login)")
             sub.add_argument(
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the command line says; show the answer, and write it on request."""
-    from bitreid.commands.console import console_of
+    from bitreid.commands.console import console_of, show
     from bitreid.commands.gallery.action import Answer
     from bitreid.data.files import check_outputs, new_file
     from bitreid.evaluation.summary import json_values
@@ -44,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_outputs([out, *(getattr(arguments, name, None) for name in ("out", "report"))], inputs)
     answer: Answer = arguments.answer(arguments, console)
     for each in answer.shown:
-        console.print(each, soft_wrap=isinstance(each, str))
+        show(console, each)
     documents = answer.value if answer.lines else [answer.value]
     text = "".join(json.dumps(json_values(each), indent=None if answer.lines else 1) + "\n" for each in documents)
     if arguments.json == STDOUT:

@@ -29,11 +29,13 @@ class Answer(NamedTuple):
 
 
 class Action(NamedTuple):
-    """A command on a gallery: what it is for, how it adds its arguments (beside the gallery's place), what it does."""
+    """A command on a gallery: what it is for, how it adds its arguments (beside the gallery's place), what it does, and
+    examples."""
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     answer: Callable[[argparse.Namespace, Console], Answer]
+    examples: tuple[str, ...]
 
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +47,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where",
         metavar="FILTER",
-        help="e.g. 'camera in (1, 2) and time >= 2026-01-01 and not hat' (docs/galleries.md)",
+        help="e.g. 'camera in (1, 2) and time >= 2026-01-01 and not jacket' (docs/galleries.md)",
     )
 
 

@@ -73,4 +73,14 @@ def _said(added: Added, upsert: bool) -> str:
     return f"{added.new} items added, {added.there} {'replaced' if upsert else 'were there already'}"
 
 
-ACTIONS = {"add": Action("add pictures or codes; those that are there already are left as they are", _arguments, _add)}
+ACTIONS = {
+    "add": Action(
+        "add pictures or codes; those that are there already are left as they are",
+        _arguments,
+        _add,
+        (
+            "bitreid gallery add people.gallery gallery.npz",
+            "bitreid gallery add people.gallery pictures/ --model runs/people/artifact",
+        ),
+    )
+}

@@ -68,4 +68,14 @@ def _condition(arguments: argparse.Namespace, gallery: Gallery) -> Filter:
     return reduce(and_, conditions)
 
 
-ACTIONS = {"delete": Action("forget the items that meet all conditions given", _arguments, _delete)}
+ACTIONS = {
+    "delete": Action(
+        "forget the items that meet all conditions given",
+        _arguments,
+        _delete,
+        (
+            "bitreid gallery delete people.gallery --older-than 30d",
+            "bitreid gallery delete people.gallery --person 41 --dry-run",
+        ),
+    )
+}

@@ -1,7 +1,7 @@
 """`bitreid gallery create`, `info`, `compact`, `repair` and `audit`: a gallery as a whole."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +10,11 @@ from rich.table import Table
 
 from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
 from bitreid.errors import BadRequest, SettingsError
+from bitreid.evaluation.calibration.files import read_calibration
 from bitreid.gallery import Contract, Gallery, create_gallery
-from bitreid.gallery.opening import MEMORY
+from bitreid.gallery.base import FPIR
+from bitreid.gallery.opening import MEMORY, hidden
+from bitreid.open_set import OpenSet
 
 
 def _creation(create: argparse.ArgumentParser) -> None:
@@ -19,6 +22,12 @@ def _creation(create: argparse.ArgumentParser) -> None:
     codes.add_argument("--model", type=Path, metavar="ARTIFACT", help="the model whose codes it will hold")
     codes.add_argument("--bits", type=int, metavar="N", help="length of codes that you vouch for, without a model")
     create.add_argument("--attributes", metavar="A,B,C", help="with --bits: names of the bits of attribute codes")
+    create.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.json",
+        help="what `bitreid calibrate --out` wrote (default: the model's)",
+    )
     create.add_argument("--no-audit", action="store_true", help="keep no log of additions, searches and deletions")
 
 
@@ -38,8 +47,33 @@ def _create(arguments: argparse.Namespace, console: Console) -> Answer:
         contract = Contract.of(load_artifact(arguments.model).card)
     else:
         contract = Contract(arguments.bits, attributes=words_of(arguments.attributes))
+    if arguments.calibration is not None:
+        contract = replace(contract, open_set=_calibration_for(contract, arguments.calibration))
+    place = hidden(arguments.place)
     with create_lasting(arguments.place, contract, not arguments.no_audit, actor_of(arguments)):
-        return Answer([f"gallery of codes of {contract.n_bits} bits: {arguments.place}"], {"place": arguments.place})
+        return Answer([f"gallery of codes of {contract.n_bits} bits: {place}"], {"place": place})
+
+
+def _calibration_for(contract: Contract, file: Path) -> OpenSet:
+    """Return the calibration in a file; `WrongModel` if it is about another model than the gallery's."""
+    model, open_set = read_calibration(file)
+    contract.check_model(model)
+    return open_set
+
+
+def _calibration(calibrate: argparse.ArgumentParser) -> None:
+    calibrate.add_argument(
+        "inputs", type=Path, nargs=1, metavar="FILE.json", help="what `bitreid calibrate --out` wrote"
+    )
+
+
+def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery:
+        open_set = _calibration_for(gallery.contract, arguments.inputs[0])
+        gallery.calibrate(open_set)
+    thresholds = {n: open_set.threshold(FPIR, n) for n in (1_000, 100_000)}
+    found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} among {n:,} items" for n, at in thresholds.items())
+    return Answer([f"calibrated: a hit is certain within {found}"], {"thresholds": thresholds})
 
 
 def _info(arguments: argparse.Namespace, console: Console) -> Answer:
@@ -103,13 +137,35 @@ def _audit(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 ACTIONS = {
-    "create": Action("make an empty gallery", _creation, _create),
-    "info": Action("what a gallery is and holds", no_arguments, _info),
-    "compact": Action("take the bytes of what was deleted out of the gallery's files", no_arguments, _compact),
+    "create": Action(
+        "make an empty gallery",
+        _creation,
+        _create,
+        ("bitreid gallery create people.gallery --model runs/people/artifact",),
+    ),
+    "calibrate": Action(
+        "set what distances mean, from pictures of your own cameras",
+        _calibration,
+        _calibrate,
+        ("bitreid gallery calibrate people.gallery mine.calibration.json",),
+    ),
+    "info": Action("what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
+    "compact": Action(
+        "take the bytes of what was deleted out of the gallery's files",
+        no_arguments,
+        _compact,
+        ("bitreid gallery compact people.gallery",),
+    ),
     "repair": Action(
         "mend what a process that died left half-written on a Milvus server; nobody else may write meanwhile",
         no_arguments,
         _repair,
+        ("bitreid gallery repair milvus://localhost:19530/people",),
     ),
-    "audit": Action("what was done, oldest first; --json has one line an entry; forgets on request", _period, _audit),
+    "audit": Action(
+        "what was done, oldest first; --json has one line an entry; forgets on request",
+        _period,
+        _audit,
+        ("bitreid gallery audit people.gallery --since 7d --json audit.jsonl",),
+    ),
 }

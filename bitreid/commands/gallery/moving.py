@@ -15,6 +15,7 @@ from bitreid.gallery import (
     parse_filter,
     restore_gallery,
 )
+from bitreid.gallery.opening import hidden
 
 
 def _exported(export: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def _copy(arguments: argparse.Namespace, console: Console) -> Answer:
         with target, progress_of(console, "copying") as progress:
             n = copy_gallery(source, target, progress)
             others = source.count() - n
-    return Answer([f"{n} items copied, {max(others, 0)} were there already: {arguments.to}"], {"copied": n})
+    return Answer([f"{n} items copied, {max(others, 0)} were there already: {hidden(arguments.to)}"], {"copied": n})
 
 
 def _copied(backup: argparse.ArgumentParser) -> None:
@@ -74,13 +75,34 @@ def _restore(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 ACTIONS = {
-    "export": Action("write items to a Parquet file", _exported, _export),
+    "export": Action(
+        "write items to a Parquet file",
+        _exported,
+        _export,
+        ("bitreid gallery export people.gallery people.parquet --where 'camera = 1'",),
+    ),
     "import": Action(
-        "add the items of files that export wrote; those that are there stay as they are", _imported, _import
+        "add the items of files that export wrote; those that are there stay as they are",
+        _imported,
+        _import,
+        ("bitreid gallery import other.gallery people.parquet",),
     ),
     "copy": Action(
-        "bring all items to another gallery, which is made if there is none; stopped, it goes on", _target, _copy
+        "bring all items to another gallery, which is made if there is none; stopped, it goes on",
+        _target,
+        _copy,
+        ("bitreid gallery copy people.gallery milvus://localhost:19530/people",),
     ),
-    "backup": Action("write a copy of a gallery while it is used", _copied, _backup),
-    "restore": Action("put the backup PLACE in the place of a gallery, which is lost", _restored, _restore),
+    "backup": Action(
+        "write a copy of a gallery while it is used",
+        _copied,
+        _backup,
+        ("bitreid gallery backup people.gallery backups/people.gallery",),
+    ),
+    "restore": Action(
+        "put the backup PLACE in the place of a gallery, which is lost",
+        _restored,
+        _restore,
+        ("bitreid gallery restore backups/people.gallery people.gallery",),
+    ),
 }

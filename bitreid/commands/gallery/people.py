@@ -43,8 +43,22 @@ def _undo(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 ACTIONS = {
-    "confirm": Action("say that items, and those of their tracklets, show a person", _person_and_items, _confirm),
-    "reject": Action("say that items, and those of their tracklets, do not show a person", _person_and_items, _reject),
-    "merge": Action("say that two persons are one", _two_persons, _merge),
-    "undo": Action("take the last of confirm, reject and merge back", no_arguments, _undo),
+    "confirm": Action(
+        "say that items, and those of their tracklets, show a person",
+        _person_and_items,
+        _confirm,
+        ("bitreid gallery confirm people.gallery Ada people/bounding_box_test/0041_c1s1_001355_00.jpg",),
+    ),
+    "reject": Action(
+        "say that items, and those of their tracklets, do not show a person",
+        _person_and_items,
+        _reject,
+        ("bitreid gallery reject people.gallery Ada people/bounding_box_test/0042_c1s1_000889_00.jpg",),
+    ),
+    "merge": Action(
+        "say that two persons are one", _two_persons, _merge, ("bitreid gallery merge people.gallery Ada 41",)
+    ),
+    "undo": Action(
+        "take the last of confirm, reject and merge back", no_arguments, _undo, ("bitreid gallery undo people.gallery",)
+    ),
 }

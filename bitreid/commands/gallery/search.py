@@ -1,17 +1,22 @@
 """`bitreid gallery search`: find a person, or who looks like a description."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from bitreid.commands.console import hits_table, nobody_text
+from bitreid.commands.console import hits_shown
 from bitreid.commands.gallery.action import Action, Answer, add_where, open_place, words_of
-from bitreid.commands.options import add_one_person, add_search_options, loader_of, max_distance_of
+from bitreid.commands.options import add_one_person, add_search_options, loader_of
+from bitreid.data.files import check_outputs
 from bitreid.errors import SettingsError
 from bitreid.evaluation.settings import parse_share
+from bitreid.evaluation.sheets import NEAREST, SheetHit, SheetRow, details_of, draw_ranked_sheet
+from bitreid.gallery import Gallery, Hits
+from bitreid.gallery.items import Id
 from bitreid.gallery.people import By
 from bitreid.gallery.query import (
     SearchRequest,
@@ -23,6 +28,9 @@ from bitreid.gallery.query import (
     search_description,
     search_queries,
 )
+
+_ROWS = 50
+"""Queries on a sheet, at most."""
 
 
 def _arguments(search: argparse.ArgumentParser) -> None:
@@ -36,7 +44,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
     search.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
     search.add_argument("--like", metavar="ID", help="an item of the gallery instead, which is left out itself")
     search.add_argument(
-        "--attributes", metavar="TEXT", help="a description instead, e.g. 'backpack, upper_colour=red, not hat'"
+        "--attributes", metavar="TEXT", help="a description instead, e.g. 'backpack, upper_colour=red, not jacket'"
     )
     add_one_person(search)
     add_search_options(search)
@@ -57,12 +65,16 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
         arguments.w,
         arguments.where,
         words_of(arguments.parts),
-        max_distance_of(arguments.max_distance),
+        arguments.max_distance,
+        arguments.only_certain,
         parse_share(arguments.fpir),
         arguments.by,
         arguments.person,
         arguments.threads,
     )
+    if arguments.sheet and arguments.attributes is not None:
+        raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")
+    check_outputs([arguments.sheet, None if arguments.json == Path("-") else arguments.json], arguments.inputs)
     with open_place(arguments) as gallery:
         if arguments.attributes is not None:
             names = [arguments.attributes]
@@ -73,12 +85,43 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
             else:
                 queries = queries_of_files(arguments.inputs, loader_of(arguments.model), arguments.one_person)
             names, found = queries.names, search_queries(gallery, queries, request)
+            if arguments.sheet:
+                asked = names if queries.item is None else _pictures_of(gallery, [queries.item])
+                rows = [_row(gallery, picture, hits) for picture, hits in zip(asked, found[:_ROWS], strict=False)]
+                draw_ranked_sheet(rows, arguments.sheet, NEAREST)
     shown: list[str | Table] = []
     for name, hits in zip(names, found, strict=True):
-        title = f"{name}: " if len(names) > 1 else ""
-        nobody = nobody_text(hits, request.by, request.fpir)
-        shown.append(f"{title}{nobody}" if hits.nobody else hits_table(title, hits))
+        shown += hits_shown(f"{name}: " if len(names) > 1 else "", hits, request)
+    if arguments.sheet:
+        first = f" (of the first {_ROWS} queries)" if len(found) > _ROWS else ""
+        shown.append(f"ranked sheet: {arguments.sheet}{first}")
     return Answer(shown, [hits_json(name, hits) for name, hits in zip(names, found, strict=True)])
 
 
-ACTIONS = {"search": Action("find a person, or who looks like a description", _arguments, _search)}
+def _row(gallery: Gallery, picture: str, hits: Hits) -> SheetRow:
+    """Return the row of a sheet that shows a query and its hits."""
+    found = zip(hits, _pictures_of(gallery, hits.ids), strict=True)
+    cells = [SheetHit(Path(path), hit.distance, None, details_of(hit.camera, hit.time)) for hit, path in found]
+    return SheetRow(Path(picture), tuple(cells))
+
+
+def _pictures_of(gallery: Gallery, ids: Sequence[Id]) -> list[str]:
+    """Return the files of the items' pictures: what they refer to, else what they are called."""
+    return [
+        str(id if item is None or item.picture is None else item.picture)
+        for id, item in zip(ids, gallery.get(ids), strict=True)
+    ]
+
+
+ACTIONS = {
+    "search": Action(
+        "find a person, or who looks like a description",
+        _arguments,
+        _search,
+        (
+            "bitreid gallery search people.gallery query.jpg --model runs/people/artifact --where 'camera in (2, 3)'",
+            "bitreid gallery search people.gallery --like 0041_c1s1_001355_00.jpg --only-certain",
+            "bitreid gallery search people.gallery --attributes 'backpack, not jacket'",
+        ),
+    )
+}

@@ -286,6 +286,10 @@ class MilvusGallery(Gallery):
             found += [hit_of(each)._replace(distance=description.distance(weight)) for each in near[:left]]
         return found, n
 
+    def _keep_contract(self, contract: Contract) -> None:
+        (note,) = self._notebook.of("gallery")
+        self._notebook.rewrite("gallery", note, {**note.content, "contract": contract.to_json()})
+
     def _note(self, note: Mapping[str, Any]) -> None:
         self._notebook.keep("decision", [note])
 

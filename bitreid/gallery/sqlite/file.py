@@ -120,9 +120,9 @@ def create_file(path: Path, contract: Contract, audited: bool) -> None:
             if path.stat().st_size:
                 raise there
             create_tables(connection)
-            text = contract.to_json()
-            meta = {"contract": text, "checksum": crc32(text.encode()), "audited": int(audited), "generation": 0}
+            meta = {"contract": "", "checksum": 0, "audited": int(audited), "generation": 0}
             connection.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+            keep_contract(connection, contract)
             connection.execute("COMMIT")
 
 
@@ -224,6 +224,13 @@ def _check_application(connection: sqlite3.Connection, path: Path) -> None:
     if not path.stat().st_size:
         raise GalleryNotFound(f"{path}: expected a gallery, got an empty file; `bitreid gallery create` makes one")
     raise GalleryDamaged(f"{path}: expected a gallery, got another SQLite file; `bitreid gallery create` makes one")
+
+
+def keep_contract(connection: sqlite3.Connection, contract: Contract) -> None:
+    """Write the contract of a gallery in place of the one that is there."""
+    text = contract.to_json()
+    values = ((text, "contract"), (crc32(text.encode()), "checksum"))
+    connection.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
 
 
 def contract_in(connection: sqlite3.Connection, path: Path) -> tuple[Contract, bool]:

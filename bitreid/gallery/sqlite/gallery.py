@@ -38,6 +38,7 @@ from bitreid.gallery.sqlite.file import (
     damaged,
     empty_log,
     explained,
+    keep_contract,
     sealed,
     unsealed,
 )
@@ -288,6 +289,9 @@ class SqliteGallery(Gallery):
 
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         return self._snapshot().find_attributes(description, k, where)
+
+    def _keep_contract(self, contract: Contract) -> None:
+        keep_contract(self._writer, contract)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._writer.execute("INSERT INTO decisions (note, checksum) VALUES (?, ?)", sealed(note))

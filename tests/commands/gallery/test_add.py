@@ -100,7 +100,7 @@ def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) 
         assert item.time == datetime.fromtimestamp(1_700_000_000, UTC)
         assert gallery.count("time >= 2000-01-01") == 1
     query = queries(people, 26)
-    words = ["search", place, *query, "--model", model, "-k", 5, "--max-distance", "none"]
+    words = ["search", place, *query, "--model", model, "-k", 5]
     (two,) = answer(capsys, *words, "--w", "50%", "--parts", "global")
     assert len(two["hits"]) == 5
     (tmp_path / "table.csv").write_text(f"path,time\n{one},{10**15}\n", encoding="utf-8")

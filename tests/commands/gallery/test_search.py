@@ -8,7 +8,7 @@ import pytest
 from bitreid.commands.main import main
 from bitreid.gallery import Contract, create_gallery
 from bitreid.open_set import OpenSet
-from tests.commands.words import Capture, N, answer, done, refusal, said
+from tests.commands.words import Capture, N, answer, done, pixels, queries, refusal, said
 
 
 def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -25,6 +25,7 @@ def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Captu
         "tracklet": "4",
         "person": "1",
         "votes": 1,
+        "certain": None,
     }
     # Two stages: of camera 1, the attributes of row 4 are those of no other row.
     two = answer(capsys, "search", place, codes, "-k", 3, "--w", "1", "--where", "camera = 1")
@@ -42,7 +43,7 @@ def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Captu
 
 
 def test_search_by_an_item_leaves_it_out(place: Path, capsys: Capture) -> None:
-    (found,) = answer(capsys, "search", place, "--like", "cam/04.jpg", "-k", 100, "--max-distance", "none")
+    (found,) = answer(capsys, "search", place, "--like", "cam/04.jpg", "-k", 100)
     assert found["n_gallery"] == len(found["hits"]) == N - 1
     assert "cam/04.jpg" not in {hit["id"] for hit in found["hits"]}
     (people,) = answer(capsys, "search", place, "--like", "cam/04.jpg", "--by", "person", "--where", "camera = 1")
@@ -67,11 +68,49 @@ def test_nobody(place: Path, codes: Path, tmp_path: Path, capsys: Capture) -> No
     calibrated = tmp_path / "calibrated.gallery"
     create_gallery(calibrated, Contract(64, open_set=unsure)).close()
     done("gallery", "add", calibrated, codes)
-    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg")
-    assert text == "nobody: among 11 items no distance is small enough to be sure (--fpir 0.01)\n"
-    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg", "--max-distance", 64, "-k", 1)
-    assert "at most 64 bits" in text
+    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg", "--only-certain")
+    assert text.startswith("nobody: among 11 items no distance is small enough that at most 1 % of the searches")
+    text = said(capsys, "search", calibrated, "--like", "cam/04.jpg", "-k", 1)
+    assert "1 of 11 items" in text
     assert "probability" in text
+    assert "none is certain: among 11 items no distance is small enough" in text
+    assert "hits are certain, got no calibration" in refusal(capsys, "gallery", *words, "--only-certain")
+
+
+def test_a_line_shows_where_certainty_ends(codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    open_set = OpenSet(tail_slope=0.25, tail_offset=-9.0, slope=-0.2, offset=8.0)
+    place = tmp_path / "calibrated.gallery"
+    create_gallery(place, Contract(64, open_set=open_set)).close()
+    done("gallery", "add", place, codes)
+    words = ["search", place, "--like", "cam/04.jpg"]
+    (found,) = answer(capsys, *words, "-k", N)
+    threshold, certain = found["threshold"], [hit["certain"] for hit in found["hits"]]
+    assert certain == [hit["distance"] <= threshold for hit in found["hits"]]
+    n = sum(certain)
+    assert 0 < n < len(certain) == N - 1
+    assert not found["nobody"]
+    lines = said(capsys, *words, "-k", N).splitlines()
+    assert [line[0] for line in lines[4 : 4 + N]] == ["│"] * n + ["├"] + ["│"] * (N - 1 - n)
+    assert lines[-1].startswith(f"certain above the line: within {threshold} bits, at most 1 % of the searches for")
+    assert f"all are certain: within {threshold} bits" in said(capsys, *words, "-k", 1)
+    assert len(answer(capsys, *words, "-k", N, "--only-certain")[0]["hits"]) == n
+    nearer = found["hits"][0]["distance"] - 1
+    text = said(capsys, *words, "--max-distance", nearer)
+    assert text == f"nobody: none of 11 items is within {nearer} bits\n"
+
+
+def test_a_sheet_shows_the_hits(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, query = tmp_path / "pictures.gallery", queries(people, 25)[0]
+    done("gallery", "create", place, "--model", artifact)
+    done("gallery", "add", place, people, "--model", artifact)
+    words = ["search", place, query, "--model", artifact, "-k", 3, "--sheet"]
+    assert f"ranked sheet: {tmp_path / 'a.png'}" in said(capsys, *words, tmp_path / "a.png")
+    assert f"ranked sheet: {tmp_path / 'b.png'}" in said(
+        capsys, "search", place, "--like", query, "-k", 3, "--sheet", tmp_path / "b.png"
+    )
+    assert pixels(tmp_path / "a.png").shape == pixels(tmp_path / "b.png").shape
+    assert pixels(tmp_path / "a.png").std() > 10
+    assert "got a description" in refusal(capsys, "gallery", *words[:2], "--attributes", "hat", "--sheet", "c.png")
 
 
 def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
@@ -81,7 +120,6 @@ def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
     assert "expected the id of an item in the gallery, got 'x'" in refusal(capsys, *words, "--like", "x")
     assert "expected one file of codes" in refusal(capsys, *words, codes, codes)
     assert "expected --model ARTIFACT" in refusal(capsys, *words, "a.jpg")
-    assert "number of bits, or none, got '3.5'" in refusal(capsys, *words, codes, "--max-distance", "3.5")
     assert "such as 1%, above 0, got '0'" in refusal(capsys, *words, codes, "--w", "0")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--fpir", "2")
     assert "expected k" in refusal(capsys, *words, codes, "-k", "0")
