@@ -21,7 +21,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -53,13 +53,6 @@ _AGAIN = "copy the artifact again, or save it again with save_artifact"
 @dataclass(frozen=True)
 class InputSpec:
     """How to prepare a picture for the network: in a recipe, and then in the card."""
-
-    # For recipes: what they refuse, and that each setting is shown with its docstring.
-    __pydantic_config__: ClassVar[Mapping[str, bool | str]] = {
-        "extra": "forbid",
-        "allow_inf_nan": False,
-        "use_attribute_docstrings": True,
-    }
 
     height: int = 384
     """Rows of pixels; a multiple of 16 times the network's number of stripes."""

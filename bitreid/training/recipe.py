@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 
 from bitreid.artifact import InputSpec
 from bitreid.errors import ArtifactError, DataWarning, SettingsError
@@ -18,6 +18,10 @@ from bitreid.text import brief, shown
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+# A card's dataclass knows nothing of pydantic; in a recipe it is shown and checked as the other settings are.
+with_config(_Settings.model_config)(InputSpec)
 
 
 class AugmentationSettings(_Settings):

@@ -104,7 +104,7 @@ def test_bad_pictures_of_the_gallery_are_told(artifact: Path, people: Path, tmp_
     strange = Path(os.fsdecode(bytes(folder) + b"/0025_caf\xe9.jpg"))
     strange.write_bytes(queries(people, 25)[0].read_bytes())
     words = ["search", artifact, "--query", *queries(people, 26), "--gallery", *folder.iterdir()]
-    assert main([*map(str, words), "--max-distance", "none", "--sheet", str(sheet), "--json", str(hits)]) == LEFT_OUT
+    assert main([*map(str, words), "--sheet", str(sheet), "--json", str(hits)]) == LEFT_OUT
     said = capsys.readouterr().err
     assert "bitreid: 2 pictures were left out:" in said
     assert "0025_caf\\xe9.jpg: a name that is not UTF-8" in said
