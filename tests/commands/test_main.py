@@ -14,6 +14,7 @@ import pytest
 import bitreid
 from bitreid.commands.main import main, parser_of
 from bitreid.errors import DataWarning
+from bitreid.gallery import open_gallery
 from tests.commands.words import Capture, done, queries, refusal
 
 COMMANDS = (
@@ -43,6 +44,7 @@ OF_GALLERY = (
     "import",
     "copy",
     "backup",
+    "restore",
     "audit",
     "confirm",
     "reject",
@@ -130,7 +132,9 @@ def test_a_terminal_is_told_nothing_by_names_of_files(
     done("gallery", "create", place, "--model", artifact)
     done("gallery", "add", place, folder, "--model", artifact)
     (first, *_) = folder.iterdir()
-    done("gallery", "confirm", place, f"Ada{EVIL}", first)
+    with open_gallery(place) as gallery:
+        (item, *_) = [item for batch in gallery.scan() for item in batch]
+    done("gallery", "confirm", place, f"Ada{EVIL}", item.id)
     done("gallery", "search", place, first, "--model", artifact, "--json", out)
     assert main(["encode", str(artifact), str(tmp_path / "table.csv"), "--out", str(folder / "codes.npz")]) == 0
     assert main(["gallery", "delete", str(place), "--person", EVIL]) == 1
