@@ -42,7 +42,7 @@ demo: native ## Draw people, train on them, search, end with a report: three to 
 	$(BIN)/bitreid demo --out demo
 
 test: lint native chromium $(VENV_MILVUS)/.installed ## Lint, then all tests that need no GPU, with the coverage gate
-	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_PROCESSES) --dist loadgroup --cov=bitreid --cov-fail-under=90
+	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov=bitreid --cov-fail-under=90
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ settings.register_profile("quick", deadline=None, max_examples=40, derandomize=T
 settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("quick")
 
+_LONGEST = ("tests/training/test_distils", "tests/gallery/", "tests/test_readme", "tests/training/", "tests/test_wheel")
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")
 _DESELECTED = pytest.StashKey[int]()
 
@@ -24,11 +25,13 @@ _DESELECTED = pytest.StashKey[int]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and all tests of galleries, which share a Milvus server.
 
-    Processes are those of pytest-xdist (`-n 2 --dist loadgroup`); without it the marks mean nothing.
+    What takes longest comes first, so that no process goes on long after the other. Processes are those of pytest-xdist
+    (`-n 2 --dist loadgroup --no-loadscope-reorder`); without it the marks mean nothing.
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith("tests/gallery/") else file))
+    items.sort(key=lambda item: next((i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), 99))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -18,7 +18,11 @@ def test_the_tree_is_drawn_as_it_is() -> None:
             depth = len(found[1]) // 4 + 1
             drawn[found[2]] = above[depth - 1]
             above[depth] = found[2]
-    classes = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    classes = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and kind.__module__ == errors.__name__
+    }
     assert drawn == {
         name: kind.__bases__[0].__name__ for name, kind in classes.items() if kind is not errors.DataWarning
     }

@@ -28,7 +28,7 @@ _COMPLEX = 0x0800
 _MAX_DEPTH = 32
 _MAX_BYTES = 2**31
 """Bytes of a file, and of what its compressed parts become."""
-_MAX_PIECES = 2_000_000
+_MAX_PIECES = 300_000
 """A compressed file of a few bytes could hold more than memory does."""
 
 

@@ -290,7 +290,7 @@ def test_a_making_that_stopped_is_done_again(milvus: MilvusServer) -> None:
 def test_long_decisions_and_what_is_forgotten_of_them(create: Create) -> None:
     gallery = create()
     ids = [f"{i:03}" + "x" * 1000 for i in range(150)]
-    gallery.add(people(ids, tracklets=["one"] * 150))
+    gallery.add(people(ids, cameras=[1] * 150, tracklets=["one"] * 150))
     assert gallery.confirm(ids[:1], "Ada") == 150
     rows = list(gallery._server.rows(f"{gallery.name}_notes", 'kind == "decision"', []))
     assert sum(map(len, rows)) > 1
