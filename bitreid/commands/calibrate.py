@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bitreid.commands.options import add_pattern
 
-HELP = "fit what distances mean, on people whom the model was not trained on"
+HELP = "fit thresholds and probabilities on people whom the model was not trained on"
 EXAMPLES = (
     "bitreid calibrate runs/people/artifact --data people",
     "bitreid calibrate runs/people/artifact --own mine.csv --out mine.calibration.json",

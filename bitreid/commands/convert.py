@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "a data set's own file to crops in Market-1501's layout"
+HELP = "convert a data set's own file to crops in Market-1501's layout"
 EXAMPLES = ("bitreid convert cuhk03 cuhk-03.mat CUHK03_NP --split cuhk03_new_protocol_config_detected.mat",)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bitreid.commands import left_out
 
-HELP = "pictures to codes"
+HELP = "encode pictures as codes"
 EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",)
 
 

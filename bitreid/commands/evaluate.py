@@ -54,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rerank", metavar="W", help="also re-rank this many rows, or share: k-reciprocal encoding, query expansion"
     )
     parser.add_argument(
-        "--memory-mb", type=float, default=defaults.memory_mb, help="bound for comparisons (default %(default)s)"
+        "--memory-mb",
+        type=float,
+        default=defaults.memory_mb,
+        help="most memory for comparisons, in MiB (default %(default)s)",
     )
     add_threads(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores, also of each query")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "what a model's card says, and which way of searching runs here"
+HELP = "show a model's card and how this machine searches"
 EXAMPLES = ("bitreid info runs/people/artifact",)
 
 

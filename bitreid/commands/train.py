@@ -14,7 +14,7 @@ from bitreid.errors import SettingsError
 if TYPE_CHECKING:
     from bitreid.data.about import About
 
-HELP = "train a model: recipe and pictures to an artifact"
+HELP = "train a model with a recipe on pictures, and save its artifact"
 EXAMPLES = (
     "bitreid train drawn_lite0 --data people --out runs/people",
     "bitreid train --resume --out runs/people",

@@ -292,6 +292,9 @@ def _items(pyarrow: Any, rows: Any, contract: Contract) -> Items:
 
     columns: dict[str, Any] = {}
     for field in FIELDS:
+        if field.name not in rows.schema.names:  # a field that is newer than the file: nobody told us
+            columns[field.column] = field.kind.column(field.column, None, len(rows))
+            continue
         stored, kind = rows[field.name], field.kind
         if kind.is_number:
             columns[field.column] = stored.cast(pyarrow.int64()).fill_null(kind.unknown).to_numpy()

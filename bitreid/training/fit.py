@@ -35,7 +35,7 @@ from bitreid.training.validation import validate
 
 
 class Reporter(Protocol):
-    """What `fit` tells of its progress."""
+    """What `run_passes` tells of its progress."""
 
     def on_step(self, position: Position, n_steps: int, losses: dict[str, float], pictures_per_s: float) -> None:
         """After each batch: running means of the pass's named losses."""
@@ -65,7 +65,7 @@ class Interrupted(Exception):
     """The run was asked to stop (Ctrl-C or SIGTERM) and has saved itself."""
 
 
-def fit(
+def run_passes(
     recipe: Recipe,
     task: Task,
     network: HashingNetwork,

@@ -10,11 +10,12 @@ import yaml
 from torch import nn
 
 from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
+from bitreid.data.files import new_file
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
-from bitreid.training.fit import Reporter, fit
+from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
@@ -60,7 +61,7 @@ def train(
         if any(licences):
             (run / LICENCE).write_text("\n".join(filter(None, licences)), encoding="utf-8")
     log = _Log(run / "log.jsonl", reporter, resume)
-    fit(recipe, task, network, run, log, resume, start)
+    run_passes(recipe, task, network, run, log, resume, start)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = calibrated(make_card(recipe, task, metrics, made_with), task, network)
@@ -143,9 +144,8 @@ class _Log:
         self.reporter.on_epoch(record)
 
     def _write(self) -> None:
-        part = self.path.with_suffix(".part")
-        part.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
-        part.replace(self.path)
+        with new_file(self.path) as unfinished:
+            unfinished.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

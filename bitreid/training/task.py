@@ -22,7 +22,7 @@ from bitreid.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Task:
-    """A training set, ready for `fit`.
+    """A training set, ready for `run_passes`.
 
     manifest    the rows of the split `train` that show a known person
     pictures    their pixels, by row

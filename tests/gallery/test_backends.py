@@ -16,7 +16,7 @@ from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse
 from bitreid.gallery.items import key_of
 from bitreid.gallery.table import table as tables
 from tests.gallery.cases import ATTRIBUTES, CONTRACT, IDS, START, Create, agree, codes, people, queries, same, three
-from tests.reference.gallery import PlainGallery
+from tests.reference.gallery import PlainGallery, key
 
 WHERES = (
     None,
@@ -76,16 +76,16 @@ def test_texts_and_numbers_that_share_a_key_are_refused(create: Create) -> None:
 def test_scan_goes_by_key_and_can_go_on(create: Create) -> None:
     gallery = create()
     gallery.add(people(IDS))
-    keys = sorted(key_of(id) for id in IDS)
+    keys = sorted(key(id) for id in IDS)
     found = [key for batch in gallery.scan(batch=7) for key in batch.keys().tolist()]
     assert found == keys
     later = [key for batch in gallery.scan(after=keys[20], batch=7) for key in batch.keys().tolist()]
     assert later == keys[21:]
     north = [id for batch in gallery.scan('metadata.zone = "north"', batch=2) for id in batch.ids]
     wanted = [item.id for item in people(IDS) if (item.metadata or {}).get("zone") == "north"]
-    assert north == sorted(wanted, key=key_of)
+    assert north == sorted(wanted, key=key)
     again = people(IDS)
-    assert same(list(next(gallery.scan(batch=1000))), sorted(again, key=lambda item: key_of(item.id)))
+    assert same(list(next(gallery.scan(batch=1000))), sorted(again, key=lambda item: key(item.id)))
 
 
 def test_delete_where_and_expire(create: Create) -> None:
@@ -144,7 +144,7 @@ def test_attributes_without_a_picture(create: Create) -> None:
         return sum(abs(bit - float(p)) for bit, p in zip(bits, chances, strict=True) if p is not None)
 
     allowed = [item for item in people(IDS) if item.camera in (0, 1)]
-    expected = sorted(allowed, key=lambda item: (wrong(item), key_of(item.id)))[:12]
+    expected = sorted(allowed, key=lambda item: (wrong(item), key(item.id)))[:12]
     assert hits.ids == tuple(item.id for item in expected)
     assert [hit.distance for hit in hits] == [wrong(item) for item in expected]
     assert hits.n_gallery == len(allowed)

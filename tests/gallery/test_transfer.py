@@ -24,6 +24,7 @@ from bitreid.gallery import (
     import_parquet,
     transfer,
 )
+from bitreid.gallery.fields import FIELDS
 from bitreid.gallery.items import Id
 from bitreid.gallery.memory import MemoryGallery
 from bitreid.gallery.people import decisions_of
@@ -122,6 +123,18 @@ def test_a_filter_says_what_is_exported(gallery: Gallery, empty: Gallery, tmp_pa
     assert empty.count("camera = 3 and not hat") == empty.count() == n
     assert export_parquet(gallery, path, "camera = 99") == 0
     assert import_parquet(MemoryGallery(CONTRACT), path) == 0
+
+
+def test_a_field_that_is_newer_than_the_file_is_unknown(
+    gallery: Gallery, empty: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(transfer, "FIELDS", tuple(each for each in FIELDS if each.name not in ("picture", "camera")))
+        export_parquet(gallery, tmp_path / "items.parquet")
+    assert import_parquet(empty, tmp_path / "items.parquet") == gallery.count()
+    found = [item for batch in empty.scan() for item in batch]
+    assert {(item.camera, item.picture) for item in found} == {(None, None)}
+    assert {item.person for item in found} == {None, "P 7", "Zoë"}
 
 
 def test_others_read_the_file(gallery: Gallery, tmp_path: Path) -> None:

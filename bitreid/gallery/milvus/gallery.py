@@ -59,6 +59,8 @@ from bitreid.hamming import search_exact
 
 LOG_S = 1.0
 """How long entries of searches may wait before they are in the audit log."""
+FORMAT_VERSION = 1
+"""The newest format of collections that this bitreid opens, and the one that it makes."""
 SETTLED_S = 120.0
 """A note of a write that is older than this was left by a writer that stopped."""
 _LOST = 2**63 - 1  # Milvus uses it as a mark when it puts rows in order
@@ -91,7 +93,8 @@ def create_milvus(
             raise GalleryExists(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
         server.create(collections)
         # What makes it a gallery comes last.
-        Notes(server, f"{name}_notes").keep("gallery", [{"contract": contract.to_json(), "audited": audited}])
+        about = {"format": FORMAT_VERSION, "contract": contract.to_json(), "audited": audited}
+        Notes(server, f"{name}_notes").keep("gallery", [about])
     finally:
         server.close()
     return open_milvus(url, name, actor=actor, timeout_s=timeout_s, most_rows=most_rows)
@@ -129,6 +132,11 @@ class MilvusGallery(Gallery):
             about = _about(server, name, read_only)
             if about is None:
                 raise GalleryNotFound(f"{server.address}: expected a gallery named {name}, got none; create it")
+            if about.get("format", 1) > FORMAT_VERSION:
+                raise Unsupported(
+                    f"{server.address}: expected a gallery of format {FORMAT_VERSION} or older, got {name} of format "
+                    f"{about['format']}; update bitreid"
+                )
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
             self._items = ItemCollections(server, name, self.contract, self._notebook)
             if not read_only:

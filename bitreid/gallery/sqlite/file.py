@@ -33,6 +33,7 @@ from bitreid.gallery.sqlite.schema import (
     version_of,
 )
 
+_CHUNK = 10_000
 BUSY_S = 30.0
 """How long a writer waits for another one."""
 
@@ -276,6 +277,6 @@ def empty_log(connection: sqlite3.Connection, path: Path) -> None:
         time.sleep(0.02)
 
 
-def chunks(values: Sequence[int], size: int = 10_000) -> Iterator[Sequence[int]]:
+def chunks(values: Sequence[int]) -> Iterator[Sequence[int]]:
     """Yield values, as many at a time as a statement takes."""
-    return (values[start : start + size] for start in range(0, len(values), size))
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

@@ -206,11 +206,6 @@ class Table:
         self._snapshot: Snapshot | None = None
 
     @property
-    def last_seq(self) -> int:
-        """The largest sequence number; 0 if there is none."""
-        return int(self._seqs.values[-1]) if self._seqs.n else 0
-
-    @property
     def wasteful(self) -> bool:
         """Whether so many rows are marked as removed that it is time to compact."""
         dead = self._seqs.n - self._n_alive

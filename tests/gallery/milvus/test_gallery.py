@@ -105,6 +105,14 @@ def test_what_the_server_cannot_do_is_said(filled: MilvusGallery, create: Create
         gallery.search_attributes({f"a{i}": 1 for i in range(13)})
 
 
+def test_a_gallery_of_a_newer_format_is_refused(create: Create, milvus: MilvusServer) -> None:
+    gallery = create()
+    (note,) = gallery._notebook.of("gallery")
+    gallery._notebook.rewrite("gallery", note, {**note.content, "format": 2})
+    with pytest.raises(Unsupported, match=f"format 1 or older, got {gallery.name} of format 2; update bitreid"):
+        open_milvus(milvus.url, gallery.name)
+
+
 def test_ties_larger_than_an_answer_are_ordered_by_key(create: Create) -> None:
     """Of a server that answers with four rows at most, dozens of which are equally near."""
     gallery, plain = create(most_rows=4), PlainGallery(CONTRACT.attributes)
