@@ -104,7 +104,7 @@ def test_same_settings_same_bytes_and_another_seed_other_pictures(small: Path, t
 def test_layout_and_counts(small: Path) -> None:
     files = {path.name for path in small.iterdir()}
     folders = {"bounding_box_train", "bounding_box_test", "query"}
-    assert files == folders | {"attributes_train.csv", "attributes_test.csv", "README.md"}
+    assert files == folders | {"about.json", "attributes_train.csv", "attributes_test.csv", "README.md"}
     cameras = (1, 2, 3)
     train, query, gallery = (names(small / folder) for folder in ("bounding_box_train", "query", "bounding_box_test"))
     assert sorted(train) == sorted((pid, c) for pid in (1, 2, 3, 4) for c in cameras for _ in range(2))

@@ -65,7 +65,7 @@ def test_a_run_that_is_interrupted_and_then_killed_ends_as_one_that_is_not(few: 
 
     code, output = signalled(words(few, run), checkpoint.exists, signal.SIGINT)
     assert code == 130, output
-    assert f"stopped and saved; continue with: bitreid train ... --out {run} --resume" in output
+    assert f"stopped and saved; continue with: bitreid train --resume --out {run}" in output
     assert "Traceback" not in output
     epoch, step = states_of(run)["position"]
     assert epoch == 1
