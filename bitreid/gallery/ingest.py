@@ -15,8 +15,9 @@ import numpy as np
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
-from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.manifest import UNKNOWN, Further, Manifest, Value
 from bitreid.data.parsers.inputs import manifest_of_one, together
+from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
@@ -79,6 +80,7 @@ def sources_of(
     pattern: str | None = None,
     same_people: bool | None = None,
     root: Path | None = None,
+    metadata: Further = (),
     gallery: Gallery | None = None,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
@@ -86,12 +88,13 @@ def sources_of(
     Pictures are encoded when their items are asked for. A table's dates are kept, and its other times where
     `time_unit` says what they count. `attributes` says whether attribute codes are kept. With `strict`, all pictures
     are checked first, and a `DataError` counts those that cannot be read. Folders are read with the `pattern`, and
-    `same_people` says whether people of several inputs are the same, see `manifest_of`.
+    `same_people` says whether people of several inputs are the same, see `manifest_of`. The further columns of tables
+    that `metadata` names become the items' metadata.
 
     With a `root`, paths are the same whichever folder is the current one: relative to `root` below it, absolute
     elsewhere; relative paths in a file of codes stay as they are. Without, they are as given. Numbers go on where
     `gallery` ends, and what it has under a number already keeps that. `SettingsError` for an id that two items would
-    share, and for times outside the years 1 to 9999.
+    share, for times outside the years 1 to 9999, and for `metadata` where no input is a table.
     """
     found: list[Source] = []
     before: list[Id] = []
@@ -107,9 +110,14 @@ def sources_of(
                 )
         return new
 
+    if metadata and not any(path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() for path in inputs):
+        raise SettingsError(
+            "expected a table (.csv, .parquet) to take metadata from, got none among the inputs; leave out --metadata"
+        )
     files = {i: load_encoded(path) for i, path in enumerate(inputs) if path.suffix == ".npz"}
     manifests = [
-        _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern) for i, path in enumerate(inputs)
+        _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern, metadata)
+        for i, path in enumerate(inputs)
     ]
     everything = together(inputs, manifests, same_people)
     ends = np.cumsum([len(manifest) for manifest in manifests])
@@ -142,7 +150,8 @@ def sources_of(
         def encode(rows: list[int]) -> tuple[Items, Findings]:
             some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
             some = replace(some, paths=tuple(shown_kept[rows[i]] for i in good))
-            return items_of(some, [ids_kept[rows[i]] for i in good], attributes, kept.person_names), findings
+            values = kept.take(np.array(rows)[good]).metadata
+            return items_of(some, [ids_kept[rows[i]] for i in good], attributes, kept.person_names, values), findings
 
         pictures = list(map(str, shown_kept))
         model = fingerprint(encoder.card)
@@ -213,9 +222,16 @@ def add_sources(
 
 
 def items_of(
-    encoded: EncodedSet, ids: Sequence[Id], attributes: bool, person_names: Mapping[int, str] = MappingProxyType({})
+    encoded: EncodedSet,
+    ids: Sequence[Id],
+    attributes: bool,
+    person_names: Mapping[int, str] = MappingProxyType({}),
+    metadata: Mapping[str, Sequence[Value]] = MappingProxyType({}),
 ) -> Items:
-    """Return encoded pictures as items. Only pids above 0 name a person: as `person_names` has it, or by the number."""
+    """Return encoded pictures as items. Only pids above 0 name a person: as `person_names` has it, or by the number.
+
+    `metadata` are further columns by name, n values each; an item has those that are not None.
+    """
     tracklets = [UNKNOWN] * len(encoded) if encoded.tracklets is None else encoded.tracklets.tolist()
     return Items.of(
         ids,
@@ -225,6 +241,10 @@ def items_of(
         times=encoded.times,
         tracklets=[None if tracklet == UNKNOWN else str(tracklet) for tracklet in tracklets],
         persons=[person_names.get(pid, str(pid)) if pid > 0 else None for pid in encoded.pids.tolist()],
+        metadata=[
+            {name: values[i] for name, values in metadata.items() if values[i] is not None} or None
+            for i in range(len(encoded))
+        ],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
     )

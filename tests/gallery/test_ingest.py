@@ -251,6 +251,38 @@ def test_people_are_called_as_their_table_calls_them(trained: Path, people: Path
     assert item.person == "anna"
 
 
+def test_further_columns_of_tables_become_metadata(encoder: Encoder, people: Path, tmp_path: Path) -> None:
+    pictures = sorted((people / "query").iterdir())[:5]
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(pictures[0].read_bytes()[:300])
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    lines = [f"{pictures[0]},door,3,0.5", f"{cut},never,4,1", f"{pictures[1]},,5,", f"{pictures[2]},,,"]
+    one.write_text("\n".join(["path,place,floor,share", *lines, ""]), encoding="utf-8")
+    two.write_text(f"path,floor\n{pictures[3]},first\n", encoding="utf-8")
+
+    def items(inputs: list[Path], metadata: Any) -> list[Any]:
+        (source,) = sources_of(inputs, lambda: encoder, ids="path", time_unit=None, attributes=True, metadata=metadata)
+        batch, _ = source.items(list(range(len(source.ids))))
+        return [(Path(str(item.id)).name, item.metadata) for item in batch]
+
+    names = [picture.name for picture in pictures]
+    whole = [{"place": "door", "floor": 3, "share": 0.5}, {"floor": 5}, None]
+    assert items([one], "all") == list(zip(names, whole, strict=False))
+    with pytest.warns(DataWarning, match="passing over place, share"):
+        found = items([one, two, pictures[4]], ["floor"])
+    assert found == list(zip(names, [{"floor": 3}, {"floor": 5}, None, {"floor": "first"}, None], strict=True))
+    with pytest.warns(DataWarning, match="passing over place, floor, share"):
+        assert items([one], ()) == [(name, None) for name in names[:3]]
+    with pytest.raises(DataError, match=r"the column 'place' to keep in .*two\.csv, got floor"):
+        items([two, one], ["place"])
+    codes = saved(tmp_path / "codes.npz")
+    for metadata in ("all", ["floor"]):
+        with pytest.raises(
+            SettingsError, match=r"expected a table .* to take metadata from, got none among the inputs"
+        ):
+            sources([codes, people / "query"], metadata=metadata)
+
+
 def copies(people: Path, folder: Path, n: int, bad: Sequence[int]) -> Path:
     """A folder of pictures 00.jpg, 01.jpg, ... of which some are cut off."""
     folder.mkdir()

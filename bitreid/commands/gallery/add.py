@@ -34,12 +34,18 @@ def _arguments(add: argparse.ArgumentParser) -> None:
     add_pattern(add)
     add_people(add)
     add_time_unit(add)
+    add.add_argument(
+        "--metadata",
+        metavar="COLUMNS",
+        help="further columns of a table that become the items' metadata: their names with commas between them, or all "
+        "(default: they are passed over)",
+    )
     add.add_argument("--upsert", action="store_true", help="replace items that are there already")
     left_out.add_arguments(add)
 
 
 def _add(arguments: argparse.Namespace, console: Console) -> Answer:
-    root = arguments.root
+    root, named = arguments.root, arguments.metadata
     if root is None:
         root = Path("/") if "://" in arguments.place else Path(arguments.place).parent
     with open_place(arguments) as gallery:
@@ -53,6 +59,7 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             pattern=arguments.pattern,
             same_people=arguments.same_people,
             root=root,
+            metadata="all" if named == "all" else [name.strip() for name in named.split(",")] if named else (),
             gallery=gallery,
         )
         added = Added()

@@ -109,6 +109,25 @@ def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) 
     )
 
 
+def test_further_columns_become_metadata(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, table = tmp_path / "people.gallery", tmp_path / "table.csv"
+    one, two = queries(people, 26)[:2]
+    table.write_text(f"path,floor,door,note\n{one},3,north,a\n{two},4,,b\n", encoding="utf-8")
+    done("gallery", "create", place, "--model", trained / "artifact")
+    words = ["gallery", "add", place, table, "--model", trained / "artifact"]
+    error = refusal(capsys, *words, "--metadata", "floor,dor")
+    assert f"expected the column 'dor' to keep in {table}, got floor, door, note" in error
+    assert n_items(place) == 0
+    done(*words, "--metadata", "floor, door")
+    assert "passing over note" in capsys.readouterr().err
+    assert n_items(place, "metadata.floor = 3 and metadata.door = north") == 1
+    with open_gallery(place) as gallery:
+        assert [item and item.metadata for item in gallery.get([str(two)])] == [{"floor": 4}]
+    done(*words, "--metadata", "all", "--upsert")
+    assert n_items(place, "metadata.note = b") == 1
+    assert "expected a table" in refusal(capsys, "gallery", "add", place, one, "--metadata", "all")
+
+
 def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_path: Path, capsys: Capture) -> None:
     create_gallery(tmp_path / "mine.gallery", Contract(64, "abc", "mine")).close()
     words = ["gallery", "add", tmp_path / "mine.gallery"]
