@@ -33,6 +33,12 @@ def _arguments(add: argparse.ArgumentParser) -> None:
     )
     add_pattern(add)
     add_people(add)
+    add.add_argument(
+        "--source",
+        metavar="NAME",
+        help="people and tracklets are kept apart from those of other sources: person 1 is NAME/1 (default: new items "
+        "of people whom the gallery has from elsewhere are refused, but for --same-people)",
+    )
     add_time_unit(add)
     add.add_argument(
         "--metadata",
@@ -60,6 +66,7 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             same_people=arguments.same_people,
             root=root,
             metadata="all" if named == "all" else [name.strip() for name in named.split(",")] if named else (),
+            source=arguments.source,
             gallery=gallery,
         )
         added = Added()
@@ -88,6 +95,7 @@ ACTIONS = {
         (
             "bitreid gallery add people.gallery gallery.npz",
             "bitreid gallery add people.gallery pictures/ --model runs/people/artifact",
+            "bitreid gallery add people.gallery site_b.npz --source site_b",
         ),
     )
 }

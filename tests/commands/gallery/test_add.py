@@ -50,7 +50,7 @@ def test_no_item_is_lost_in_silence(codes: Path, tmp_path: Path, capsys: Capture
         if added is None:
             assert "12 ids that others have" in refusal(capsys, "gallery", *words, other)
         else:
-            assert answer(capsys, *words, other) == {"items": 12, "added": added, "left_out": []}
+            assert answer(capsys, *words, other, "--same-people") == {"items": 12, "added": added, "left_out": []}
         assert n_items(place) == 12 + (added or 0)
         assert answer(capsys, *words, codes) == {"items": 12, "added": 0, "left_out": []}
 
@@ -126,6 +126,24 @@ def test_further_columns_become_metadata(trained: Path, people: Path, tmp_path: 
     done(*words, "--metadata", "all", "--upsert")
     assert n_items(place, "metadata.note = b") == 1
     assert "expected a table" in refusal(capsys, "gallery", "add", place, one, "--metadata", "all")
+
+
+def test_people_of_a_second_source_are_not_those_of_the_first(place: Path, tmp_path: Path, capsys: Capture) -> None:
+    more = codes_of(tmp_path / "more.npz", folder="cam2")
+    words = ["gallery", "add", place, more]
+    error = refusal(capsys, *words)
+    assert (
+        "got person 1, which it has from elsewhere (2 persons in all); say --same-people if they are the same, or "
+        "--source NAME to keep these apart, as NAME/1" in error
+    )
+    assert n_items(place) == 12
+    done(*words, "--source", "site b")
+    done(*words)
+    assert n_items(place) == 24
+    assert n_items(place, 'person = 1 or person = "site b/1"') == 2 * n_items(place, "person = 1") == 8
+    assert n_items(place, 'tracklet = "site b/5"') == n_items(place, "tracklet = 5") == 2
+    done("gallery", "add", place, codes_of(tmp_path / "third.npz", folder="cam3"), "--same-people")
+    assert n_items(place, "person = 1") == 8
 
 
 def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_path: Path, capsys: Capture) -> None:
