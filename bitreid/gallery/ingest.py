@@ -25,6 +25,7 @@ from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded
 from bitreid.errors import BadRequest, PictureError, SettingsError
 from bitreid.gallery.apart import Known, check_apart
 from bitreid.gallery.base import Gallery
+from bitreid.gallery.cameras import with_cameras_of
 from bitreid.gallery.fields import check_text
 from bitreid.gallery.items import GalleryItem, Id, Items
 from bitreid.gallery.requests import BATCH
@@ -99,7 +100,8 @@ def sources_of(
     `gallery` ends, and what it has under a number already keeps that.
 
     With a `source`, people and tracklets are called `SOURCE/NAME`. Without, new items must show nobody whom `gallery`
-    has from elsewhere, unless `same_people` is true: else `DataError` (`check_apart`).
+    has from elsewhere, unless `same_people` is true: else `DataError` (`check_apart`). Cameras with names get the
+    numbers that they have in `gallery`, which keeps new names.
 
     `SettingsError` for an id that two items would share, for times outside the years 1 to 9999, and for `metadata`
     where no input is a table.
@@ -137,6 +139,8 @@ def sources_of(
         for i, path in enumerate(inputs)
     ]
     everything = together(inputs, manifests, same_people)
+    if gallery is not None:
+        everything = with_cameras_of(gallery, everything)
     ends = np.cumsum([len(manifest) for manifest in manifests])
     rows_of = [np.arange(end - len(manifest), end) for end, manifest in zip(ends, manifests, strict=True)]
     for i, encoded in files.items():
@@ -179,6 +183,8 @@ def sources_of(
         found.append(Source(ids_kept, pictures, None, PICTURES_BATCH, encode, model, left_out))
     if gallery is not None and source is None and not same_people:
         check_apart(gallery, people)
+    if gallery is not None:
+        gallery.name_cameras(everything.camera_names)
     return found
 
 

@@ -20,6 +20,7 @@ from tests.commands.words import (
     n_items,
     queries,
     refusal,
+    said,
 )
 
 
@@ -144,6 +145,38 @@ def test_people_of_a_second_source_are_not_those_of_the_first(place: Path, tmp_p
     assert n_items(place, 'tracklet = "site b/5"') == n_items(place, "tracklet = 5") == 2
     done("gallery", "add", place, codes_of(tmp_path / "third.npz", folder="cam3"), "--same-people")
     assert n_items(place, "person = 1") == 8
+
+
+def test_cameras_keep_their_names(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, tables = tmp_path / "people.gallery", [tmp_path / "a.csv", tmp_path / "b.csv"]
+    one, two, three = queries(people, 26)[0], *queries(people, 25)[:2]
+    tables[0].write_text(f"path,camid\n{one},gate\n{two},entrance\n", encoding="utf-8")
+    tables[1].write_text(f"path,camid\n{one},gate\n{three},attic\n", encoding="utf-8")
+    model = ["--model", trained / "artifact"]
+    done("gallery", "create", place, *model)
+    for table in [*tables, tables[1]]:
+        done("gallery", "add", place, table, *model)
+    with open_gallery(place) as gallery:
+        assert gallery.camera_names == {1: "entrance", 2: "gate", 3: "attic"}
+        assert [item and item.camera for item in gallery.get([str(one), str(two), str(three)])] == [2, 1, 3]
+    assert answer(capsys, "info", place)["camera_names"] == {"1": "entrance", "2": "gate", "3": "attic"}
+    assert "1 entrance, 2 gate, 3 attic" in said(capsys, "info", place)
+    words = ["search", place, one, *model, "--where", "camera in (gate, attic)"]
+    (found,) = answer(capsys, *words, "--sheet", tmp_path / "sheet.png")
+    assert {(hit["camera"], hit["camera_name"]) for hit in found["hits"]} == {(2, "gate"), (3, "attic")}
+    text = said(capsys, *words)
+    assert "2 gate" in text
+    assert "3 attic" in text
+    capsys.readouterr()
+    assert main([str(word) for word in ["gallery", *words[:-1], "camera = loft"]]) == 1
+    assert "a camera's name (entrance, gate, attic), got 'loft'" in capsys.readouterr().err
+    done("gallery", "export", place, tmp_path / "gate.parquet", "--where", "camera = gate")
+    done("gallery", "copy", place, tmp_path / "copy.gallery")
+    done("gallery", "delete", place, "--where", "camera = attic")
+    assert [n_items(at, "camera = attic") for at in (place, tmp_path / "copy.gallery")] == [0, 1]
+    done("search", trained / "artifact", "--query", one, "--gallery", tables[0], "--json", tmp_path / "hits.json")
+    (found,) = json.loads((tmp_path / "hits.json").read_text(encoding="utf-8"))
+    assert {hit["camera_name"] for hit in found["hits"]} == {"entrance", "gate"}
 
 
 def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_path: Path, capsys: Capture) -> None:
