@@ -204,7 +204,7 @@ def hits_table(title: str, hits: Hits) -> Table:
         "id": lambda hit: hit.id,
         "distance": lambda hit: f"{hit.distance:.2f}".removesuffix(".00"),
         "probability": lambda hit: None if hit.probability is None else f"{hit.probability:.3f}",
-        "camera": lambda hit: hit.camera,
+        "camera": lambda hit: None if hit.camera is None else f"{hit.camera} {hits.camera_name(hit) or ''}".rstrip(),
         "time": lambda hit: None if hit.time is None else hit.time.isoformat(" ", "seconds"),
         "tracklet": lambda hit: hit.tracklet,
         "person": lambda hit: hit.person,

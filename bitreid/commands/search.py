@@ -53,15 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = manifest_of(arguments.query, same_people=arguments.one_person or arguments.same_people)
     if arguments.sheet and not arguments.one_person and len(set(pictures.pids.tolist())) > 1:
         raise SettingsError("expected pictures of one person for --sheet, got several people's; say --one-person")
-    sources = sources_of(
-        arguments.gallery,
-        lambda: encoder,
-        ids="path",
-        time_unit=None,
-        attributes=bool(contract.attributes),
-        same_people=arguments.same_people,
-    )
     with create_gallery(MEMORY, contract, audited=False) as gallery:
+        sources = sources_of(
+            arguments.gallery,
+            lambda: encoder,
+            ids="path",
+            time_unit=None,
+            attributes=bool(contract.attributes),
+            same_people=arguments.same_people,
+            gallery=gallery,
+        )
         with progress_of(console, "reading the gallery") as progress:
             added = add_sources(gallery, sources, progress=progress)
         queries = queries_of_people(encoder, pictures, arguments.one_person)
@@ -72,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_json(arguments.json, [hits_json(name, hits) for name, hits in zip(queries.names, found, strict=True)])
     if arguments.sheet:
-        cells = [SheetHit(Path(str(hit.id)), hit.distance, None, details_of(hit.camera, hit.time)) for hit in found[0]]
+        cells = [
+            SheetHit(Path(str(hit.id)), hit.distance, None, details_of(hit.camera, hit.time, found[0].camera_name(hit)))
+            for hit in found[0]
+        ]
         sheet_of_search(pictures.paths, cells, arguments.sheet)
         say(console, f"ranked sheet: {arguments.sheet}")
     return left_out.tell(added.findings)

@@ -1,9 +1,9 @@
 """The data contract: a table of pictures of people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from bitreid.errors import DataError
 
 Value = int | float | str | None
 """A value of a further column; None where nobody told."""
+Further = Sequence[str] | Literal["all"]
+"""Which further columns of a table become metadata: those of these names, or all."""
 SPLITS = ("train", "query", "gallery")
 UNKNOWN = -2
 """pid or camid of a picture whose identity or camera is not known."""

@@ -59,10 +59,10 @@ class SheetHit:
     details: tuple[str, ...] = ()
 
 
-def details_of(camera: int | None, time: datetime | None) -> tuple[str, ...]:
-    """Return the lines under a picture: its camera, its day and its time, as far as they are known."""
+def details_of(camera: int | None, time: datetime | None, name: str | None = None) -> tuple[str, ...]:
+    """Return the lines under a picture: its camera, by number and name, its day and its time, as far as known."""
     day = () if time is None else (f"{time:%Y-%m-%d}", f"{time:%H:%M:%S}")
-    return (*(() if camera is None else (f"camera {camera}",)), *day)
+    return (*(() if camera is None else (f"camera {camera} {name or ''}".rstrip(),)), *day)
 
 
 @dataclass(frozen=True)

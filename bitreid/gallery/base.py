@@ -20,7 +20,7 @@ from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
 from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
-from bitreid.gallery.requests import BATCH, Found, Info, Request, Where, check_limit, check_number
+from bitreid.gallery.requests import BATCH, Found, Info, Request, Where, check_limit, check_number, judged
 from bitreid.gallery.unmet import unmet
 from bitreid.hamming.threads import default_threads
 from bitreid.open_set import OpenSet
@@ -45,6 +45,8 @@ class Gallery(ABC):
     actor: str
     """Who uses the gallery, for the audit: the name of a key, never a secret."""
     audited: bool
+    camera_names: Mapping[int, str]
+    """What cameras are called, by number, as far as they have names; those of other processes when it is opened."""
 
     # Adding and removing.
 
@@ -162,8 +164,8 @@ class Gallery(ABC):
         if not found.n_compared and chosen is not None:
             self._warn_of_unmet(chosen)
         open_set = self.contract.open_set if mask is None else None
-        limits = (max_distance, fpir, only_certain)
-        hits = [_judged(voted(each, by)[:k], found.n_compared, open_set, *limits) for each in found.hits]
+        limits = (max_distance, fpir, only_certain, self.camera_names)
+        hits = [judged(voted(each, by)[:k], found.n_compared, open_set, *limits) for each in found.hits]
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
 
@@ -177,7 +179,7 @@ class Gallery(ABC):
         check_number("k", k)
         hits, n_compared = self._find_attributes(Description.of(attributes, self.contract), k, self._filter(where))
         self._record("search attributes", [hit.id for hit in hits], n_queries=1)
-        return Hits(tuple(hits), n_compared, None)
+        return Hits(tuple(hits), n_compared, None, self.camera_names)
 
     # People.
 
@@ -224,6 +226,14 @@ class Gallery(ABC):
             self._keep_contract(contract)
             self._record("calibrate", [])
         self.contract = contract
+
+    def name_cameras(self, names: Mapping[int, str]) -> None:
+        """Call cameras, by number, by these names, too; `BadRequest` for a name or number that is another camera's."""
+        if not names.items() <= self.camera_names.items():
+            with self._transaction():
+                whole = self._keep_cameras(names)
+                self._record("name cameras", [])
+            self.camera_names = whole
 
     @abstractmethod
     def audit(self) -> Iterator[Mapping[str, Any]]:
@@ -296,6 +306,10 @@ class Gallery(ABC):
         """Keep this contract, which differs in its calibration only, instead of the present one."""
 
     @abstractmethod
+    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
+        """Keep names of cameras besides those that are kept (`cameras.with_names`); return all."""
+
+    @abstractmethod
     def _note(self, note: Mapping[str, Any]) -> None:
         """Keep a decision (JSON)."""
 
@@ -361,7 +375,7 @@ class Gallery(ABC):
             )
 
     def _filter(self, where: Where) -> Filter | None:
-        chosen = parse_filter(where, self.contract) if isinstance(where, str) else where
+        chosen = parse_filter(where, self.contract, self.camera_names) if isinstance(where, str) else where
         if chosen is not None:
             check_filter(chosen, self.contract)
         return chosen
@@ -370,22 +384,3 @@ class Gallery(ABC):
         if not self.audited:
             return
         self._log(entry_of(self.actor, action, len(ids), ids, n_queries))
-
-
-def _judged(
-    hits: Sequence[Hit],
-    n_compared: int,
-    open_set: OpenSet | None,
-    max_distance: int | None,
-    fpir: float,
-    only_certain: bool,
-) -> Hits:
-    """Return hits with their probabilities and the threshold, those that are near enough."""
-    n = max(n_compared, 1)
-    threshold = None if open_set is None else open_set.threshold(fpir, n)
-    limits = [limit for limit in (max_distance, threshold if only_certain else None) if limit is not None]
-    kept = [hit for hit in hits if all(hit.distance <= limit for limit in limits)]
-    if open_set is not None and kept:
-        probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
-        kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
-    return Hits(tuple(kept), n_compared, threshold)

@@ -15,14 +15,18 @@ import numpy as np
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
-from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.manifest import UNKNOWN, Further, Manifest, Value
 from bitreid.data.parsers.inputs import manifest_of_one, together
+from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded
 from bitreid.errors import BadRequest, PictureError, SettingsError
+from bitreid.gallery.apart import Known, check_apart
 from bitreid.gallery.base import Gallery
+from bitreid.gallery.cameras import with_cameras_of
+from bitreid.gallery.fields import check_text
 from bitreid.gallery.items import GalleryItem, Id, Items
 from bitreid.gallery.requests import BATCH
 
@@ -79,6 +83,8 @@ def sources_of(
     pattern: str | None = None,
     same_people: bool | None = None,
     root: Path | None = None,
+    metadata: Further = (),
+    source: str | None = None,
     gallery: Gallery | None = None,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
@@ -86,15 +92,31 @@ def sources_of(
     Pictures are encoded when their items are asked for. A table's dates are kept, and its other times where
     `time_unit` says what they count. `attributes` says whether attribute codes are kept. With `strict`, all pictures
     are checked first, and a `DataError` counts those that cannot be read. Folders are read with the `pattern`, and
-    `same_people` says whether people of several inputs are the same, see `manifest_of`.
+    `same_people` says whether people of several inputs are the same, see `manifest_of`. The further columns of tables
+    that `metadata` names become the items' metadata.
 
     With a `root`, paths are the same whichever folder is the current one: relative to `root` below it, absolute
     elsewhere; relative paths in a file of codes stay as they are. Without, they are as given. Numbers go on where
-    `gallery` ends, and what it has under a number already keeps that. `SettingsError` for an id that two items would
-    share, and for times outside the years 1 to 9999.
+    `gallery` ends, and what it has under a number already keeps that.
+
+    With a `source`, people and tracklets are called `SOURCE/NAME`. Without, new items must show nobody whom `gallery`
+    has from elsewhere, unless `same_people` is true: else `DataError` (`check_apart`). Cameras with names get the
+    numbers that they have in `gallery`, which keeps new names.
+
+    `SettingsError` for an id that two items would share, for times outside the years 1 to 9999, and for `metadata`
+    where no input is a table.
     """
     found: list[Source] = []
     before: list[Id] = []
+    people: list[Known] = []
+    prefix = "" if source is None else f"{source}/"
+    if source is not None:
+        check_text("the name of a source", source)
+
+    def remember(ids: Sequence[Id], known: EncodedSet | Manifest, names: Mapping[int, str]) -> None:
+        cameras, (persons, tracklets) = known.camids.tolist(), _named(known, names, prefix)
+        pairs = [None if name is None else (camera, name) for camera, name in zip(cameras, tracklets, strict=True)]
+        people.extend(map(Known, ids, persons, pairs))
 
     def ids_of(paths: Sequence[Path], content: Codes | Sequence[Path]) -> list[Id]:
         new = _ids(ids, paths, content, before, gallery)
@@ -107,11 +129,18 @@ def sources_of(
                 )
         return new
 
+    if metadata and not any(path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() for path in inputs):
+        raise SettingsError(
+            "expected a table (.csv, .parquet) to take metadata from, got none among the inputs; leave out --metadata"
+        )
     files = {i: load_encoded(path) for i, path in enumerate(inputs) if path.suffix == ".npz"}
     manifests = [
-        _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern) for i, path in enumerate(inputs)
+        _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern, metadata)
+        for i, path in enumerate(inputs)
     ]
     everything = together(inputs, manifests, same_people)
+    if gallery is not None:
+        everything = with_cameras_of(gallery, everything)
     ends = np.cumsum([len(manifest) for manifest in manifests])
     rows_of = [np.arange(end - len(manifest), end) for end, manifest in zip(ends, manifests, strict=True)]
     for i, encoded in files.items():
@@ -125,7 +154,9 @@ def sources_of(
             pids=own.pids,
             tracklets=None if encoded.tracklets is None else own.tracklets,
         )
-        whole = items_of(encoded.take(rows), [names[i] for i in rows], attributes, own.person_names)
+        encoded = encoded.take(rows)
+        whole = items_of(encoded, [names[i] for i in rows], attributes, own.person_names, prefix=prefix)
+        remember(whole.ids, encoded, own.person_names)
         pictures = [str(paths[i]) for i in rows]
         found.append(Source(whole.ids, pictures, whole.codes, BATCH, partial(_rows_of, whole), whole.model, left_out))
     of_pictures = [rows for i, rows in enumerate(rows_of) if i not in files]
@@ -142,11 +173,18 @@ def sources_of(
         def encode(rows: list[int]) -> tuple[Items, Findings]:
             some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
             some = replace(some, paths=tuple(shown_kept[rows[i]] for i in good))
-            return items_of(some, [ids_kept[rows[i]] for i in good], attributes, kept.person_names), findings
+            values = kept.take(np.array(rows)[good]).metadata
+            ids_good = [ids_kept[rows[i]] for i in good]
+            return items_of(some, ids_good, attributes, kept.person_names, values, prefix), findings
 
+        remember(ids_kept, kept, kept.person_names)
         pictures = list(map(str, shown_kept))
         model = fingerprint(encoder.card)
         found.append(Source(ids_kept, pictures, None, PICTURES_BATCH, encode, model, left_out))
+    if gallery is not None and source is None and not same_people:
+        check_apart(gallery, people)
+    if gallery is not None:
+        gallery.name_cameras(everything.camera_names)
     return found
 
 
@@ -213,20 +251,44 @@ def add_sources(
 
 
 def items_of(
-    encoded: EncodedSet, ids: Sequence[Id], attributes: bool, person_names: Mapping[int, str] = MappingProxyType({})
+    encoded: EncodedSet,
+    ids: Sequence[Id],
+    attributes: bool,
+    person_names: Mapping[int, str] = MappingProxyType({}),
+    metadata: Mapping[str, Sequence[Value]] = MappingProxyType({}),
+    prefix: str = "",
 ) -> Items:
-    """Return encoded pictures as items. Only pids above 0 name a person: as `person_names` has it, or by the number."""
-    tracklets = [UNKNOWN] * len(encoded) if encoded.tracklets is None else encoded.tracklets.tolist()
+    """Return encoded pictures as items. Only pids above 0 name a person: as `person_names` has it, or by the number.
+
+    `metadata` are further columns by name, n values each; an item has those that are not None. The names of people and
+    tracklets begin with the `prefix`.
+    """
+    persons, tracklets = _named(encoded, person_names, prefix)
     return Items.of(
         ids,
         encoded.codes,
         encoded.attribute_codes if attributes else None,
         cameras=encoded.camids,
         times=encoded.times,
-        tracklets=[None if tracklet == UNKNOWN else str(tracklet) for tracklet in tracklets],
-        persons=[person_names.get(pid, str(pid)) if pid > 0 else None for pid in encoded.pids.tolist()],
+        tracklets=tracklets,
+        persons=persons,
+        metadata=[
+            {name: values[i] for name, values in metadata.items() if values[i] is not None} or None
+            for i in range(len(encoded))
+        ],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
+    )
+
+
+def _named(
+    known: EncodedSet | Manifest, person_names: Mapping[int, str], prefix: str
+) -> tuple[list[str | None], list[str | None]]:
+    """Return what a gallery calls the people and the tracklets of n pictures, None where nobody knows."""
+    tracklets = [UNKNOWN] * len(known) if known.tracklets is None else known.tracklets.tolist()
+    return (
+        [prefix + person_names.get(pid, str(pid)) if pid > 0 else None for pid in known.pids.tolist()],
+        [None if tracklet == UNKNOWN else f"{prefix}{tracklet}" for tracklet in tracklets],
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -91,8 +91,8 @@ class Items:
                 raise BadRequest(f"expected {name} for each of {n} items, got {len(codes)}")
         if len(set(self.ids)) != n:
             raise BadRequest(f"expected each id once in a batch, got {_repeated(self.ids)!r} twice")
-        for field in FIELDS:
-            field.kind.check_column(field.column, getattr(self, field.column), n)
+        for each in FIELDS:
+            each.kind.check_column(each.column, getattr(self, each.column), n)
 
     @classmethod
     def of(
@@ -185,11 +185,13 @@ class Hits:
     n_gallery  items that were compared: those that passed the filter
     threshold  distance in bits up to which hits are certain, see `Gallery.search`; -1: none can be; None: nobody knows,
                because nothing was calibrated
+    camera_names  what the gallery's cameras are called, by number, as far as they have names
     """
 
     hits: tuple[Hit, ...]
     n_gallery: int
     threshold: int | None
+    camera_names: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -199,6 +201,10 @@ class Hits:
 
     def __getitem__(self, i: int) -> Hit:
         return self.hits[i]
+
+    def camera_name(self, hit: Hit) -> str | None:
+        """Return what the camera of a hit is called; None where it has no name."""
+        return None if hit.camera is None else self.camera_names.get(hit.camera)
 
     @property
     def nobody(self) -> bool:

@@ -148,7 +148,7 @@ def description_of(text: str) -> dict[str, float]:
 
 def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -> list[Hits]:
     """Return the hits of each query; the errors of `Gallery.search`."""
-    where = None if request.where is None else parse_filter(request.where, gallery.contract)
+    where = None if request.where is None else parse_filter(request.where, gallery.contract, gallery.camera_names)
     if queries.item is not None:
         others = Not(IdIn(frozenset([queries.item])))
         where = others if where is None else where & others
@@ -185,15 +185,17 @@ def search_description(gallery: Gallery, wanted: Mapping[str, float], request: S
 def hits_json(name: str, hits: Hits) -> dict[str, Any]:
     """Return the hits of the query of this name as JSON values; times in ISO format.
 
-    Each says whether it is `certain`, that is within the threshold; None where nobody knows.
+    Each says whether it is `certain`, that is within the threshold; None where nobody knows. Where the camera has a
+    name, it says that, too, as `camera_name`.
     """
-    found = [
-        {
+    found = []
+    for hit in hits:
+        called = hits.camera_name(hit)
+        each = {
             **hit._asdict(),
             "time": None if hit.time is None else hit.time.isoformat(),
             "certain": None if hits.threshold is None else hit.distance <= hits.threshold,
         }
-        for hit in hits
-    ]
+        found.append(each if called is None else {**each, "camera_name": called})
     answer = {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "nobody": hits.nobody}
     return {**answer, "hits": found}

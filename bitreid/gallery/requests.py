@@ -1,6 +1,6 @@
 """What a gallery is asked and answers, between the protocol and its backends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,8 @@ from bitreid.codes import Codes
 from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.filters.types import Filter
-from bitreid.gallery.items import Hit
+from bitreid.gallery.items import Hit, Hits
+from bitreid.open_set import OpenSet
 
 BATCH = 10_000
 """Items that are read or written together."""
@@ -73,3 +74,23 @@ def check_number(name: str, value: int) -> None:
     """Check that it is a number of items; else `BadRequest`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadRequest(f"expected {name} to be a number of items, at least 1, got {value!r}")
+
+
+def judged(
+    hits: Sequence[Hit],
+    n_compared: int,
+    open_set: OpenSet | None,
+    max_distance: int | None,
+    fpir: float,
+    only_certain: bool,
+    camera_names: Mapping[int, str],
+) -> Hits:
+    """Return hits with their probabilities and the threshold, those that are near enough."""
+    n = max(n_compared, 1)
+    threshold = None if open_set is None else open_set.threshold(fpir, n)
+    limits = [limit for limit in (max_distance, threshold if only_certain else None) if limit is not None]
+    kept = [hit for hit in hits if all(hit.distance <= limit for limit in limits)]
+    if open_set is not None and kept:
+        probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
+        kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
+    return Hits(tuple(kept), n_compared, threshold, camera_names)

@@ -39,7 +39,8 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
 
     Columns: `id_number` int64 or `id_text` (the other is null), `code` and `attribute_code` (bytes; the latter only
     where the gallery has them), `camera` int64, `time` (UTC, microseconds), `tracklet`, `person`, `metadata` (JSON) and
-    `picture`; null is what is unknown. Rejections and the audit log are not part of it. The file appears when it is
+    `picture`; null is what is unknown. Names of cameras stand
+    in the footer. Rejections and the audit log are not part of it. The file appears when it is
     complete; one that was there is replaced. `progress` gets items done and in all. `GalleryUnreachable` where there
     is no room, or nothing can be written.
     """
@@ -54,6 +55,8 @@ def _export(gallery: Gallery, path: Path, where: Where, progress: Progress | Non
     pyarrow, parquet = _pyarrow()
     contract, total, done = gallery.contract, gallery.count(where), 0
     about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": contract.to_json()}
+    if gallery.camera_names:
+        about["bitreid.cameras"] = json.dumps({str(number): name for number, name in gallery.camera_names.items()})
     schema = pyarrow.schema(_fields(pyarrow, contract), metadata=about)
     # Statistics of a column would hold names of people once more.
     options = {"compression": "zstd", "use_dictionary": ["tracklet", "person"], "write_statistics": False}
@@ -81,7 +84,8 @@ def import_parquet(gallery: Gallery, path: Path, progress: Progress | None = Non
     `Unsupported` for a newer format, `WrongModel` for items of another model.
     """
     added = done = 0
-    for total, batch in _stored(path, gallery.contract):
+    for total, batch, camera_names in _stored(path, gallery.contract):
+        gallery.name_cameras(camera_names)
         added, done = added + gallery.add(batch), done + len(batch)
         if progress is not None:
             progress(done, total)
@@ -93,11 +97,12 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
 
     Items that are in `target` already are compared and, if they differ, replaced, so that a copy that was stopped is
     done again from the start and writes only what is missing. Other items of `target` stay: what was deleted from
-    `source` since an earlier copy is to be deleted there too. Decisions (`confirm`, `reject`, `merge`) go along; the
-    audit log does not, and the age of items of unknown time begins anew. `progress` gets items done and in all.
-    `WrongModel` for galleries of two models.
+    `source` since an earlier copy is to be deleted there too. Decisions (`confirm`, `reject`, `merge`) and names of
+    cameras go along; the audit log does not, and the age of items of unknown time begins anew. `progress` gets items
+    done and in all. `WrongModel` for galleries of two models, `BadRequest` where the names of cameras disagree.
     """
     check_same_model(source.contract, target.contract)
+    target.name_cameras(source.camera_names)
     done, written, total = 0, 0, source.count()
     for batch in source.scan():
         there = target.get(batch.ids)
@@ -255,8 +260,11 @@ def _record_batch(pyarrow: Any, batch: Items, schema: Any) -> Any:
     return pyarrow.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items]]:
-    """Yield the items of a file in batches, each with the number of all items; the file is checked before the first."""
+def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items, dict[int, str]]]:
+    """Yield the items of a file in batches, each with the number of all items and the names of cameras.
+
+    The file is checked before the first.
+    """
     pyarrow, parquet = _pyarrow()
     try:
         with path.open("rb") as file:
@@ -268,8 +276,10 @@ def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items]]:
             with parquet.ParquetFile(file) as opened:
                 contract = _contract_in(opened.schema_arrow.metadata, path)
                 check_same_model(contract, wanted)
+                named = json.loads(opened.schema_arrow.metadata.get(b"bitreid.cameras", b"{}"))
+                names = {int(number): name for number, name in named.items()}
                 for rows in opened.iter_batches(BATCH):
-                    yield opened.metadata.num_rows, _items(pyarrow, rows, contract)
+                    yield opened.metadata.num_rows, _items(pyarrow, rows, contract), names
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         kind = GalleryNotFound if isinstance(error, FileNotFoundError) else GalleryDamaged
         raise kind(f"expected a gallery's items in Parquet at {path}, got: {error}; export them again") from error

@@ -242,6 +242,7 @@ def test_features_are_ranked_by_cosine_distance(tmp_path: Path, drawn: list[Shee
 def test_cameras_and_times_stand_under_pictures(query: Path, hit: Path, tmp_path: Path) -> None:
     assert details_of(None, None) == ()
     assert details_of(3, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == ("camera 3", "2026-01-02", "03:04:05")
+    assert details_of(3, None, "entrance") == ("camera 3 entrance",)
     plain = sheet_of([SheetRow(query, (SheetHit(hit, 1),) * 2)], tmp_path / "sheet.png")
     detailed = sheet_of(
         [SheetRow(query, (SheetHit(hit, 1), SheetHit(hit, 1, None, ("camera 3",))))], tmp_path / "b.png"

@@ -209,24 +209,6 @@ def test_stopped_adding_goes_on_without_encoding_again(
     assert [item is not None and item.code.tolist() for item in found] == whole.codes.packed.tolist()
 
 
-def test_times_of_a_table(encoder: Encoder, people: Path, tmp_path: Path) -> None:
-    one, two = sorted((people / "query").iterdir())[:2]
-    table = tmp_path / "table.csv"
-    table.write_text(f"path,time\n{one},1700000000\n{two},-2\n", encoding="utf-8")
-
-    def times(unit: Any) -> list[str | None]:
-        (source,) = sources_of([table], lambda: encoder, ids="path", time_unit=unit, attributes=True)
-        return [None if item.time is None else item.time.isoformat() for item in source.items([0, 1])[0]]
-
-    assert times("s") == ["2023-11-14T22:13:20+00:00", None]
-    assert times("ms") == ["1970-01-20T16:13:20+00:00", None]
-    assert times("us") == ["1970-01-01T00:28:20+00:00", None]
-    assert times(None) == [None, None]
-    table.write_text(f"path,time\n{one},{10**15}\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="years 1 to 9999, got 1000000000000000, counted in s"):
-        times("s")
-
-
 def test_people_of_two_files_of_codes_are_told_apart(tmp_path: Path) -> None:
     a, b = saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", folder="other")
     with pytest.raises(DataError, match=r"person 1 in a and in b \(7 persons in all\); say --same-people"):
@@ -241,14 +223,61 @@ def test_people_of_two_files_of_codes_are_told_apart(tmp_path: Path) -> None:
         assert persons(False) == [["a/1", "a/7"], ["b/1", "b/7"]]
 
 
-def test_people_are_called_as_their_table_calls_them(trained: Path, people: Path, tmp_path: Path) -> None:
-    encoder = load_encoder(trained / "artifact")
+def test_a_source_names_its_people_and_tracklets(encoder: Encoder, people: Path, tmp_path: Path) -> None:
     picture = min((people / "query").iterdir())
-    (tmp_path / "m.csv").write_text(f"path,pid\n{picture},anna\n", encoding="utf-8")
-    with pytest.warns(DataWarning, match="1 names in column 'pid'"):
-        (source,) = sources_of([tmp_path / "m.csv"], lambda: encoder, ids="path", time_unit=None, attributes=True)
-    (item,) = source.items([0])[0]
-    assert item.person == "anna"
+    table = tmp_path / "m.csv"
+    table.write_text(f"path,pid,camid,tracklet\n{picture},4,3,7\n", encoding="utf-8")
+    codes, gallery = saved(tmp_path / "codes.npz"), in_memory()
+
+    def known(inputs: list[Path], source: str | None) -> list[Any]:
+        found = sources_of(
+            inputs,
+            lambda: encoder,
+            ids="path",
+            time_unit=None,
+            attributes=False,
+            same_people=True,
+            source=source,
+            gallery=gallery,
+        )
+        items = [source.items([i])[0][0] for source in found for i in range(len(source.ids))]
+        return [(item.id, item.person, item.camera, item.tracklet) for item in items]
+
+    expected: list[Any] = [
+        ("cam/0.jpg", None, None, None),
+        ("cam/1.jpg", None, 1, "b/1"),
+        ("cam/2.jpg", None, 2, "b/2"),
+    ]
+    expected += [(f"cam/{i}.jpg", f"b/{i - 2}", i, f"b/{i}") for i in range(3, N)]
+    assert known([codes], "b") == expected
+    assert known([codes, table], "b")[N:] == [(str(picture), "b/4", 3, "b/7")]
+    assert known([table], None) == [(str(picture), "4", 3, "7")]
+    for wrong in ("", "a\0b", "x" * 5000):
+        with pytest.raises(BadRequest, match="expected the name of a source of 1 to 4096 bytes"):
+            known([codes], wrong)
+
+
+def test_people_of_a_second_source_are_told_apart_from_those_of_the_gallery(tmp_path: Path) -> None:
+    a, b = saved(tmp_path / "a.npz"), saved(tmp_path / "b.npz", folder="other")
+    gallery = in_memory()
+
+    def add(path: Path, **settings: Any) -> int:
+        settings = {"same_people": None, "gallery": gallery} | settings
+        return add_sources(gallery, sources([path], **settings)).new
+
+    assert [add(a), add(a)] == [10, 0]
+    for same_people in (None, False):
+        with pytest.raises(
+            DataError, match=r"got person 1, which .* \(7 persons in all\); say --same-people .*--source"
+        ):
+            add(b, same_people=same_people)
+    assert gallery.count() == 10
+    assert [add(b, source="b"), add(b), add(b, source="b")] == [10, 0, 0]
+    assert [gallery.count(f'person = "{who}"') for who in ("1", "b/1", "7", "b/7")] == [1, 1, 1, 1]
+    assert [gallery.count(f'camera = 4 and tracklet = "{name}"') for name in ("4", "b/4")] == [1, 1]
+    gallery.delete([f"other/{i}.jpg" for i in range(N)])
+    assert add(b, same_people=True) == 10
+    assert gallery.count("person = 1") == 2
 
 
 def copies(people: Path, folder: Path, n: int, bad: Sequence[int]) -> Path:

@@ -235,6 +235,8 @@ def test_hits_as_json() -> None:
         "votes": 1,
         "certain": True,
     }
+    named = hits_json("q", Hits(hits.hits, 10, 4, {1: "entrance", 2: "gate"}))["hits"]
+    assert named == [{**found["hits"][0], "camera_name": "entrance"}, found["hits"][1]]
     assert [found["hits"][1][name] for name in ("id", "distance", "time", "votes", "certain")] == [
         7,
         4.5,

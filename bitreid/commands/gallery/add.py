@@ -33,13 +33,25 @@ def _arguments(add: argparse.ArgumentParser) -> None:
     )
     add_pattern(add)
     add_people(add)
+    add.add_argument(
+        "--source",
+        metavar="NAME",
+        help="people and tracklets are kept apart from those of other sources: person 1 is NAME/1 (default: new items "
+        "of people whom the gallery has from elsewhere are refused, but for --same-people)",
+    )
     add_time_unit(add)
+    add.add_argument(
+        "--metadata",
+        metavar="COLUMNS",
+        help="further columns of a table that become the items' metadata: their names with commas between them, or all "
+        "(default: they are passed over)",
+    )
     add.add_argument("--upsert", action="store_true", help="replace items that are there already")
     left_out.add_arguments(add)
 
 
 def _add(arguments: argparse.Namespace, console: Console) -> Answer:
-    root = arguments.root
+    root, named = arguments.root, arguments.metadata
     if root is None:
         root = Path("/") if "://" in arguments.place else Path(arguments.place).parent
     with open_place(arguments) as gallery:
@@ -53,6 +65,8 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             pattern=arguments.pattern,
             same_people=arguments.same_people,
             root=root,
+            metadata="all" if named == "all" else [name.strip() for name in named.split(",")] if named else (),
+            source=arguments.source,
             gallery=gallery,
         )
         added = Added()
@@ -81,6 +95,7 @@ ACTIONS = {
         (
             "bitreid gallery add people.gallery gallery.npz",
             "bitreid gallery add people.gallery pictures/ --model runs/people/artifact",
+            "bitreid gallery add people.gallery site_b.npz --source site_b",
         ),
     )
 }

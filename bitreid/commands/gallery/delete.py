@@ -56,7 +56,9 @@ def _delete(arguments: argparse.Namespace, console: Console) -> Answer:
 
 def _condition(arguments: argparse.Namespace, gallery: Gallery) -> Filter:
     """Return what an item must be to be deleted: all that the command line says."""
-    conditions = [] if arguments.where is None else [parse_filter(arguments.where, gallery.contract)]
+    conditions = (
+        [] if arguments.where is None else [parse_filter(arguments.where, gallery.contract, gallery.camera_names)]
+    )
     if arguments.ids is not None:
         conditions.append(IdIn(frozenset(ids_of(gallery, arguments.ids))))
     if arguments.person is not None:

@@ -78,7 +78,7 @@ def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
 
 def _info(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments, read_only=True) as gallery:
-        info = gallery.info()
+        info, names = gallery.info(), gallery.camera_names
     contract = info.contract
     facts: dict[str, object] = {
         "model": f"{contract.name} ({contract.model})" if contract.model else "none: the caller vouches for the codes",
@@ -87,6 +87,7 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
         "attributes": ", ".join(contract.attributes) or "none",
         "calibrated": "no" if contract.open_set is None else "yes",
         "items": info.n_items,
+        "cameras with names": ", ".join(f"{number} {name}" for number, name in sorted(names.items())) or None,
         "persons": info.n_persons,
         "tracklets": info.n_tracklets,
         "bytes": info.n_bytes,
@@ -97,7 +98,7 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
     for name, value in facts.items():
         if value is not None:
             table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    return Answer([table], {**asdict(info), "details": dict(info.details)})
+    return Answer([table], {**asdict(info), "details": dict(info.details), "camera_names": dict(names)})
 
 
 def _compact(arguments: argparse.Namespace, console: Console) -> Answer:

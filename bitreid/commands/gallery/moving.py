@@ -25,7 +25,9 @@ def _exported(export: argparse.ArgumentParser) -> None:
 
 def _export(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments, read_only=True) as gallery, progress_of(console, "exporting") as progress:
-        where = None if arguments.where is None else parse_filter(arguments.where, gallery.contract)
+        where = (
+            None if arguments.where is None else parse_filter(arguments.where, gallery.contract, gallery.camera_names)
+        )
         n = export_parquet(gallery, arguments.out, where, progress)
     return Answer([f"{n} items: {arguments.out}"], {"items": n})
 

@@ -101,7 +101,10 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
 def _row(gallery: Gallery, picture: str, hits: Hits) -> SheetRow:
     """Return the row of a sheet that shows a query and its hits."""
     found = zip(hits, _pictures_of(gallery, hits.ids), strict=True)
-    cells = [SheetHit(Path(path), hit.distance, None, details_of(hit.camera, hit.time)) for hit, path in found]
+    cells = [
+        SheetHit(Path(path), hit.distance, None, details_of(hit.camera, hit.time, hits.camera_name(hit)))
+        for hit, path in found
+    ]
     return SheetRow(Path(picture), tuple(cells))
 
 

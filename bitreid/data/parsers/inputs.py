@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bitreid.arrays import Ints
-from bitreid.data.manifest import UNKNOWN, Manifest
+from bitreid.data.manifest import UNKNOWN, Further, Manifest
 from bitreid.data.parsers.layouts import data_set_of, parse
 from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.errors import DataError, DataWarning
@@ -79,10 +79,13 @@ def together(inputs: Sequence[Path], found: Sequence[Manifest], same_people: boo
     )
 
 
-def manifest_of_one(path: Path, pattern: str | None = None) -> Manifest:
-    """The pictures of one input: a picture, a folder, which is read with the `pattern` if there is one, or a table."""
+def manifest_of_one(path: Path, pattern: str | None = None, metadata: Further = ()) -> Manifest:
+    """The pictures of one input: a picture, a folder, which is read with the `pattern` if there is one, or a table.
+
+    Of a table, the further columns that `metadata` names are kept.
+    """
     if path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES:
-        return parse(path, pattern if path.is_dir() else None)
+        return parse(path, pattern if path.is_dir() else None, metadata=metadata)
     if not path.is_file():
         raise DataError(f"expected a picture, a folder or a CSV at {path}, got nothing")
     unknown = np.array([UNKNOWN], dtype=np.int64)

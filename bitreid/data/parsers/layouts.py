@@ -10,7 +10,7 @@ import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.data.files import pictures_in, warn_of_pictures, what_is_at
-from bitreid.data.manifest import DISTRACTOR, UNKNOWN, Manifest
+from bitreid.data.manifest import DISTRACTOR, UNKNOWN, Further, Manifest
 from bitreid.data.parsers import market, persons
 from bitreid.data.parsers.listing import TABLE_SUFFIXES, parse_table
 from bitreid.data.parsers.market import has_market_folders, parse_boxes, parse_one_folder
@@ -23,7 +23,13 @@ _SPLITS = {"train": "train", "query": "query", "probe": "query", "gallery": "gal
 """What the group `split` of a pattern may catch, and what the names of folders may hold; the first one found counts."""
 
 
-def parse(data: Path, pattern: str | None = None, split: str | None = None, multi_query: bool = False) -> Manifest:
+def parse(
+    data: Path,
+    pattern: str | None = None,
+    split: str | None = None,
+    multi_query: bool = False,
+    metadata: Further = (),
+) -> Manifest:
     """The manifest of a table of pictures, of a known data set, or of any other folder of pictures.
 
     - a `.csv` or `.parquet` file: `listing.parse_table`
@@ -35,8 +41,9 @@ def parse(data: Path, pattern: str | None = None, split: str | None = None, mult
     - any other folder: `parse_folder`
 
     With a `pattern`, the layout of a folder does not matter: `parse_folder` reads it, and gets `split` too. With
-    `multi_query` the pictures that some data sets have for multi-query evaluation are queries. CUHK03's own file has to
-    be converted first: `cuhk03.convert_cuhk03`.
+    `multi_query` the pictures that some data sets have for multi-query evaluation are queries. Of a table, the further
+    columns that `metadata` names are kept; folders have none. CUHK03's own file has to be converted first:
+    `cuhk03.convert_cuhk03`.
     """
     if data.is_dir():
         if pattern is not None:
@@ -53,7 +60,7 @@ def parse(data: Path, pattern: str | None = None, split: str | None = None, mult
             raise SettingsError(
                 f"expected a folder of pictures for a pattern, got the table {data}; leave out --pattern"
             )
-        return parse_table(data)
+        return parse_table(data, metadata)
     raise DataError(f"expected a folder of pictures or a .csv or .parquet manifest at {data}, got {what_is_at(data)}")
 
 

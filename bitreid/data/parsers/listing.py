@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.data.files import new_file
-from bitreid.data.manifest import SPLITS, UNKNOWN, Manifest
+from bitreid.data.manifest import SPLITS, UNKNOWN, Further, Manifest
 from bitreid.data.table import GAPS, Table, read_csv, read_parquet
 from bitreid.errors import DataError, DataWarning
 from bitreid.text import brief, shown
@@ -26,7 +26,7 @@ _NAMED = 10
 """How many names of people or cameras one warning shows."""
 
 
-def parse_table(path: Path, metadata: Sequence[str] | Literal["all"] = ()) -> Manifest:
+def parse_table(path: Path, metadata: Further = ()) -> Manifest:
     """The manifest that a `.csv` or `.parquet` file lists, in its order.
 
     Columns `path` (relative to the file's folder, or absolute, with forward or backward slashes) and optionally `pid`,

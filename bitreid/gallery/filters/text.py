@@ -5,7 +5,8 @@
 - `or` binds less than `and`, `and` less than `not`; parentheses decide otherwise.
 - `camera = 3`, `!=`, `in (1, 2)`, `not in (1, 2)`; so too `person`, `tracklet`, `id` and `metadata.KEY`, where KEY is a
   key of the item's metadata itself. Who or what is unknown passes `!=` and `not in`: `person != "P 7"` lets items
-  through that nobody knows. Cameras count their tracklets each for itself: `camera = 1 and tracklet = 7` is one.
+  through that nobody knows. A camera that has a name may be called by it: `camera in (entrance, 2)`. Cameras count
+  their tracklets each for itself: `camera = 1 and tracklet = 7` is one.
 - `time >= 2026-01-01`, `<`, `<=` and `>`; times are `2026-01-01`, its first moment, or `2026-01-01T12:30`, with
   seconds and up to six decimals of them, and with `Z` or `+02:00`. A time that does not say its offset is UTC.
 - Any other name is an attribute: `backpack`; `upper_colour = red` is the attribute `upper_colour=red`, and
@@ -17,10 +18,11 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 from bitreid.errors import FilterError
@@ -43,6 +45,7 @@ from bitreid.gallery.filters.types import (
     check_filter,
 )
 from bitreid.gallery.items import Id
+from bitreid.text import brief
 
 MOST_NESTED = 100
 """Parentheses and `not` within one another that a filter's text may have."""
@@ -60,8 +63,8 @@ _FIRST_TIME = microseconds(datetime.min.replace(tzinfo=UTC))
 _LAST_TIME = microseconds(datetime.max.replace(tzinfo=UTC))
 
 
-def parse_filter(text: str, contract: Contract) -> Filter:
-    """The filter that a text says (see this module's docstring), for a gallery of this contract.
+def parse_filter(text: str, contract: Contract, camera_names: Mapping[int, str] = MappingProxyType({})) -> Filter:
+    """The filter that a text says (see this module's docstring), for a gallery of this contract and these cameras.
 
     `FilterError` says what was expected and what came instead, and shows the place.
 
@@ -73,7 +76,7 @@ def parse_filter(text: str, contract: Contract) -> Filter:
     camera in (1, 2
                    ^
     """
-    return _Parser(text, contract).whole()
+    return _Parser(text, contract, camera_names).whole()
 
 
 def format_filter(filter: Filter) -> str:
@@ -99,8 +102,9 @@ def format_filter(filter: Filter) -> str:
 class _Parser:
     """Reads a text by recursive descent: a method for each level of binding."""
 
-    def __init__(self, text: str, contract: Contract) -> None:
+    def __init__(self, text: str, contract: Contract, camera_names: Mapping[int, str]) -> None:
         self.text, self.contract = text, contract
+        self.cameras = {name: number for number, name in camera_names.items()}
         self.tokens = list(tokens(text))
         self.next, self.nested = 0, 0
 
@@ -149,7 +153,7 @@ class _Parser:
             case "time":
                 return self.time()
             case "camera":
-                return self.one_of(CameraIn, self.number)
+                return self.one_of(CameraIn, self.camera)
             case "person":
                 return self.one_of(PersonIn, self.words)
             case "tracklet":
@@ -272,10 +276,13 @@ class _Parser:
         self.next += 1
         return value
 
-    def number(self, token: Token) -> int:
-        if token.kind != "word" or not _WHOLE.fullmatch(token.text):
-            raise self.error("expected a whole number of 64 bits", token)
-        return int(token.text)
+    def camera(self, token: Token) -> int:
+        if token.kind == "word" and _WHOLE.fullmatch(token.text):
+            return int(token.text)
+        if token.text not in self.cameras:
+            named = f" or a camera's name ({brief(', '.join(self.cameras))})" if self.cameras else ""
+            raise self.error(f"expected a whole number of 64 bits{named}", token)
+        return self.cameras[token.text]
 
     def words(self, token: Token) -> str:
         if token.says(*KEYWORDS):

@@ -40,7 +40,7 @@ from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
 from bitreid.gallery.milvus.items import ItemCollections
-from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes
+from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes, about_of, cameras_in
 from bitreid.gallery.milvus.rows import (
     HIT,
     ITEM,
@@ -89,7 +89,7 @@ def create_milvus(
         collections = {f"{name}_notes": (N_BITS, COLUMNS), name: (contract.n_bits, ("key", *ITEM))}
         if contract.attributes:
             collections[f"{name}_attributes"] = (contract.attribute_bits, ("key", *SHARED))
-        if _about(server, name) is not None:
+        if about_of(server, name) is not None:
             raise GalleryExists(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
         server.create(collections)
         # What makes it a gallery comes last.
@@ -129,7 +129,7 @@ class MilvusGallery(Gallery):
         self._timer: threading.Timer | None = None
         self._decisions: dict[int, Note] = {}  # as they were when all were read
         try:
-            about = _about(server, name, read_only)
+            about = about_of(server, name, read_only)
             if about is None:
                 raise GalleryNotFound(f"{server.address}: expected a gallery named {name}, got none; create it")
             if about.get("format", 1) > FORMAT_VERSION:
@@ -138,6 +138,7 @@ class MilvusGallery(Gallery):
                     f"{about['format']}; update bitreid"
                 )
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
+            self.camera_names = cameras_in(about)
             self._items = ItemCollections(server, name, self.contract, self._notebook)
             if not read_only:
                 self._items.mend_left(time.time() - SETTLED_S)
@@ -298,6 +299,9 @@ class MilvusGallery(Gallery):
         (note,) = self._notebook.of("gallery")
         self._notebook.rewrite("gallery", note, {**note.content, "contract": contract.to_json()})
 
+    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
+        return self._notebook.keep_cameras(names)
+
     def _note(self, note: Mapping[str, Any]) -> None:
         self._notebook.keep("decision", [note])
 
@@ -383,16 +387,6 @@ class MilvusGallery(Gallery):
                 f"expected {name} of at most {most}, which is the limit of the Milvus server, got {number}; "
                 "ask for fewer"
             )
-
-
-def _about(server: Server, name: str, read_only: bool = False) -> Mapping[str, Any] | None:
-    """Return what the gallery is; None if there is none, or one whose making was not finished."""
-    notes = f"{name}_notes"
-    if not server.has(notes):
-        return None
-    if not read_only:
-        server.create({notes: (N_BITS, COLUMNS)})
-    return next((note.content for note in Notes(server, notes).of("gallery")), None)
 
 
 def _by_key(near: Near) -> int:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bitreid.gallery.cameras import with_names
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus.filter import keys_in
 from bitreid.gallery.milvus.server import SOON, Row, Server
@@ -63,6 +64,13 @@ class Notes:
         self._delete(note.rows(kind)[len(rows) :])
         return new
 
+    def keep_cameras(self, names: Mapping[int, str]) -> dict[int, str]:
+        """Keep names of the gallery's cameras besides those that are kept; return all."""
+        (note,) = self.of("gallery")
+        whole = with_names(cameras_in(note.content), names)
+        self.rewrite("gallery", note, {**note.content, "cameras": {str(n): name for n, name in whole.items()}})
+        return whole
+
     def drop(self, kind: str, note: Note) -> None:
         """Remove the note."""
         self._delete(note.rows(kind))
@@ -101,3 +109,18 @@ class Notes:
 
 def _key(note: int, chunk: int) -> int:
     return key_of(f"{note}/{chunk}")
+
+
+def cameras_in(about: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of cameras that the note about a gallery holds."""
+    return {int(number): name for number, name in about.get("cameras", {}).items()}
+
+
+def about_of(server: Server, name: str, read_only: bool = False) -> Mapping[str, Any] | None:
+    """Return what the gallery is; None if there is none, or one whose making was not finished."""
+    notes = f"{name}_notes"
+    if not server.has(notes):
+        return None
+    if not read_only:
+        server.create({notes: (N_BITS, COLUMNS)})
+    return next((note.content for note in Notes(server, notes).of("gallery")), None)

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from bitreid.errors import (
     GalleryBusy,
+    GalleryClosed,
     GalleryDamaged,
     GalleryError,
     GalleryExists,
@@ -20,6 +21,7 @@ from bitreid.errors import (
     GalleryReadOnly,
     GalleryUnreachable,
 )
+from bitreid.gallery.cameras import with_names
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity
 from bitreid.gallery.sqlite.schema import (
@@ -243,18 +245,41 @@ def contract_in(connection: sqlite3.Connection, path: Path) -> tuple[Contract, b
     return Contract.from_json(text.decode()), meta.get(b"audited") != 0
 
 
+def keep_cameras(connection: sqlite3.Connection, path: Path, names: Mapping[int, str]) -> dict[int, str]:
+    """Write names of cameras besides those that are there, within a transaction; return all."""
+    whole = with_names(cameras_in(connection, path), names)
+    text, checksum = sealed({str(number): name for number, name in whole.items()})
+    values = [("cameras", text), ("cameras checksum", checksum)]
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+    return whole
+
+
+def cameras_in(connection: sqlite3.Connection, path: Path) -> dict[int, str]:
+    """Return the names of a gallery's cameras; `GalleryDamaged` if they are not what was written."""
+    meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('cameras', 'cameras checksum')"))
+    if not meta:
+        return {}
+    names = unsealed(meta.get(b"cameras"), meta.get(b"cameras checksum"), path, "names of cameras")
+    return {int(number): name for number, name in names.items()}
+
+
 def sealed(value: Mapping[str, Any]) -> tuple[str, int]:
     """Return a decision or an entry of the audit log as JSON, and its checksum."""
     text = json.dumps(value)
     return text, crc32(text.encode())
 
 
-def unsealed(text: Any, checksum: Any, path: Path) -> dict[str, Any]:
+def unsealed(text: Any, checksum: Any, path: Path, what: str = "decisions or an audit log") -> dict[str, Any]:
     """Return what was sealed; `GalleryDamaged` if it is not what was written."""
     if not isinstance(text, bytes) or crc32(text) != checksum:
-        raise damaged(path, "decisions or an audit log that are not as they were written")
+        raise damaged(path, f"{what} that are not as they were written")
     value: dict[str, Any] = json.loads(text)
     return value
+
+
+def closed(path: Path) -> GalleryClosed:
+    """Return the error of whoever uses a gallery that was closed."""
+    return GalleryClosed(f"{path}: expected an open gallery, got one that was closed; open it again")
 
 
 def copy_to(connection: sqlite3.Connection, unfinished: Path) -> None:

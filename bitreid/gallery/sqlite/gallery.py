@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bitreid.data.files import new_file
-from bitreid.errors import GalleryClosed, GalleryError, GalleryExists, GalleryReadOnly
+from bitreid.errors import GalleryError, GalleryExists, GalleryReadOnly
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
@@ -29,8 +29,10 @@ from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
 from bitreid.gallery.sqlite.file import (
+    cameras_in,
     can_be_written,
     chunks,
+    closed,
     connect,
     contract_in,
     copy_to,
@@ -38,6 +40,7 @@ from bitreid.gallery.sqlite.file import (
     damaged,
     empty_log,
     explained,
+    keep_cameras,
     keep_contract,
     sealed,
     unsealed,
@@ -89,6 +92,7 @@ class SqliteGallery(Gallery):
             self._writer = self._reader if self.read_only else opened.enter_context(closing(connect(path)))
             self._identity = identity_of(self._reader)
             self.contract, self.audited = contract_in(self._reader, path)
+            self.camera_names = cameras_in(self._reader, path)
             self._widths = Widths.of(self.contract)
             self._cache = Cache(path, self.contract, self._read)
             self._snapshot()
@@ -147,7 +151,6 @@ class SqliteGallery(Gallery):
 
     def info(self) -> Info:
         snapshot = self._snapshot()
-        persons, tracklets = snapshot.n_persons, snapshot.n_tracklets
         n_bytes = 0
         for end in ("", "-wal"):
             with suppress(FileNotFoundError):  # the log goes when the last process closes
@@ -158,7 +161,8 @@ class SqliteGallery(Gallery):
             "damaged": len(self._cache.damaged),
             "audited": "yes" if self.audited else "no",
         }
-        return Info(str(self.path), self.contract, snapshot.n_alive, persons, tracklets, n_bytes, details)
+        counts = snapshot.n_alive, snapshot.n_persons, snapshot.n_tracklets
+        return Info(str(self.path), self.contract, *counts, n_bytes, details)
 
     # Keeping.
 
@@ -244,8 +248,7 @@ class SqliteGallery(Gallery):
 
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):
-            ids = list(where.ids)
-            found = self._chosen_of(ids)
+            found = self._chosen_of(list(where.ids))
         else:
             snapshot = self._snapshot()
             rows, _ = snapshot.matching(where)
@@ -292,6 +295,9 @@ class SqliteGallery(Gallery):
 
     def _keep_contract(self, contract: Contract) -> None:
         keep_contract(self._writer, contract)
+
+    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
+        return keep_cameras(self._writer, self.path, names)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._writer.execute("INSERT INTO decisions (note, checksum) VALUES (?, ?)", sealed(note))
@@ -350,7 +356,7 @@ class SqliteGallery(Gallery):
     def _write_lock(self) -> Iterator[sqlite3.Connection]:
         with self._writing, explained(self.path):
             if self._reader is None:
-                raise _closed(self.path)
+                raise closed(self.path)
             if self.read_only:
                 raise GalleryReadOnly(
                     f"{self.path}: expected a gallery that can be written, got one that can only be read, or was "
@@ -390,9 +396,5 @@ class SqliteGallery(Gallery):
     def _read(self) -> Iterator[sqlite3.Connection]:
         with self._reading, explained(self.path):
             if self._reader is None:
-                raise _closed(self.path)
+                raise closed(self.path)
             yield self._reader
-
-
-def _closed(path: Path) -> GalleryClosed:
-    return GalleryClosed(f"{path}: expected an open gallery, got one that was closed; open it again")

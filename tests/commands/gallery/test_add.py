@@ -20,6 +20,7 @@ from tests.commands.words import (
     n_items,
     queries,
     refusal,
+    said,
 )
 
 
@@ -50,7 +51,7 @@ def test_no_item_is_lost_in_silence(codes: Path, tmp_path: Path, capsys: Capture
         if added is None:
             assert "12 ids that others have" in refusal(capsys, "gallery", *words, other)
         else:
-            assert answer(capsys, *words, other) == {"items": 12, "added": added, "left_out": []}
+            assert answer(capsys, *words, other, "--same-people") == {"items": 12, "added": added, "left_out": []}
         assert n_items(place) == 12 + (added or 0)
         assert answer(capsys, *words, codes) == {"items": 12, "added": 0, "left_out": []}
 
@@ -107,6 +108,75 @@ def test_pictures(trained: Path, people: Path, tmp_path: Path, capsys: Capture) 
     assert "of the years 1 to 9999, got 1000000000000000, counted in s from 1970 on" in refusal(
         capsys, "gallery", "add", place, tmp_path / "table.csv", "--model", model, "--time-unit", "s"
     )
+
+
+def test_further_columns_become_metadata(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, table = tmp_path / "people.gallery", tmp_path / "table.csv"
+    one, two = queries(people, 26)[:2]
+    table.write_text(f"path,floor,door,note\n{one},3,north,a\n{two},4,,b\n", encoding="utf-8")
+    done("gallery", "create", place, "--model", trained / "artifact")
+    words = ["gallery", "add", place, table, "--model", trained / "artifact"]
+    error = refusal(capsys, *words, "--metadata", "floor,dor")
+    assert f"expected the column 'dor' to keep in {table}, got floor, door, note" in error
+    assert n_items(place) == 0
+    done(*words, "--metadata", "floor, door")
+    assert "passing over note" in capsys.readouterr().err
+    assert n_items(place, "metadata.floor = 3 and metadata.door = north") == 1
+    with open_gallery(place) as gallery:
+        assert [item and item.metadata for item in gallery.get([str(two)])] == [{"floor": 4}]
+    done(*words, "--metadata", "all", "--upsert")
+    assert n_items(place, "metadata.note = b") == 1
+    assert "expected a table" in refusal(capsys, "gallery", "add", place, one, "--metadata", "all")
+
+
+def test_people_of_a_second_source_are_not_those_of_the_first(place: Path, tmp_path: Path, capsys: Capture) -> None:
+    more = codes_of(tmp_path / "more.npz", folder="cam2")
+    words = ["gallery", "add", place, more]
+    error = refusal(capsys, *words)
+    assert (
+        "got person 1, which it has from elsewhere (2 persons in all); say --same-people if they are the same, or "
+        "--source NAME to keep these apart, as NAME/1" in error
+    )
+    assert n_items(place) == 12
+    done(*words, "--source", "site b")
+    done(*words)
+    assert n_items(place) == 24
+    assert n_items(place, 'person = 1 or person = "site b/1"') == 2 * n_items(place, "person = 1") == 8
+    assert n_items(place, 'tracklet = "site b/5"') == n_items(place, "tracklet = 5") == 2
+    done("gallery", "add", place, codes_of(tmp_path / "third.npz", folder="cam3"), "--same-people")
+    assert n_items(place, "person = 1") == 8
+
+
+def test_cameras_keep_their_names(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    place, tables = tmp_path / "people.gallery", [tmp_path / "a.csv", tmp_path / "b.csv"]
+    one, two, three = queries(people, 26)[0], *queries(people, 25)[:2]
+    tables[0].write_text(f"path,camid\n{one},gate\n{two},entrance\n", encoding="utf-8")
+    tables[1].write_text(f"path,camid\n{one},gate\n{three},attic\n", encoding="utf-8")
+    model = ["--model", trained / "artifact"]
+    done("gallery", "create", place, *model)
+    for table in [*tables, tables[1]]:
+        done("gallery", "add", place, table, *model)
+    with open_gallery(place) as gallery:
+        assert gallery.camera_names == {1: "entrance", 2: "gate", 3: "attic"}
+        assert [item and item.camera for item in gallery.get([str(one), str(two), str(three)])] == [2, 1, 3]
+    assert answer(capsys, "info", place)["camera_names"] == {"1": "entrance", "2": "gate", "3": "attic"}
+    assert "1 entrance, 2 gate, 3 attic" in said(capsys, "info", place)
+    words = ["search", place, one, *model, "--where", "camera in (gate, attic)"]
+    (found,) = answer(capsys, *words, "--sheet", tmp_path / "sheet.png")
+    assert {(hit["camera"], hit["camera_name"]) for hit in found["hits"]} == {(2, "gate"), (3, "attic")}
+    text = said(capsys, *words)
+    assert "2 gate" in text
+    assert "3 attic" in text
+    capsys.readouterr()
+    assert main([str(word) for word in ["gallery", *words[:-1], "camera = loft"]]) == 1
+    assert "a camera's name (entrance, gate, attic), got 'loft'" in capsys.readouterr().err
+    done("gallery", "export", place, tmp_path / "gate.parquet", "--where", "camera = gate")
+    done("gallery", "copy", place, tmp_path / "copy.gallery")
+    done("gallery", "delete", place, "--where", "camera = attic")
+    assert [n_items(at, "camera = attic") for at in (place, tmp_path / "copy.gallery")] == [0, 1]
+    done("search", trained / "artifact", "--query", one, "--gallery", tables[0], "--json", tmp_path / "hits.json")
+    (found,) = json.loads((tmp_path / "hits.json").read_text(encoding="utf-8"))
+    assert {hit["camera_name"] for hit in found["hits"]} == {"entrance", "gate"}
 
 
 def test_codes_of_another_model_are_refused_even_where_all_ids_are_there(tmp_path: Path, capsys: Capture) -> None:
