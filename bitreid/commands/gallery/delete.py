@@ -48,6 +48,8 @@ def _delete(arguments: argparse.Namespace, console: Console) -> Answer:
             if answer.strip().lower() not in ("y", "yes"):
                 return Answer(["nothing was deleted"], {"deleted": 0})
         n = gallery.delete_where(where, blank_audit=arguments.blank_audit)
+        if n and arguments.person is not None and gallery.audited and not arguments.blank_audit:
+            lines.append("the audit log still has the ids of the items; --blank-audit takes them out")
     # That nothing is older than an age is no surprise.
     named = [arguments.where, arguments.ids, arguments.person] != [None] * 3
     code = int(named and not n and not arguments.missing_ok)

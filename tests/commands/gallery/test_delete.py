@@ -54,12 +54,19 @@ def test_a_deletion_that_finds_nothing_says_so(place: Path, capsys: Capture) -> 
 
 
 def test_ids_can_be_taken_out_of_the_log(place: Path, capsys: Capture) -> None:
+    assert said(capsys, "delete", place, "--person", "2").splitlines()[1] == (
+        "the audit log still has the ids of the items; --blank-audit takes them out"
+    )
     done("gallery", "delete", place, "--person", "1", "--blank-audit")
     entries = [json.loads(line) for line in said(capsys, "audit", place, "--json", "-").splitlines()]
-    assert [(entry["action"], entry["ids"].count(None)) for entry in entries] == [("add", 4), ("delete", 4)]
+    assert [(entry["action"], entry["ids"].count(None)) for entry in entries] == [
+        ("add", 4),
+        ("delete", 0),
+        ("delete", 4),
+    ]
     assert "got both" in refusal(capsys, "gallery", "audit", place, "--since", "1d", "--forget-before", "1d")
     assert said(capsys, "audit", place, "--forget-before", "1d") == "0 entries forgotten\n"
-    assert said(capsys, "audit", place, "--forget-before", "0h") == "3 entries forgotten\n"
+    assert said(capsys, "audit", place, "--forget-before", "0h") == "4 entries forgotten\n"
     assert said(capsys, "audit", place).endswith("forget audit  3 items\n")
 
 
