@@ -1,4 +1,4 @@
-"""What is known about a data set that the card of a model trained on it has to repeat."""
+"""Facts about a data set (`about.json`) that the card of a model trained on it has to repeat."""
 
 import json
 from dataclasses import asdict, dataclass

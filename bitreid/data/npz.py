@@ -1,4 +1,4 @@
-"""What is wrong with an `.npz` file that numpy could not load."""
+"""Reasons, in words, why numpy could not load an `.npz` file."""
 
 import zipfile
 import zlib

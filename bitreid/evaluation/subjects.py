@@ -20,7 +20,7 @@ from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored: a model, or features from another program, on a test set.
+    """The subject of an evaluation: a model, or features from another program, on a test set.
 
     name       of the model or the file of features
     data       the name of the data set

@@ -217,4 +217,4 @@ FIELDS = (
 SEARCHED_NUMBERS = tuple(field for field in FIELDS if field.searched and field.kind.is_number)
 SEARCHED_TEXTS = tuple(field for field in FIELDS if field.searched and not field.kind.is_number)
 DETAILS = tuple(field for field in FIELDS if not field.searched)
-"""What is read only when an item is asked for."""
+"""Fields that are read only when an item is asked for."""

@@ -31,7 +31,7 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
 
 class Queries(NamedTuple):
-    """What is searched for: n names, codes and attribute codes (or None), and the model's fingerprint.
+    """The queries of a search: n names, codes and attribute codes (or None), and the model's fingerprint.
 
     `item` is the id of the item that is the query, and is no hit itself; None for queries from elsewhere.
     """
