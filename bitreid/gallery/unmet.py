@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitreid.gallery.filters.text import format_filter
 from bitreid.gallery.filters.types import Filter, OlderThan, predicates
@@ -33,10 +33,11 @@ def nearest_person(gallery: "Gallery", name: str) -> str | None:
 
 def _singles(predicate: Filter) -> Iterator[Filter]:
     """Yield a predicate for each of the values that one asks for."""
-    for field in fields(predicate):  # type: ignore[arg-type]  # each filter is a dataclass
+    kind: Any = predicate  # each filter is a dataclass
+    for field in fields(kind):
         values = getattr(predicate, field.name)
         if isinstance(values, frozenset):
             for value in sorted(values, key=str):
-                yield replace(predicate, **{field.name: frozenset([value])})  # type: ignore[type-var]  # it is one
+                yield replace(kind, **{field.name: frozenset([value])})
             return
     yield predicate

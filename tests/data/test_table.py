@@ -100,6 +100,7 @@ def test_a_text_that_a_file_holds_once_is_held_once(tmp_path: Path) -> None:
     assert (tmp_path / "m.parquet").stat().st_size < 1_000_000
     manifest = parse_table(tmp_path / "m.parquet", metadata=["note"])
     assert manifest.metadata["note"][19_999] == "x" * 20_000
+    assert len({id(text) for text in manifest.metadata["note"]}) == 1
 
 
 @pytest.mark.filterwarnings("ignore::bitreid.errors.DataWarning")
