@@ -246,7 +246,7 @@ def test_weights_of_another_model_are_refused(
 def test_weights_that_the_card_knows_but_safetensors_does_not(
     copy_with: Callable[[str, bytes], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bitreid.artifact._pack_weights", lambda weights: b"not safetensors")
+    monkeypatch.setattr("bitreid.artifact.folder._pack_weights", lambda weights: b"not safetensors")
     with pytest.raises(ArtifactError, match="in safetensors format"):
         save_artifact(tmp_path, CARD, WEIGHTS)
 

@@ -1,0 +1,128 @@
+"""The card: all that the user of a model has to know."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bitreid.codes import Part, check_layout
+from bitreid.data.attributes import AttributeSchema
+from bitreid.errors import ArtifactError
+from bitreid.open_set import OpenSet
+
+FORMAT_VERSION = 2
+"""The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How to prepare a picture for the network: in a recipe, and then in the card."""
+
+    height: int = 384
+    """Rows of pixels; a multiple of 16 times the network's number of stripes."""
+    width: int = 128
+    """Columns of pixels; a multiple of 16."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Subtracted from each colour of pixels scaled to 0..1, in `colour_order`."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What each colour is then divided by; above 0."""
+    colour_order: str = "RGB"
+    """Order of the three colour planes; always RGB."""
+    resize: str = "bilinear"
+    """Filter that resizes a picture to `height` x `width`; always bilinear (Pillow's)."""
+
+    def __post_init__(self) -> None:
+        if self.height <= 0 or self.width <= 0:
+            raise ArtifactError(f"expected an input of positive size, got {self.height}x{self.width}")
+        if min(self.std) <= 0:
+            raise ArtifactError(f"expected input.std above 0, got {self.std}")
+        if self.colour_order != "RGB" or self.resize != "bilinear":
+            raise ArtifactError(
+                f"expected colour_order 'RGB' and resize 'bilinear', got {self.colour_order!r} and {self.resize!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the distances of a model mean, fitted on people whom it was not trained on. It decides no bit."""
+
+    open_set: OpenSet
+    """The threshold for a gallery of any size, and probabilities that two pictures show one person."""
+    attribute_weights: tuple[int, ...]
+    """How much each bit of the attribute code says in stage 1 of AFR, whole numbers from 0; empty without attributes.
+    """
+    identities: int
+    """The people that it was fitted on."""
+    pictures: int
+    """Their pictures."""
+
+    def __post_init__(self) -> None:
+        if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1:
+            raise ArtifactError(
+                "expected a calibration of one person or more with weights from 0, got "
+                f"{self.identities} people and weights from {min(self.attribute_weights, default=0)}"
+            )
+
+
+@dataclass(frozen=True)
+class Card:
+    """The contract of a model: all that its user has to know, and nothing guessed from a file name."""
+
+    name: str
+    """What people call the model."""
+    model: dict[str, Any]
+    """Settings that rebuild the network, as JSON values; only the models room reads them."""
+    input: InputSpec
+    """How to prepare a picture."""
+    n_bits: int
+    """Length of an identity code; a positive multiple of 8."""
+    parts: tuple[Part, ...]
+    """Layout of the identity code, in order; empty when the bits of the parts are interleaved."""
+    n_features: int
+    """Float features before the sign."""
+    attributes: AttributeSchema | None
+    """What the attribute bits mean; None for a model without attributes."""
+    thresholds: dict[str, float]
+    """Values that decide a bit (at what probability an attribute bit is 1); part of the fingerprint."""
+    training: dict[str, Any]
+    """Where the weights come from, as JSON values: data, recipe, commit, versions, identities, pictures, seed."""
+    licence: str
+    """Who may use the weights for what: an SPDX name or one sentence."""
+    metrics: dict[str, float]
+    """Measured figures, by name."""
+    notes: str = ""
+    """Anything else that a user should know."""
+    calibration: Calibration | None = None
+    """What distances mean; None where it was not fitted."""
+    weights_sha256: str = ""
+    """Checksum of the weights' file, in hex; `save_artifact` fills it in."""
+    weights_bytes: int = 0
+    """Size of the weights' file; `save_artifact` fills it in."""
+    format_version: int = FORMAT_VERSION
+    """Format of the card."""
+
+    def __post_init__(self) -> None:
+        if self.n_bits <= 0 or self.n_bits % 8:
+            raise ArtifactError(f"expected n_bits to be a positive multiple of 8, got {self.n_bits}")
+        if self.n_features <= 0:
+            raise ArtifactError(f"expected n_features above 0, got {self.n_features}")
+        if self.parts:
+            check_layout(self.parts, self.n_bits)
+        n_weights = len(self.calibration.attribute_weights) if self.calibration else 0
+        n_code_bits = self.attributes.n_code_bits if self.attributes else 0
+        if n_weights not in (0, n_code_bits):
+            raise ArtifactError(f"expected a weight for each of {n_code_bits} attribute bits, got {n_weights}")
+
+
+def fingerprint(card: Card) -> str:
+    """Return 16 hex digits that differ for models whose codes may not be compared.
+
+    They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics or
+    calibration. ArtifactError for a card that has not been saved.
+    """
+    if not card.weights_sha256:
+        raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")
+    decides = ("model", "input", "n_bits", "parts", "n_features", "attributes", "thresholds", "weights_sha256")
+    values = asdict(card)
+    text = json.dumps({name: values[name] for name in decides}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
