@@ -1,5 +1,6 @@
 """Binary codes: packing, slicing, Hamming distance, statistics of bits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,7 +15,7 @@ _STATISTICS_ROWS = 4096
 
 @dataclass(frozen=True)
 class Part:
-    """A named run of bits, `start <= bit < stop`: the global descriptor or one stripe."""
+    """A named run of bits, `start <= bit < stop`: the global descriptor or one stripe, or a piece of it."""
 
     name: str
     start: int
@@ -32,13 +33,32 @@ class Part:
 
 
 def check_layout(parts: tuple[Part, ...], n_bits: int) -> None:
-    """Check that `parts` have different names and cover bits 0 to `n_bits` in order; else raise `CodesError`."""
+    """Check that `parts` cover bits 0 to `n_bits` in order; else raise `CodesError`.
+
+    A name may come several times: the bits of that part lie in several runs.
+    """
     starts = [part.start for part in parts]
     stops = [part.stop for part in parts]
     if starts != [0, *stops[:-1]] or stops[-1:] != [n_bits]:
         raise CodesError(f"expected parts that cover bits 0 to {n_bits} in order, got {parts}")
-    if len({part.name for part in parts}) != len(parts):
-        raise CodesError(f"expected parts with different names, got {[part.name for part in parts]}")
+
+
+def part_sizes(parts: tuple[Part, ...]) -> dict[str, int]:
+    """Return the number of bits of each part, all its runs together, in the order of their first runs."""
+    sizes: dict[str, int] = {}
+    for part in parts:
+        sizes[part.name] = sizes.get(part.name, 0) + part.n_bits
+    return sizes
+
+
+def part_mask(parts: tuple[Part, ...], names: Collection[str]) -> Bools:
+    """Return which bits of a layout, `(n_bits,) bool`, belong to the parts of these names."""
+    return np.repeat([part.name in names for part in parts], [part.n_bits for part in parts])
+
+
+def prefix_parts(parts: tuple[Part, ...], n_bits: int) -> tuple[Part, ...]:
+    """Return the layout of the first `n_bits` bits: the runs that begin within them, the last cut at their end."""
+    return tuple(Part(part.name, part.start, min(part.stop, n_bits)) for part in parts if part.start < n_bits)
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class Codes:
 
     `packed` is `(n, n_bits / 8) uint8`, C-contiguous, the first bit of a code the highest bit of its
     first byte (`numpy.packbits` order). `n_bits` is a multiple of 8. `parts` names runs of bits in
-    order, covering them all, or is empty when the layout is unknown.
+    order, covering them all (a name may come several times), or is empty when the layout is unknown.
     """
 
     packed: Bytes
@@ -75,20 +95,22 @@ class Codes:
         return type(self)(self.packed[rows], self.n_bits, self.parts)
 
     def prefix(self, n_bits: int) -> "Codes":
-        """Return the first `n_bits` bits of every code, without parts; a multiple of 8, at most `self.n_bits`."""
+        """Return the first `n_bits` bits of every code, with the parts of these bits.
+
+        `n_bits` is a multiple of 8, at most `self.n_bits`. Of a model whose card names that length it is a code in its
+        own right; of any other model it is whatever comes first (see `interleaved`).
+        """
         if n_bits > self.n_bits:
             raise CodesError(f"expected a prefix of at most {self.n_bits} bits, got {n_bits}")
-        return Codes(self.packed[:, : n_bits // 8], n_bits)
+        return Codes(self.packed[:, : n_bits // 8], n_bits, prefix_parts(self.parts, n_bits))
 
     def part(self, *names: str) -> "Codes":
         """Return the bits of the named parts only, in the layout's order, zero-padded to whole bytes."""
-        known = {part.name: part for part in self.parts}
+        known = part_sizes(self.parts)
         missing = [name for name in names if name not in known]
         if missing or not names:
             raise CodesError(f"expected one or more of the parts {sorted(known)}, got {list(names)}")
-        bits = unpack(self)
-        kept = np.concatenate([bits[:, part.start : part.stop] for part in self.parts if part.name in names], axis=1)
-        return pack_bits(kept)
+        return pack_bits(unpack(self)[:, part_mask(self.parts, names)])
 
     def interleaved(self) -> "Codes":
         """Return the codes with their bits in an order in which every prefix has each part's share; the layout is lost.
@@ -105,13 +127,14 @@ def _spread(parts: tuple[Part, ...]) -> list[int]:
     Of the parts that have less than their share, the one comes next that would first have a whole bit too few (Steiner
     and Yeomans, Level Schedules for Mixed-Model, Just-in-Time Processes, 1993).
     """
+    bits_of = [np.flatnonzero(part_mask(parts, (name,))).tolist() for name in part_sizes(parts)]
     n_bits = parts[-1].stop
-    taken = [0] * len(parts)
+    taken = [0] * len(bits_of)
     order = []
     for length in range(1, n_bits + 1):
-        ready = [i for i, part in enumerate(parts) if taken[i] * n_bits < length * part.n_bits]
-        first = min(ready, key=lambda i: (taken[i] + 1) / parts[i].n_bits)
-        order.append(parts[first].start + taken[first])
+        ready = [i for i, bits in enumerate(bits_of) if taken[i] * n_bits < length * len(bits)]
+        first = min(ready, key=lambda i: (taken[i] + 1) / len(bits_of[i]))
+        order.append(bits_of[first][taken[first]])
         taken[first] += 1
     return order
 

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
-from bitreid.errors import ArtifactError
+from bitreid.errors import ArtifactError, SettingsError
 from bitreid.open_set import OpenSet
 
-FORMAT_VERSION = 2
-"""The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration."""
+FORMAT_VERSION = 3
+"""The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration, format 2 no
+lengths."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Calibration:
     """The people that it was fitted on."""
     pictures: int
     """Their pictures."""
+    lengths: dict[str, OpenSet] = field(default_factory=dict)
+    """The same as `open_set` for the prefixes that the card's `lengths` name, as far as it was fitted."""
 
     def __post_init__(self) -> None:
         if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1:
@@ -77,7 +80,7 @@ class Card:
     n_bits: int
     """Length of an identity code; a positive multiple of 8."""
     parts: tuple[Part, ...]
-    """Layout of the identity code, in order; empty when the bits of the parts are interleaved."""
+    """Layout of the identity code, in order: a part may lie in several runs. Empty when it is unknown."""
     n_features: int
     """Float features before the sign."""
     attributes: AttributeSchema | None
@@ -94,6 +97,9 @@ class Card:
     """Anything else that a user should know."""
     calibration: Calibration | None = None
     """What distances mean; None where it was not fitted."""
+    lengths: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The prefixes of the identity code that are codes in their own right, by their numbers of bits ("512"), each with
+    its scores on held-out people ("mAP", "rank1"); empty where only the whole is. They decide no bit."""
     weights_sha256: str = ""
     """Checksum of the weights' file, in hex; `save_artifact` fills it in."""
     weights_bytes: int = 0
@@ -112,6 +118,41 @@ class Card:
         n_code_bits = self.attributes.n_code_bits if self.attributes else 0
         if n_weights not in (0, n_code_bits):
             raise ArtifactError(f"expected a weight for each of {n_code_bits} attribute bits, got {n_weights}")
+        possible = {str(n_bits) for n_bits in range(8, self.n_bits + 1, 8)}
+        wrong = [name for name in self.lengths if name not in possible]
+        if wrong:
+            raise ArtifactError(f"expected lengths that are multiples of 8 up to {self.n_bits} bits, got {wrong[0]!r}")
+        shorter = self.lengths.keys() - {str(self.n_bits)}
+        unknown = [name for name in (self.calibration.lengths if self.calibration else {}) if name not in shorter]
+        if unknown:
+            raise ArtifactError(f"expected calibrations of lengths below the whole, got one of {unknown[0]!r} bits")
+
+    @property
+    def code_lengths(self) -> tuple[int, ...]:
+        """The numbers of bits of codes of this model, ascending: its `lengths` and the whole."""
+        return tuple(sorted({*map(int, self.lengths), self.n_bits}))
+
+    def length_for(self, bits: int | None) -> int:
+        """Return the number of bits of a code of this model that is asked for: None is the whole.
+
+        `SettingsError` for a length that the card does not name: the first bits of a model that was not trained for it
+        are bits of its first part, about which the card says nothing.
+        """
+        if bits is None:
+            return self.n_bits
+        if bits not in self.code_lengths:
+            whole = "" if len(self.code_lengths) > 1 else " alone (the model was not trained to be cut)"
+            raise SettingsError(
+                f"expected bits among the lengths of {self.name}, {', '.join(map(str, self.code_lengths))}{whole}, "
+                f"got {bits}"
+            )
+        return bits
+
+    def open_set_of(self, n_bits: int) -> OpenSet | None:
+        """Return what distances of codes of this length mean; None where it was not fitted."""
+        if self.calibration is None:
+            return None
+        return self.calibration.open_set if n_bits == self.n_bits else self.calibration.lengths.get(str(n_bits))
 
 
 def fingerprint(card: Card) -> str:

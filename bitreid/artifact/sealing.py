@@ -59,6 +59,10 @@ def parse_card(text: bytes, path: Path) -> Card:
     calibration = body.get("calibration")
     if isinstance(calibration, dict) and isinstance(calibration.get("open_set"), dict):
         calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number
+    if version < 3:
+        body.setdefault("lengths", {})
+        if isinstance(calibration, dict):
+            calibration.setdefault("lengths", {})
     try:
         card: Card = _decode(Card, body, "")
     except (BitreidError, OverflowError) as error:

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         card = save_artifact(arguments.artifact, card, load_artifact(arguments.artifact).weights).card
     assert card.calibration is not None
     say(console, f"calibrated on {calibration_text(card)}")
-    say(console, f"same person within {thresholds_text(card.calibration)}")
+    say(console, f"same person within {thresholds_text(card.calibration.open_set)}")
     if arguments.out:
         say(console, f"calibration: {arguments.out}")
     return 0

@@ -14,16 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bitreid.codes import part_sizes
 from bitreid.text import printable
 
 if TYPE_CHECKING:
-    from bitreid.artifact import Calibration, Card
+    from bitreid.artifact import Card
     from bitreid.data.pictures import Progress as Report
     from bitreid.evaluation.confidence import PairedComparison
     from bitreid.evaluation.scores import Scores
     from bitreid.evaluation.summary import Evaluation
     from bitreid.gallery.items import Hit, Hits
     from bitreid.gallery.query import SearchRequest
+    from bitreid.open_set import OpenSet
     from bitreid.training.checkpoint import Position
     from bitreid.training.recipe import Recipe, Setting
 
@@ -247,11 +249,9 @@ def _nothing_text(hits: Hits, request: SearchRequest) -> str:
     return f"nobody: none of {hits.n_gallery:,} items is within {min(each for each in limits if each is not None)} bits"
 
 
-def thresholds_text(
-    calibration: Calibration, fpir: float = 0.01, sizes: Sequence[int] = (1_000, 100_000, 1_000_000)
-) -> str:
+def thresholds_text(open_set: OpenSet, fpir: float = 0.01, sizes: Sequence[int] = (1_000, 100_000, 1_000_000)) -> str:
     """The largest distances at which a search for somebody absent is answered at this rate, for galleries of sizes."""
-    bits = {n: calibration.open_set.threshold(fpir, n) for n in sizes}
+    bits = {n: open_set.threshold(fpir, n) for n in sizes}
     found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} in {n:,} rows" for n, at in bits.items())
     return f"{found} ({fpir:.0%} false alarms a search)"
 
@@ -273,13 +273,18 @@ def card_table(card: Card, model: str) -> Table:
     rows = {
         "fingerprint": model,
         "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}",
-        "identity code": f"{card.n_bits} bits: " + ", ".join(f"{part.name} {part.n_bits}" for part in card.parts),
+        "identity code": f"{card.n_bits} bits: "
+        + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(card.parts).items()),
+        **{
+            f"{'all' if int(name) == card.n_bits else 'first'} {name} bits": _length_text(card, int(name))
+            for name in card.lengths
+        },
         "attribute code": f"{card.attributes.n_code_bits} bits" if card.attributes else "none",
         "network": ", ".join(f"{name} {value}" for name, value in card.model.items()),
         "trained on": f"{card.training.get('data')}: {card.training.get('pictures')} pictures of "
         f"{card.training.get('identities')} identities",
         "calibrated on": calibration_text(card) or "nothing",
-        **({"same person within": thresholds_text(fitted)} if fitted else {}),
+        **({"same person within": thresholds_text(fitted.open_set)} if fitted else {}),
         "weights": f"{card.weights_bytes / 1e6:.1f} MB",
         "licence": card.licence,
         "notes": card.notes,
@@ -288,6 +293,18 @@ def card_table(card: Card, model: str) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _length_text(card: Card, n_bits: int) -> str:
+    """Return the scores of codes of this length, and what their distances mean where that was fitted."""
+    scores = [f"{name} {value:.3f}" for name, value in card.lengths[str(n_bits)].items()]
+    open_set = card.open_set_of(n_bits) if n_bits < card.n_bits else None
+    return "; ".join(
+        [
+            *([", ".join(scores)] if scores else []),
+            *([] if open_set is None else [f"same person within {thresholds_text(open_set)}"]),
+        ]
+    )
 
 
 def recipes_table(recipes: Mapping[str, Recipe]) -> Table:

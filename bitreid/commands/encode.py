@@ -12,11 +12,12 @@ EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
-    from bitreid.commands.options import add_pattern, add_people, add_time_unit
+    from bitreid.commands.options import add_bits, add_pattern, add_people, add_time_unit
 
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    add_bits(parser)
     parser.add_argument("--features", action="store_true", help="also write the float features")
     parser.add_argument(
         "--split", choices=["train", "query", "gallery"], help="of a data set, only these pictures (default: all)"
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.training.load import load_encoder
 
     check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
-    encoder = load_encoder(arguments.artifact)
+    encoder = load_encoder(arguments.artifact, bits=arguments.bits)
     manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
     manifest = with_dates(manifest, arguments.time_unit)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_data, add_pattern, add_threads
+from bitreid.commands.options import add_bits, add_data, add_pattern, add_threads
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
     add_data(parser, required=False)
     add_pattern(parser)
+    add_bits(parser)
     parser.add_argument(
         "--features",
         type=Path,
@@ -139,13 +140,14 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
     if artifact and data and not files:
         from bitreid.training.load import load_encoder
 
-        encoder = load_encoder(artifact)
+        encoder = load_encoder(artifact, bits=arguments.bits)
         with progress_of(console, "encoding") as progress:
             subject = subject_of_model(encoder, data, progress, arguments.pattern, settings.rules.merge_queries)
-    elif files and not artifact and not data and arguments.pattern is None:
+    elif files and not artifact and not data and arguments.pattern is None and arguments.bits is None:
         subject = subject_of_files(*files)
     else:
         given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
+        given["--bits"] = arguments.bits
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
@@ -164,6 +166,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words += ["--features", *arguments.features] if arguments.features else []
     words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
     words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
+    words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
     words += ["--rerank", arguments.rerank] if arguments.rerank else []

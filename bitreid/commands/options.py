@@ -37,6 +37,16 @@ def ending(examples: Sequence[str]) -> Ending:
     return {"epilog": "\n  ".join([title, *examples]).replace("%", "%%"), "formatter_class": _Formatter}
 
 
+def add_bits(parser: argparse.ArgumentParser) -> None:
+    """Add `--bits`, a length of a model's codes."""
+    parser.add_argument(
+        "--bits",
+        type=int,
+        metavar="N",
+        help="length of the codes, one that the model was trained to be cut to: see `bitreid info` (default: whole)",
+    )
+
+
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add `--data`, a data set."""
     parser.add_argument(

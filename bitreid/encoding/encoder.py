@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import Card
-from bitreid.codes import Codes, pack, pack_bits
+from bitreid.codes import Codes, pack, pack_bits, prefix_parts
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Findings, Progress, read_pictures
 from bitreid.encoding.engine import Engine, EngineOutput
@@ -23,7 +23,7 @@ CHUNK = 256
 class Encoded:
     """What an encoder returns for n pictures.
 
-    features         (n, n_bits) float32, the student's output, whose signs are the code
+    features         (n, n_bits) float32, the student's output for these bits, whose signs are the code
     codes            identity codes, n of them
     attributes       (n, A) float32, probabilities in the schema's order; None for a model without attributes
     attribute_codes  the attribute code of each, the schema's `in_code` bits, padded with zeros to whole bytes; None
@@ -40,9 +40,12 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes pictures with a model: its card's contract and an engine that runs its weights."""
+    """Encodes pictures with a model: its card's contract and an engine that runs its weights.
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
+    """
+
+    def __init__(self, card: Card, engine: Engine, bits: int | None = None) -> None:
         if card.attributes is not None and "attribute_probability" not in card.thresholds:
             raise ArtifactError(
                 f"expected the threshold 'attribute_probability' in the card of {card.name}, which has attributes, "
@@ -50,6 +53,8 @@ class Encoder:
             )
         self.card = card
         self.engine = engine
+        self.n_bits = card.length_for(bits)
+        self._parts = prefix_parts(card.parts, self.n_bits)
 
     def encode_files(self, paths: Sequence[Path], progress: Progress | None = None) -> Encoded:
         """Return the codes of picture files, in order; `DataError` names the first files that cannot be read.
@@ -101,7 +106,7 @@ class Encoder:
         return self.card.input.height, self.card.input.width, 3
 
     def _encoded(self, outputs: Sequence[EngineOutput]) -> Encoded:
-        features = np.concatenate([output.features for output in outputs])
+        features = np.concatenate([output.features[:, : self.n_bits] for output in outputs])
         logits = [output.attribute_logits for output in outputs if output.attribute_logits is not None]
         attributes = 1 / (1 + np.exp(-np.concatenate(logits).clip(-50, 50))) if logits else None
         return self._quantised(features, attributes)
@@ -111,7 +116,7 @@ class Encoder:
         attribute_codes = None
         if attributes is not None and schema is not None and schema.n_code_bits:
             attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
-        return Encoded(features, pack(features, self.card.parts), attributes, attribute_codes)
+        return Encoded(features, pack(features, self._parts), attributes, attribute_codes)
 
 
 def attribute_code(probabilities: Floats32, schema: AttributeSchema, threshold: float) -> Codes:

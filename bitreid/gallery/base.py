@@ -53,7 +53,8 @@ class Gallery(ABC):
     def add(self, batch: Items) -> int:
         """Add items, but for those whose ids are there already; return how many were added.
 
-        `WrongModel` for codes of another model.
+        Longer codes of the gallery's own model are cut to its length. `WrongModel` for codes of another model or
+        length.
         """
         return self._put(batch, replace=False)
 
@@ -133,12 +134,14 @@ class Gallery(ABC):
 
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
         (`people`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
-        `model` is the fingerprint of the model that made the codes. `n_threads` changes no hit: None is
+        `model` is the fingerprint of the model that made the codes: the gallery's own are cut to its length where they
+        are longer. `n_threads` changes no hit: None is
         `default_threads`.
 
         `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes, and for
         `only_certain` where nothing says what is.
         """
+        codes = self.contract.cut(codes, model)
         self.contract.check(codes, attribute_codes, model)
         check_number("k", k)
         check_limit(max_distance)
@@ -349,6 +352,7 @@ class Gallery(ABC):
     # What they share.
 
     def _put(self, batch: Items, replace: bool, decided: bool = True) -> int:
+        batch = batch.cut_for(self.contract)
         self.contract.check(batch.codes, batch.attribute_codes, batch.model)
         if bool(self.contract.attributes) != (batch.attribute_codes is not None):
             expected, got = ("attribute codes", "none") if self.contract.attributes else ("no attribute codes", "some")

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from bitreid.arrays import Bools
 from bitreid.artifact import Card, fingerprint
-from bitreid.codes import Codes, Part
+from bitreid.codes import Codes, Part, part_mask, part_sizes, prefix_parts
 from bitreid.errors import ArtifactError, BadRequest, GalleryDamaged, WrongModel
 from bitreid.open_set import OpenSet
 
@@ -20,8 +18,8 @@ class Contract:
 
     model             fingerprint of the model; empty for codes that the caller vouches for
     name              what people call the model
-    n_bits            length of the identity codes
-    parts             layout of the identity codes, or empty
+    n_bits            length of the identity codes: the model's, or one of its shorter `Card.lengths`
+    parts             layout of the identity codes (a part may come several times), or empty
     attributes        names of the bits of the attribute codes, in order; empty without
     open_set          what distances of whole codes mean, or None where they were not calibrated
     """
@@ -40,12 +38,15 @@ class Contract:
             raise BadRequest(f"expected attributes of different names, got {', '.join(self.attributes)!r}")
 
     @classmethod
-    def of(cls, card: Card) -> Self:
-        """Return the contract of a saved model."""
-        schema = card.attributes
+    def of(cls, card: Card, bits: int | None = None) -> Self:
+        """Return the contract of a saved model, for codes of a length that its card names; None is the whole.
+
+        The model is the same at every length. `SettingsError` for another length.
+        """
+        schema, n_bits = card.attributes, card.length_for(bits)
         names = tuple(name for name, coded in zip(schema.names, schema.in_code, strict=True) if coded) if schema else ()
-        open_set = card.calibration.open_set if card.calibration else None
-        return cls(card.n_bits, fingerprint(card), card.name, card.parts, names, open_set)
+        parts = prefix_parts(card.parts, n_bits)
+        return cls(n_bits, fingerprint(card), card.name, parts, names, card.open_set_of(n_bits))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -69,11 +70,18 @@ class Contract:
         """Length of the attribute codes, whole bytes; 0 without."""
         return -(-len(self.attributes) // 8) * 8
 
+    def cut(self, codes: Codes, model: str) -> Codes:
+        """Return codes of the gallery's own model that are longer than its codes, cut; any other codes as they are."""
+        longer = codes.n_bits > self.n_bits and model == self.model != ""
+        return codes.prefix(self.n_bits) if longer else codes
+
     def check(self, codes: Codes, attribute_codes: Codes | None, model: str = "") -> None:
         """Check that codes made by `model` (empty: the caller vouches for them) belong here; else `WrongModel`."""
         self.check_model(model)
         if codes.n_bits != self.n_bits:
-            raise WrongModel(f"expected codes of {self.n_bits} bits, got {codes.n_bits}; another model made them")
+            raise WrongModel(
+                f"expected codes of {self.n_bits} bits, got {codes.n_bits}; encode them anew with the gallery's model"
+            )
         found = 0 if attribute_codes is None else attribute_codes.n_bits
         if attribute_codes is not None and found != self.attribute_bits:
             wanted = f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
@@ -90,11 +98,8 @@ class Contract:
         """Return which bits count, `(n_bits,) bool`, in a search by these parts; None for all of them."""
         if not parts:
             return None
-        known = {part.name: part for part in self.parts}
+        known = part_sizes(self.parts)
         missing = [name for name in parts if name not in known]
         if missing:
             raise BadRequest(f"expected parts among {', '.join(known) or 'none at all'}, got {', '.join(missing)}")
-        mask = np.zeros(self.n_bits, np.bool_)
-        for name in parts:
-            mask[known[name].start : known[name].stop] = True
-        return mask
+        return part_mask(self.parts, parts)

@@ -134,6 +134,9 @@ def sources_of(
             "expected a table (.csv, .parquet) to take metadata from, got none among the inputs; leave out --metadata"
         )
     files = {i: load_encoded(path) for i, path in enumerate(inputs) if path.suffix == ".npz"}
+    if gallery is not None:  # else an item would not be known again by its code
+        cut = gallery.contract.cut
+        files = {i: replace(each, codes=cut(each.codes, each.model)) for i, each in files.items()}
     manifests = [
         _manifest_of_codes(files[i]) if i in files else manifest_of_one(path, pattern, metadata)
         for i, path in enumerate(inputs)

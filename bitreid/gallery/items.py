@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -145,6 +145,11 @@ class Items:
     def keys(self) -> Ints:
         """Return the keys `(n,)` of the ids (`key_of`)."""
         return np.fromiter((key_of(id) for id in self.ids), np.int64, len(self))
+
+    def cut_for(self, contract: Contract) -> "Items":
+        """Return the items with codes that are as long as those of a gallery of this contract, see `Contract.cut`."""
+        codes = contract.cut(self.codes, self.model)
+        return self if codes is self.codes else replace(self, codes=codes)
 
     def rows(self, where: Sequence[int] | Ints | slice) -> "Items":
         """Return the items of the given numbers, in that order."""

@@ -96,15 +96,17 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
     """Write to `target` the items of `source` that are not there as they are in `source`; return how many.
 
     Items that are in `target` already are compared and, if they differ, replaced, so that a copy that was stopped is
-    done again from the start and writes only what is missing. Other items of `target` stay: what was deleted from
-    `source` since an earlier copy is to be deleted there too. Decisions (`confirm`, `reject`, `merge`) and names of
-    cameras go along; the audit log does not, and the age of items of unknown time begins anew. `progress` gets items
-    done and in all. `WrongModel` for galleries of two models, `BadRequest` where the names of cameras disagree.
+    done again from the start and writes only what is missing. Codes are cut where `target` holds shorter ones of the
+    same model. Other items of `target` stay: what was deleted from `source` since an earlier copy is to be deleted
+    there too. Decisions (`confirm`, `reject`, `merge`) and names of cameras go along; the audit log does not, and the
+    age of items of unknown time begins anew. `progress` gets items done and in all. `WrongModel` for galleries of two
+    models, `BadRequest` where the names of cameras disagree.
     """
     check_same_model(source.contract, target.contract)
     target.name_cameras(source.camera_names)
     done, written, total = 0, 0, source.count()
     for batch in source.scan():
+        batch = batch.cut_for(target.contract)
         there = target.get(batch.ids)
         differ = [i for i, (item, known) in enumerate(zip(batch, there, strict=True)) if not _same(item, known)]
         if differ:
@@ -118,14 +120,15 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
 
 def check_same_model(found: Contract, wanted: Contract) -> None:
     """Check that codes of the one gallery can go to the other; else `WrongModel`. A model that the caller vouches for
-    is any."""
+    is any. Longer codes of one model can: they are cut."""
     if found.model and wanted.model and found.model != wanted.model:
         raise WrongModel(
             f"expected items of the model {wanted.name} ({wanted.model}), got items of {found.name} ({found.model}); "
             "encode their pictures again"
         )
+    shorter = found.n_bits > wanted.n_bits and found.model == wanted.model != ""
     for name, mine, theirs in (
-        ("codes of bits", wanted.n_bits, found.n_bits),
+        ("codes of bits", wanted.n_bits, wanted.n_bits if shorter else found.n_bits),
         ("attributes", ", ".join(wanted.attributes) or "none", ", ".join(found.attributes) or "none"),
     ):
         if mine != theirs:

@@ -11,8 +11,11 @@ from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
 
 
-def load_encoder(artifact: Path, backbone: nn.Module | None = None) -> Encoder:
-    """Return the encoder of an artifact's folder; `backbone` is the caller's module where the card says `custom`."""
+def load_encoder(artifact: Path, backbone: nn.Module | None = None, bits: int | None = None) -> Encoder:
+    """Return the encoder of an artifact's folder, of codes of a length that its card names (None: the whole).
+
+    `backbone` is the caller's module where the card says `custom`.
+    """
     loaded = load_artifact(artifact)
     network = network_of(loaded, backbone).to("cuda" if torch.cuda.is_available() else "cpu")
-    return Encoder(loaded.card, TorchEngine(network, loaded.card.input))
+    return Encoder(loaded.card, TorchEngine(network, loaded.card.input), bits)

@@ -1,5 +1,6 @@
 """Scores of held-out training identities while a network trains, and at the end its calibration."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -65,13 +66,18 @@ def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
 def calibrated_on(card: Card, encoded: Encoded, people: Manifest) -> Card:
     """Return the card with a calibration from encoded pictures of people whom the model was not trained on.
 
+    Each of the card's lengths gets its own; one whose codes are too short to tell how rare look-alikes are gets none.
     `DataError` for too few people or pictures.
     """
     n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
     calibration = calibrate(
         encoded.codes, people.pids, people.camids, encoded.attribute_codes, n_attribute_bits=n_attribute_bits
     )
-    return replace(card, calibration=calibration)
+    lengths = {}
+    for n_bits in card.code_lengths[:-1]:
+        with suppress(DataError):
+            lengths[str(n_bits)] = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids).open_set
+    return replace(card, calibration=replace(calibration, lengths=lengths))
 
 
 def balanced_accuracy(logits: Floats32, labels: npt.NDArray[np.int8]) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from bitreid.artifact import fingerprint, load_artifact, save_artifact
 from bitreid.commands.main import main
-from bitreid.evaluation.calibration.files import read_calibration
+from bitreid.evaluation.calibration.files import StoredCalibration, read_calibration
 from bitreid.gallery import open_gallery
 
 Capture = pytest.CaptureFixture[str]
@@ -97,7 +97,7 @@ def test_it_takes_pictures_of_ones_own_cameras(trained: Path, people: Path, tmp_
     assert main(["calibrate", str(artifact), "--own", str(people)]) == 0
     card = load_artifact(artifact).card
     assert card.calibration is not None
-    assert read_calibration(out) == (fingerprint(card), card.calibration.open_set)
+    assert read_calibration(out) == StoredCalibration(fingerprint(card), 128, card.calibration.open_set, {})
     assert card.training["calibrated_on"] == "people"
     assert main(["info", str(artifact)]) == 0
     assert "6 people of people, whom it" in capsys.readouterr().out

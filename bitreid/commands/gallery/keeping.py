@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.codes import part_sizes
 from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
 from bitreid.errors import BadRequest, SettingsError
 from bitreid.evaluation.calibration.files import read_calibration
@@ -18,10 +19,15 @@ from bitreid.open_set import OpenSet
 
 
 def _creation(create: argparse.ArgumentParser) -> None:
-    codes = create.add_mutually_exclusive_group(required=True)
-    codes.add_argument("--model", type=Path, metavar="ARTIFACT", help="the model whose codes it will hold")
-    codes.add_argument("--bits", type=int, metavar="N", help="length of codes that you vouch for, without a model")
-    create.add_argument("--attributes", metavar="A,B,C", help="with --bits: names of the bits of attribute codes")
+    create.add_argument("--model", type=Path, metavar="ARTIFACT", help="the model whose codes it will hold")
+    create.add_argument(
+        "--bits",
+        type=int,
+        metavar="N",
+        help="length of its codes: with --model one that the model was trained to be cut to (default: the whole); "
+        "without a model, that of codes that you vouch for",
+    )
+    create.add_argument("--attributes", metavar="A,B,C", help="without a model: names of the bits of attribute codes")
     create.add_argument(
         "--calibration",
         type=Path,
@@ -43,8 +49,10 @@ def _create(arguments: argparse.Namespace, console: Console) -> Answer:
         from bitreid.artifact import load_artifact
 
         if arguments.attributes is not None:
-            raise SettingsError("expected --attributes with --bits only, got it with --model, which has its own")
-        contract = Contract.of(load_artifact(arguments.model).card)
+            raise SettingsError("expected --attributes without --model, got it with a model, which has its own")
+        contract = Contract.of(load_artifact(arguments.model).card, arguments.bits)
+    elif arguments.bits is None:
+        raise SettingsError("expected --model ARTIFACT, or --bits N for codes that you vouch for, got neither")
     else:
         contract = Contract(arguments.bits, attributes=words_of(arguments.attributes))
     if arguments.calibration is not None:
@@ -55,10 +63,10 @@ def _create(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 def _calibration_for(contract: Contract, file: Path) -> OpenSet:
-    """Return the calibration in a file; `WrongModel` if it is about another model than the gallery's."""
-    model, open_set = read_calibration(file)
-    contract.check_model(model)
-    return open_set
+    """Return the calibration in a file; `WrongModel` if it is about another model than the gallery's, or length."""
+    found = read_calibration(file)
+    contract.check_model(found.model)
+    return found.open_set_of(contract.n_bits)
 
 
 def _calibration(calibrate: argparse.ArgumentParser) -> None:
@@ -83,7 +91,7 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
     facts: dict[str, object] = {
         "model": f"{contract.name} ({contract.model})" if contract.model else "none: the caller vouches for the codes",
         "identity code": f"{contract.n_bits} bits "
-        + ", ".join(f"{part.name} {part.n_bits}" for part in contract.parts),
+        + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(contract.parts).items()),
         "attributes": ", ".join(contract.attributes) or "none",
         "calibrated": "no" if contract.open_set is None else "yes",
         "items": info.n_items,

@@ -13,7 +13,7 @@ import numpy as np
 import bitreid
 from bitreid.arrays import Floats, Ints
 from bitreid.artifact import Card
-from bitreid.codes import bit_statistics, unpack
+from bitreid.codes import bit_statistics, part_mask, part_sizes, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes_as
 from bitreid.errors import DataError, DataWarning
@@ -77,7 +77,7 @@ def report_of(
         protocol=protocol_words(protocol),
         evaluation=evaluation,
         intervals=_intervals(query, evaluation),
-        lengths=_lengths(query, gallery, protocol, memory_mb),
+        lengths=_lengths(card, query, gallery, protocol, memory_mb),
         pairs=pairs,
         promise=_promise(card, fpir, gallery),
         verification=None if pairs is None else verify(pairs),
@@ -169,23 +169,30 @@ def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
     return dict(zip(scores, bootstrap_columns(np.column_stack(list(scores.values())), query.pids), strict=True))
 
 
-def _lengths(query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float) -> tuple[Length, ...]:
-    """Return scores of shorter codes, each twice as long as the one before, with an equal share of every part."""
-    if query.codes is None or gallery.codes is None or query.codes.n_bits <= _SHORTEST:
+def _lengths(
+    card: Card | None, query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float
+) -> tuple[Length, ...]:
+    """Return scores of the prefixes that the card names; of a model without, scores of shorter codes, each twice as
+    long as the one before, with an equal share of every part."""
+    if query.codes is None or gallery.codes is None:
         return ()
-    lengths = [query.codes.n_bits]
-    while lengths[0] // 2 >= _SHORTEST and lengths[0] % 16 == 0:
-        lengths.insert(0, lengths[0] // 2)
+    sides, lengths = (query.codes, gallery.codes), [query.codes.n_bits]
+    if card is not None and card.lengths:
+        lengths = [n_bits for n_bits in card.code_lengths if n_bits <= lengths[0]]
+    else:
+        sides = query.codes.interleaved(), gallery.codes.interleaved()
+        while lengths[0] // 2 >= _SHORTEST and lengths[0] % 16 == 0:
+            lengths.insert(0, lengths[0] // 2)
+    if len(lengths) < 2:
+        return ()
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
-    sides = query.codes.interleaved(), gallery.codes.interleaved()
     metrics = evaluate_lengths(*sides, *people, lengths, protocol=protocol.after_merging(), memory_mb=memory_mb)
     return tuple(Length(n, metrics[n].expected.rank1, metrics[n].expected.mAP) for n in lengths)
 
 
 def _promise(card: Card | None, fpir: float, gallery: Side) -> Promise | None:
-    if card is None or card.calibration is None or gallery.codes is None:
-        return None
-    return Promise(card.calibration.open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
+    open_set = None if card is None or gallery.codes is None else card.open_set_of(gallery.codes.n_bits)
+    return None if open_set is None else Promise(open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
 
 
 def _afr_curves(gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:
@@ -229,10 +236,10 @@ def _parts(query: Side, gallery: Side, i: int, rows: Ints) -> list[tuple[PartDis
     if query.codes is None or gallery.codes is None:
         return [()] * len(rows)
     differ = unpack(query.codes[i : i + 1]) != unpack(gallery.codes[rows])
+    parts = query.codes.parts
+    masks = {name: part_mask(parts, (name,)) for name in part_sizes(parts)}
     return [
-        tuple(
-            PartDistance(part.name, int(bits[part.start : part.stop].sum()), part.n_bits) for part in query.codes.parts
-        )
+        tuple(PartDistance(name, int(bits[mask].sum()), int(mask.sum())) for name, mask in masks.items())
         for bits in differ
     ]
 

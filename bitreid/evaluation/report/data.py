@@ -63,7 +63,7 @@ class PartDistance:
 @dataclass(frozen=True)
 class RankedHit:
     """A picture that was found: its file, its distance, whether it is right (None: not known), and the distance of each
-    part, from the top of the picture to its bottom; the part `global` is the whole picture."""
+    part, from the top of the picture to its bottom; the parts `global` and `summary` are the whole picture."""
 
     path: Path
     distance: float

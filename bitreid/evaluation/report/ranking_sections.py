@@ -130,7 +130,8 @@ def lengths(report: Report) -> Section | None:
     )
     text = "Bytes are what a picture costs in the gallery, and what a search has to read of it."
     if len(codes) > 1:
-        which = "the same share of every part\u2019s bits" if report.card is not None else "the first bits"
+        nested = report.card is None or bool(report.card.lengths)
+        which = "the first bits" if nested else "the same share of every part\u2019s bits"
         text += f" A shorter code is {which} of the longest one."
     return Section("lengths", "Length of the code", (text,), (chart,))
 

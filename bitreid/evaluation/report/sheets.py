@@ -12,8 +12,8 @@ from bitreid.evaluation.report.data import PartDistance, RankedHit, RankedQuery
 from bitreid.evaluation.report.words import distance, share
 from bitreid.text import printable
 
-WHOLE = "global"
-"""Name of the part that is all of the picture."""
+WHOLE = ("global", "summary")
+"""Names of the parts that are about all of the picture; the first of them that a code has stands for the whole."""
 _CHANCE = 0.5  # of the bits differ between codes that have nothing to do with each other
 _HEIGHT, _WIDTH = 192, 96  # in pixels: about twice what the page shows, for fine screens
 _QUALITY = 82
@@ -93,8 +93,8 @@ def bars_of(parts: tuple[PartDistance, ...]) -> tuple[tuple[Bar, ...], Bar | Non
 
     Parts are equally high; None where the whole is no part. A bar is full where half of the bits differ, or more.
     """
-    stripes = [part for part in parts if part.name != WHOLE]
-    whole = [part for part in parts if part.name == WHOLE]
+    stripes = [part for part in parts if part.name not in WHOLE]
+    whole = sorted((part for part in parts if part.name in WHOLE), key=lambda part: WHOLE.index(part.name))
     height = 100 / max(len(stripes), 1)
     bars = tuple(_bar(part, i * height, height) for i, part in enumerate(stripes))
     return bars, _bar(whole[0], 0, 100) if whole else None

@@ -47,7 +47,7 @@ def test_create_and_add_refuse(place: Path, codes: Path, tmp_path: Path, capsys:
     assert "expected a place that lasts" in refusal(capsys, "gallery", "create", "memory:", "--bits", 64)
     assert "expected a gallery that lasts" in refusal(capsys, "gallery", "copy", place, "memory:")
     words = ["gallery", "create", tmp_path / "new", "--model", tmp_path, "--attributes", "hat"]
-    assert "--attributes with --bits only" in refusal(capsys, *words)
+    assert "--attributes without --model" in refusal(capsys, *words)
     (tmp_path / "a.jpg").touch()
     assert "expected --model ARTIFACT to encode" in refusal(capsys, "gallery", "add", place, tmp_path / "a.jpg")
     assert "got nothing; create it" in refusal(capsys, "gallery", "add", tmp_path / "none.gallery", codes)
