@@ -8,7 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bitreid.codes import Codes, Part, bit_statistics, check_layout, hamming_distances, pack, pack_bits, unpack
+from bitreid.codes import (
+    Codes,
+    Part,
+    bit_statistics,
+    check_layout,
+    hamming_distances,
+    pack,
+    pack_bits,
+    part_mask,
+    part_sizes,
+    unpack,
+)
 from bitreid.errors import CodesError
 from tests.reference import codes as reference
 
@@ -120,6 +131,48 @@ def test_part_refuses_names_that_the_layout_lacks(names: tuple[str, ...]) -> Non
         pack_bits(np.ones((1, 16), np.bool_), LAYOUT).part(*names)
 
 
+def runs_of(names: str) -> tuple[Part, ...]:
+    """The layout of bits each of which is named by a letter: a run for each stretch of one letter."""
+    starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    return tuple(Part(names[start], start, stop) for start, stop in zip(starts, [*starts[1:], len(names)], strict=True))
+
+
+nested = st.sampled_from([16, 24, 32]).flatmap(lambda n: st.tuples(texts(n), st.text("abc", min_size=n, max_size=n)))
+"""Codes as text, and the name of each of their bits' part, which may come anywhere."""
+
+
+@given(nested, st.sets(st.sampled_from("abc"), min_size=1))
+def test_a_part_may_lie_in_several_runs(codes: tuple[list[str], str], wanted: set[str]) -> None:
+    rows, names = codes
+    whole = pack_bits(as_bits(rows), runs_of(names))
+    assert part_sizes(whole.parts) == {name: names.count(name) for name in names}
+    assert part_mask(whole.parts, wanted).tolist() == [name in wanted for name in names]
+    kept = ["".join(bit for bit, name in zip(row, names, strict=True) if name in wanted) for row in rows]
+    if wanted <= set(names):
+        assert whole.part(*wanted).packed.tolist() == [reference.packed_bytes(row) for row in kept]
+    else:
+        with pytest.raises(CodesError, match="one or more of the parts"):
+            whole.part(*wanted)
+
+
+@given(nested, st.sampled_from([8, 16]))
+def test_a_prefix_keeps_the_layout_of_its_bits(codes: tuple[list[str], str], n_bits: int) -> None:
+    rows, names = codes
+    prefix = pack_bits(as_bits(rows), runs_of(names)).prefix(n_bits)
+    assert prefix.parts == runs_of(names[:n_bits])
+    for name in set(names[:n_bits]):
+        kept = ["".join(row[i] for i in range(n_bits) if names[i] == name) for row in rows]
+        assert prefix.part(name).packed.tolist() == [reference.packed_bytes(row) for row in kept]
+
+
+@given(nested)
+def test_interleaving_takes_all_runs_of_a_part(codes: tuple[list[str], str]) -> None:
+    names = codes[1]
+    order = order_of(runs_of(names))
+    assert sorted(order) == list(range(len(names)))
+    assert reference.greatest_gap("".join(names[bit] for bit in order)) < 1
+
+
 def parts_of(sizes: list[int]) -> tuple[Part, ...]:
     """Parts a, b, c ... of these numbers of bits, the last filled up to whole bytes."""
     stops = np.cumsum([*sizes[:-1], sizes[-1] + -sum(sizes) % 8]).tolist()
@@ -196,12 +249,11 @@ def test_codes_refuse_arrays_that_do_not_fit(packed: npt.NDArray[np.uint8], n_bi
         (Part("a", 0, 8), Part("b", 9, 16)),
         (Part("a", 0, 9), Part("b", 8, 16)),
         (Part("b", 8, 16), Part("a", 0, 8)),
-        (Part("a", 0, 8), Part("a", 8, 16)),
         (Part("a", 1, 16),),
         (),
     ],
 )
-def test_a_layout_covers_all_bits_once_under_different_names(parts: tuple[Part, ...]) -> None:
+def test_a_layout_covers_all_bits_once(parts: tuple[Part, ...]) -> None:
     with pytest.raises(CodesError, match="parts"):
         check_layout(parts, 16)
 

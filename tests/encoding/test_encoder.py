@@ -16,7 +16,7 @@ from bitreid.data.pictures import PictureStore, load_pictures
 from bitreid.encoding import encoder as encoder_module
 from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
 from bitreid.encoding.engine import EngineOutput
-from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning
+from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning, SettingsError
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
 from tests.data.kinds import KINDS
@@ -50,6 +50,27 @@ class FakeEngine:
         self.sizes.append(len(pictures))
         values = pictures.reshape(len(pictures), 24).astype(np.float32) - 100
         return EngineOutput(values[:, :8], values[:, 8:18] / np.float32(10), None)
+
+
+def test_an_encoder_of_shorter_codes_gives_the_first_bits() -> None:
+    parts = (Part("summary", 0, 4), Part("global", 4, 10), Part("stripe1", 10, 14), Part("global", 14, 16))
+    card = replace(CARD, n_bits=16, n_features=16, parts=parts, lengths={"8": {"mAP": 0.5}})
+
+    def engine(pictures: Pixels) -> EngineOutput:
+        values = pictures.reshape(len(pictures), 24).astype(np.float32) - 100
+        return EngineOutput(values[:, :16], values[:, 8:18] / np.float32(10), None)
+
+    images = pictures(5)
+    whole, short = Encoder(card, engine).encode(images), Encoder(card, engine, 8).encode(images)
+    assert (whole.codes.n_bits, whole.codes.parts) == (16, parts)
+    assert (short.codes.n_bits, short.codes.parts) == (8, (Part("summary", 0, 4), Part("global", 4, 8)))
+    assert short.codes.packed.tolist() == whole.codes.packed[:, :1].tolist()
+    assert np.array_equal(short.features, whole.features[:, :8])
+    assert np.array_equal(short.attributes, whole.attributes)
+    one = Encoder(card, engine, 8).merge(short)
+    assert one.codes.packed.tolist() == Encoder(card, engine).merge(whole).codes.packed[:, :1].tolist()
+    with pytest.raises(SettingsError, match="lengths of fake, 8, 16, got 12"):
+        Encoder(card, engine, 12)
 
 
 def pictures(n: int, seed: int = 0) -> Pixels:

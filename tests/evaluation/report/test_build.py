@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitreid.artifact import Calibration, Card
-from bitreid.codes import Codes, pack, pack_bits, unpack
+from bitreid.codes import Codes, Part, pack, pack_bits, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.errors import DataWarning
@@ -133,6 +133,40 @@ def test_shorter_codes_have_a_share_of_every_part(query: Side, gallery: Side) ->
     short = [codes_of(side).interleaved().prefix(32) for side in (query, gallery)]
     scores = evaluate_ranking(short[0], short[1], *people).expected
     assert (lengths[0].rank1, lengths[0].mAP) == pytest.approx((scores.rank1, scores.mAP))
+
+
+def test_a_nested_code_is_cut_at_the_lengths_of_its_card(query: Side, gallery: Side) -> None:
+    parts = (Part("summary", 0, 16), Part("global", 16, 24), Part("stripe1", 24, 40), Part("global", 40, 64))
+    sides = [replace(side, codes=replace(codes_of(side), parts=parts)) for side in (query, gallery)]
+    open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
+    fitted = Calibration(open_set, (), 60, 500, {"48": replace(open_set, tail_offset=-5.0)})
+    nested = replace(card(), parts=parts, lengths={"16": {}, "48": {}}, calibration=fitted)
+
+    def made_of(n_bits: int) -> Report:
+        cut = [replace(side, codes=codes_of(side).prefix(n_bits)) for side in sides]
+        return report_of("", nested, cut[0], cut[1], evaluated(cut[0], cut[1]), "people", fpir=0.05)
+
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    lengths = made_of(64).lengths
+    assert [each.n_bits for each in lengths] == [16, 48, 64]
+    for length in lengths:
+        short = [codes_of(side).prefix(length.n_bits) for side in sides]
+        assert length.mAP == pytest.approx(evaluate_ranking(short[0], short[1], *people).expected.mAP)
+    assert [each.n_bits for each in made_of(48).lengths] == [16, 48]
+    assert made_of(16).lengths == ()
+    promises = [made_of(n_bits).promise for n_bits in (16, 48, 64)]
+    thresholds = [None if promise is None else promise.threshold for promise in promises]
+    assert thresholds == [None, fitted.lengths["48"].threshold(0.05, 48), open_set.threshold(0.05, 48)]
+
+    (hit, *_) = made_of(48).worst[0].hits
+    i, j = (int(path.stem.split("_")[1]) for path in (made_of(48).worst[0].path, hit.path))
+    differ = [unpack(codes_of(side))[row] for side, row in zip(sides, (i, j), strict=True)]
+    wrong = differ[0] != differ[1]
+    assert [(part.name, part.distance, part.n_bits) for part in hit.parts] == [
+        ("summary", wrong[:16].sum(), 16),
+        ("global", wrong[16:24].sum() + wrong[40:48].sum(), 16),
+        ("stripe1", wrong[24:40].sum(), 16),
+    ]
 
 
 def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
