@@ -15,48 +15,61 @@ from bitreid.open_set import OpenSet
 from bitreid.training.load import load_encoder
 from tests.commands.words import Capture, answer, done, queries
 
-# Among 28 rows it says 26 bits, which is among the distances of a model that knows little.
+# Among 28 rows they say 26 of 128 and 10 of 64 bits, which is among the distances of a model that knows little.
 OPEN_SET = OpenSet(tail_slope=0.25, tail_offset=-10.0, slope=-0.2, offset=8.0)
+OPEN_SET_64 = replace(OPEN_SET, tail_slope=0.5, tail_offset=-8.5)
 
 
 @pytest.fixture(scope="module")
 def model(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model with a calibration, whose weights of attribute bits differ."""
+    """The model with a calibration, whose weights of attribute bits differ, and with a shorter code."""
     folder = tmp_path_factory.mktemp("calibrated") / "artifact"
     shutil.copytree(artifact, folder)
     saved = load_artifact(folder)
     assert saved.card.attributes is not None
     weights = tuple(1 + 5 * (i % 3) for i in range(saved.card.attributes.n_code_bits))
-    save_artifact(folder, replace(saved.card, calibration=Calibration(OPEN_SET, weights, 40, 10)), saved.weights)
+    calibration = Calibration(OPEN_SET, weights, 40, 10, {"64": OPEN_SET_64})
+    save_artifact(folder, replace(saved.card, calibration=calibration, lengths={"64": {"mAP": 0.5}}), saved.weights)
     return folder
 
 
+@pytest.mark.parametrize("bits", [None, 64])
 @pytest.mark.parametrize("w", [None, "3", "50%"])
 @pytest.mark.parametrize("only_certain", [False, True])
 def test_every_door_has_the_same_hits(
-    w: str | None, only_certain: bool, model: Path, people: Path, gallery: Path, tmp_path: Path, capsys: Capture
+    bits: int | None,
+    w: str | None,
+    only_certain: bool,
+    model: Path,
+    people: Path,
+    gallery: Path,
+    tmp_path: Path,
+    capsys: Capture,
 ) -> None:
+    """At each length, too: `gallery` has whole codes, which are cut, and a query may be encoded whole or cut."""
     query, place = queries(people, 26), tmp_path / "people.gallery"
     words: list[object] = ["-k", 7, *(["--w", w] if w else [])]
     words += ["--only-certain"] if only_certain else []
-    done("search", model, "--query", *query, "--gallery", gallery, *words, "--json", tmp_path / "hits.json")
+    length = ["--bits", bits] if bits else []
+    done("search", model, "--query", *query, "--gallery", gallery, *words, *length, "--json", tmp_path / "hits.json")
     (by_search,) = json.loads((tmp_path / "hits.json").read_text(encoding="utf-8"))
 
-    done("gallery", "create", place, "--model", model)
+    done("gallery", "create", place, "--model", model, *length)
     done("gallery", "add", place, gallery)
     (by_gallery,) = answer(capsys, "search", place, *query, "--model", model, *words)
     assert by_search == by_gallery
 
-    encoder, encoded = load_encoder(model), load_encoded(gallery)
+    encoder, encoded = load_encoder(model, bits=bits), load_encoded(gallery)
     one = encoder.merge(encoder.encode_files(query))
     rows = {None: None, "3": 3, "50%": len(encoded) // 2}[w]
-    with create_gallery("memory:", Contract.of(encoder.card)) as memory:
+    with create_gallery("memory:", Contract.of(encoder.card, bits)) as memory:
         memory.add(items_of(encoded, [str(path) for path in encoded.paths], attributes=True))
         (hits,) = memory.search(one.codes, 7, rows, only_certain=only_certain, attribute_codes=one.attribute_codes)
+        assert memory.contract.n_bits == one.codes.n_bits == (bits or 128)
     assert [(hit["id"], hit["distance"], hit["probability"]) for hit in by_search["hits"]] == [hit[:3] for hit in hits]
     assert (by_search["threshold"], by_search["nobody"]) == (hits.threshold, hits.nobody)
-    assert [hit["certain"] for hit in by_search["hits"]] == [hit.distance <= 26 for hit in hits]
-    assert hits.threshold == 26
+    assert hits.threshold == (10 if bits else 26)
+    assert [hit["certain"] for hit in by_search["hits"]] == [hit.distance <= hits.threshold for hit in hits]
     if not only_certain:
         assert len(hits) == (3 if w == "3" else 7)
     else:

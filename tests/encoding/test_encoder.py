@@ -66,6 +66,8 @@ def test_an_encoder_of_shorter_codes_gives_the_first_bits() -> None:
     assert (short.codes.n_bits, short.codes.parts) == (8, (Part("summary", 0, 4), Part("global", 4, 8)))
     assert short.codes.packed.tolist() == whole.codes.packed[:, :1].tolist()
     assert np.array_equal(short.features, whole.features[:, :8])
+    assert short.attributes is not None
+    assert whole.attributes is not None
     assert np.array_equal(short.attributes, whole.attributes)
     one = Encoder(card, engine, 8).merge(short)
     assert one.codes.packed.tolist() == Encoder(card, engine).merge(whole).codes.packed[:, :1].tolist()

@@ -1,7 +1,7 @@
 """A gallery that is a dict, searched item by item: slow and obvious."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ class PlainGallery:
         where: Filter | None = None,
         w: int | None = None,
         short: bytes = b"",
-        bits: range | None = None,
+        bits: Sequence[int] | None = None,
     ) -> list[tuple[Id, int]]:
         """The ids and distances of the nearest items; with `bits` only those bits of the code count."""
         items = self.passing(where)
@@ -135,7 +135,7 @@ def key(id: Id) -> int:
     return int(turned, 16) - (2**64 if turned[0] in "89abcdef" else 0)
 
 
-def distance(a: bytes, b: np.ndarray[tuple[int], np.dtype[np.uint8]] | None, bits: range | None = None) -> int:
+def distance(a: bytes, b: np.ndarray[tuple[int], np.dtype[np.uint8]] | None, bits: Sequence[int] | None = None) -> int:
     """Bits that differ, one by one."""
     assert b is not None
     ones = [f"{byte:08b}" for byte in bytes(a)], [f"{byte:08b}" for byte in bytes(b)]
