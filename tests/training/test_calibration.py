@@ -1,13 +1,19 @@
 """A run ends with what its distances mean, told by the people whom it held out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitreid.artifact import load_artifact
+from bitreid.codes import pack_bits
+from bitreid.data.manifest import Manifest
+from bitreid.encoding.encoder import Encoded
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.training.load import load_encoder
+from bitreid.training.validation import calibrated_on
+from tests.artifact.cases import CARD
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
 SHORT = {"epochs": 1, "warmup_epochs": 0, "validate_every": 1}
@@ -29,6 +35,22 @@ def test_the_card_has_the_calibration_of_the_held_out_people(people: Path, tmp_p
     # The artifact's weights are rounded to half precision, which changes a bit here and there.
     thresholds = [each.open_set.threshold(0.1, 100) for each in (found, expected)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=2)
+
+
+def test_each_length_of_the_card_is_calibrated() -> None:
+    """But for one whose codes are all alike."""
+    rng = np.random.default_rng(0)
+    pids = np.repeat(np.arange(12) + 1, 6)
+    bits = (rng.random((12, 256)) < 0.5)[pids - 1] ^ (rng.random((72, 256)) < 0.1)
+    bits[:, :8] = False
+    codes = pack_bits(bits)
+    people = Manifest(tuple(Path(f"{i}.jpg") for i in range(72)), pids, np.tile([1, 2], 36), ("train",) * 72)
+    lengths = {"8": {"mAP": 0.1}, "128": {"mAP": 0.5}, "256": {"mAP": 0.6}}
+    card = replace(CARD, n_bits=256, parts=(), attributes=None, lengths=lengths)
+    found = calibrated_on(card, Encoded(bits.astype(np.float32), codes, None, None), people).calibration
+    assert found is not None
+    assert found.open_set == calibrate(codes, pids, people.camids).open_set
+    assert found.lengths == {"128": calibrate(codes.prefix(128), pids, people.camids).open_set}
 
 
 @pytest.mark.parametrize("n", [0, 2])

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from bitreid.evaluation.report import (
+    PartDistance,
     Promise,
     Report,
     render_report,
 )
 from bitreid.evaluation.report.pair_sections import distances
+from bitreid.evaluation.report.sheets import bars_of
 from tests.evaluation.report.cases import SPACE, Page
 
 # Structure
@@ -216,7 +218,10 @@ def test_bits_are_told(report: Report, page: Page) -> None:
 def test_what_a_shorter_code_is_of(report: Report) -> None:
     assert "A shorter code is the same share of every part\u2019s bits of the longest one." in render_report(report)
     # Of codes that others made no parts are known.
-    assert "A shorter code is the first bits of the longest one." in render_report(replace(report, card=None))
+    assert report.card is not None
+    nested = replace(report.card, lengths={"32": {"mAP": 0.5}})
+    for card in (None, nested):
+        assert "A shorter code is the first bits of the longest one." in render_report(replace(report, card=card))
 
 
 def test_bytes_of_two_stages_are_told(page: Page) -> None:
@@ -286,3 +291,15 @@ def test_the_record_is_kept(page: Page) -> None:
         ["recipe.weights", "first/weights.pt"],
         ["recipe.epochs", "3"],
     ]
+
+
+def test_one_part_stands_for_the_whole() -> None:
+    parts = (PartDistance("summary", 8, 64), PartDistance("global", 4, 16), PartDistance("stripe1", 3, 24))
+    bars, whole = bars_of(parts)
+    assert [bar.words for bar in bars] == ["stripe1: 3 of 24 bits"]
+    assert whole is not None
+    assert whole.words == "global: 4 of 16 bits"
+    bars, whole = bars_of(parts[:1])
+    assert whole is not None
+    assert (bars, whole.words) == ((), "summary: 8 of 64 bits")
+    assert bars_of(parts[2:])[1] is None
