@@ -155,6 +155,8 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
     codes = evaluation.codes
     if codes is not None:
         row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f}..{100 * codes.best.mAP:.1f}")
+    for n_bits, scores in evaluation.lengths.items():
+        row(f"first {n_bits} bits", scores)
     for way, metrics in evaluation.reranked.items():
         row(way, metrics.expected)
     for way, metrics_of_ws in (("AFR", evaluation.afr), ("weighted", evaluation.weighted_afr)):

@@ -86,8 +86,10 @@ def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
 
 
 def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
-    """Return all scores of a merged subject."""
-    calibration = subject.card.calibration if subject.card else None
+    """Return all scores of a merged subject, also at the lengths that its card names."""
+    card, codes = subject.card, subject.query.codes
+    calibration = card.calibration if card else None
+    lengths = [] if card is None or codes is None else [n for n in card.code_lengths if n < codes.n_bits]
     return evaluate_model(
         subject.query,
         subject.gallery,
@@ -97,6 +99,7 @@ def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
         settings.n_threads,
         rerank_w=parse_rows(settings.rerank, len(subject.gallery)) if settings.rerank else None,
         attribute_weights=calibration.attribute_weights if calibration else (),
+        lengths=lengths,
     )
 
 

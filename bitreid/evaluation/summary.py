@@ -12,7 +12,7 @@ from bitreid.errors import SettingsError
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
 from bitreid.evaluation.comparison import order_of_content
 from bitreid.evaluation.protocol import ProtocolSettings
-from bitreid.evaluation.ranking import MARKET1501, RankingMetrics, evaluate_ranking
+from bitreid.evaluation.ranking import MARKET1501, RankingMetrics, evaluate_lengths, evaluate_ranking
 from bitreid.evaluation.rerank import (
     evaluate_reranked,
     expand_queries,
@@ -20,6 +20,7 @@ from bitreid.evaluation.rerank import (
     rerank_k_reciprocal,
     short_list_distances,
 )
+from bitreid.evaluation.scores import Scores
 from bitreid.evaluation.side import Side, labels_of, merged
 
 _EXPANDED = 5  # rows that a query is expanded by
@@ -32,6 +33,7 @@ class Evaluation:
     floats, codes  those of its float features and of its codes; one of them may be None
     afr            those of two-stage search for each `w`, empty without attributes
     weighted_afr   the same with weighted attribute bits, empty without weights
+    lengths        those of prefixes of the codes, by their numbers of bits, ascending; empty where none were asked for
     reranked       those after re-ranking, by the name of the method
     n_bits, n_features  length of codes and of features, 0 without them
     bits           how the gallery's codes use their bits
@@ -46,6 +48,7 @@ class Evaluation:
     n_features: int = 0
     reranked: Mapping[str, RankingMetrics] = field(default_factory=dict)
     weighted_afr: tuple[AfrMetrics, ...] = ()
+    lengths: Mapping[str, Scores] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.floats is None and self.codes is None:
@@ -79,12 +82,14 @@ def evaluate_model(
     *,
     rerank_w: int | None = None,
     attribute_weights: Sequence[int] = (),
+    lengths: Sequence[int] = (),
 ) -> Evaluation:
     """Score a model under a protocol.
 
     With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept), and again with weighted
     bits if there are `attribute_weights` (see `fit_attribute_weights`). With `rerank_w`, the codes (or else the
-    features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion.
+    features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. The codes
+    are also scored by their first bits, for each number of them in `lengths`.
     `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws` or `rerank_w` with a protocol of
     single shots, and for sides without codes and features.
     """
@@ -106,7 +111,20 @@ def evaluate_model(
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
     afr = _afr(query, gallery, ws, None, protocol, memory_mb)
     weighted = _afr(query, gallery, ws, attribute_weights, protocol, memory_mb) if attribute_weights else ()
-    return Evaluation(floats, codes, afr, n_bits, len(gallery.pids), bits, n_features, reranked, weighted)
+    prefixes = _prefixes(query, gallery, lengths, protocol, memory_mb)
+    n_gallery = len(gallery.pids)
+    return Evaluation(floats, codes, afr, n_bits, n_gallery, bits, n_features, reranked, weighted, lengths=prefixes)
+
+
+def _prefixes(
+    query: Side, gallery: Side, lengths: Sequence[int], protocol: ProtocolSettings, memory_mb: float
+) -> dict[str, Scores]:
+    """Return the scores of the first bits of the codes, by their number; none without codes."""
+    if query.codes is None or gallery.codes is None or not lengths:
+        return {}
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    found = evaluate_lengths(query.codes, gallery.codes, *people, lengths, protocol=protocol, memory_mb=memory_mb)
+    return {str(n_bits): found[n_bits].expected for n_bits in sorted(found)}
 
 
 def _afr(

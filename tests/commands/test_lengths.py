@@ -67,12 +67,17 @@ def test_a_model_that_was_not_trained_to_be_cut_is_not(
 def test_evaluate(model: Path, gallery: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
     report, scores = tmp_path / "report.html", tmp_path / "scores.json"
     done("evaluate", model, "--data", people, "--bits", 64, "--report", report, "--json", scores)
-    assert "64 bits" in capsys.readouterr().out
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     done("encode", model, people / "query", "--out", tmp_path / "query.npz")
     sides = [load_encoded(path) for path in (tmp_path / "query.npz", gallery)]
     labels = (sides[0].pids, sides[0].camids, sides[1].pids, sides[1].camids)
     expected = evaluate_ranking(sides[0].codes.prefix(64), sides[1].codes.prefix(64), *labels).expected
+    shortest = evaluate_ranking(sides[0].codes.prefix(32), sides[1].codes.prefix(32), *labels).expected
+    (shown,) = [row for row in rows if row[:3] == ["first", "32", "bits"]]
+    assert shown[3] == f"{100 * shortest.rank1:.1f}"
     found = read_json(scores)
+    assert found["lengths"].keys() == {"32"}
+    assert found["lengths"]["32"]["mAP"] == pytest.approx(shortest.mAP)
     assert found["codes"]["expected"]["mAP"] == pytest.approx(expected.mAP)
     assert (found["n_bits"], found["n_features"]) == (64, 64)
     page = report.read_text(encoding="utf-8")

@@ -161,6 +161,17 @@ def test_the_order_of_the_gallery_changes_nothing_that_is_reranked(kind: str, se
         )
 
 
+@pytest.mark.parametrize("protocol", ["market1501", "single_shot"])
+def test_prefixes_are_scored_as_codes(protocol: str, query: Side, gallery: Side) -> None:
+    rules = PROTOCOLS[protocol]
+    found = evaluate_model(query, gallery, [], rules, lengths=[8]).lengths
+    short = [replace(each, codes=each.codes.prefix(8)) for each in (query, gallery) if each.codes is not None]
+    assert list(found) == ["8"]
+    assert found["8"].mAP == pytest.approx(evaluate_model(short[0], short[1], [], rules).main.expected.mAP)
+    without = [replace(each, codes=None) for each in (query, gallery)]
+    assert not evaluate_model(without[0], without[1], [], rules, lengths=[8]).lengths
+
+
 def strict(evaluation: Evaluation) -> dict[str, object]:
     """Through JSON as its standard has it, which knows no NaN."""
     record: dict[str, object] = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
@@ -170,7 +181,7 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    scores = {"floats", "codes", "afr", "weighted_afr", "reranked"}
+    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths"}
     assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
     assert codes["expected"]["mAP"] == evaluation.main.expected.mAP

@@ -77,7 +77,7 @@ def report_of(
         protocol=protocol_words(protocol),
         evaluation=evaluation,
         intervals=_intervals(query, evaluation),
-        lengths=_lengths(card, query, gallery, protocol, memory_mb),
+        lengths=_lengths(card, query, gallery, evaluation, protocol, memory_mb),
         pairs=pairs,
         promise=_promise(card, fpir, gallery),
         verification=None if pairs is None else verify(pairs),
@@ -170,22 +170,29 @@ def _intervals(query: Side, evaluation: Evaluation) -> Mapping[str, Interval]:
 
 
 def _lengths(
-    card: Card | None, query: Side, gallery: Side, protocol: ProtocolSettings, memory_mb: float
+    card: Card | None,
+    query: Side,
+    gallery: Side,
+    evaluation: Evaluation,
+    protocol: ProtocolSettings,
+    memory_mb: float,
 ) -> tuple[Length, ...]:
-    """Return scores of the prefixes that the card names; of a model without, scores of shorter codes, each twice as
-    long as the one before, with an equal share of every part."""
+    """Return the scores of the evaluation's prefixes and of the whole, if the card names lengths.
+
+    Else scores of shorter codes, each twice as long as the one before, with an equal share of every part.
+    """
     if query.codes is None or gallery.codes is None:
         return ()
-    sides, lengths = (query.codes, gallery.codes), [query.codes.n_bits]
     if card is not None and card.lengths:
-        lengths = [n_bits for n_bits in card.code_lengths if n_bits <= lengths[0]]
-    else:
-        sides = query.codes.interleaved(), gallery.codes.interleaved()
-        while lengths[0] // 2 >= _SHORTEST and lengths[0] % 16 == 0:
-            lengths.insert(0, lengths[0] // 2)
+        scores = {**evaluation.lengths, str(evaluation.n_bits): evaluation.main.expected}
+        return tuple(Length(int(n), each.rank1, each.mAP) for n, each in scores.items()) if len(scores) > 1 else ()
+    lengths = [query.codes.n_bits]
+    while lengths[0] // 2 >= _SHORTEST and lengths[0] % 16 == 0:
+        lengths.insert(0, lengths[0] // 2)
     if len(lengths) < 2:
         return ()
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    sides = query.codes.interleaved(), gallery.codes.interleaved()
     metrics = evaluate_lengths(*sides, *people, lengths, protocol=protocol.after_merging(), memory_mb=memory_mb)
     return tuple(Length(n, metrics[n].expected.rank1, metrics[n].expected.mAP) for n in lengths)
 
