@@ -5,18 +5,14 @@ from collections.abc import Callable
 from torch import nn
 
 from bitreid.errors import SettingsError
-from bitreid.models.efficientnet import efficientnet_lite0
+from bitreid.models.efficientnet import LITE_NAMES, efficientnet_lite
 from bitreid.models.network import HashingNetwork, ModelOutput, NetworkSettings
 from bitreid.models.resnet import resnet18, resnet50
 from bitreid.models.weights import load_backbone_weights
 
-BACKBONES: dict[str, Callable[[], nn.Module]] = {
-    "resnet50": resnet50,
-    "resnet18": resnet18,
-    "efficientnet_lite0": efficientnet_lite0,
-}
+BACKBONES: dict[str, Callable[[], nn.Module]] = {"resnet50": resnet50, "resnet18": resnet18}
 
-__all__ = ["BACKBONES", "HashingNetwork", "ModelOutput", "NetworkSettings", "build_network", "load_backbone_weights"]
+__all__ = ["HashingNetwork", "ModelOutput", "NetworkSettings", "build_network", "load_backbone_weights"]
 
 
 def build_network(settings: NetworkSettings, n_attributes: int, backbone: nn.Module | None = None) -> HashingNetwork:
@@ -24,5 +20,6 @@ def build_network(settings: NetworkSettings, n_attributes: int, backbone: nn.Mod
     if (backbone is not None) != (settings.backbone == "custom"):
         raise SettingsError("expected a backbone module exactly when the setting `backbone` is 'custom'")
     if backbone is None:
-        backbone = BACKBONES[settings.backbone]()
+        name = settings.backbone
+        backbone = efficientnet_lite(name, settings.top) if name in LITE_NAMES else BACKBONES[name]()
     return HashingNetwork(settings, backbone, n_attributes)

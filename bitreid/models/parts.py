@@ -1,5 +1,7 @@
 """Parts of a person: the global descriptor and horizontal stripes (PCB, Sun et al., ECCV 2018)."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,7 +12,7 @@ MIN_BITS, MAX_BITS = 32, 4096
 
 
 def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
-    """Return which bits belong to the global descriptor and to each stripe, top to bottom.
+    """Which bits belong to the global descriptor and to each stripe, top to bottom.
 
     A quarter of the bits is global; the stripes share the rest, equally where that is possible (six
     stripes: an eighth each), else as evenly as whole bytes allow, upper stripes first. Without stripes all bits
@@ -34,18 +36,29 @@ def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def pool_parts(feature_map: Tensor, n_parts: int) -> list[Tensor]:
-    """Return the averages of `(N, C, h, w)`, of all and of each equal horizontal stripe: 1 + n_parts of `(N, C)`.
+def _mean(feature_map: Tensor, n_stripes: int) -> Tensor:
+    return F.adaptive_avg_pool2d(feature_map, (n_stripes, 1)).squeeze(3)  # (N, C, n_stripes)
 
-    `h` is a multiple of `n_parts`, else SettingsError.
+
+def _mean_and_max(feature_map: Tensor, n_stripes: int) -> Tensor:
+    largest = feature_map.unflatten(2, (n_stripes, -1)).amax(dim=(3, 4))
+    return _mean(feature_map, n_stripes) + largest
+
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"mean": _mean, "mean_max": _mean_and_max}
+
+
+def pool_parts(feature_map: Tensor, n_parts: int, pooling: str = "mean") -> list[Tensor]:
+    """Return the whole map `(N, C, h, w)` and each of its equal horizontal stripes, pooled: 1 + n_parts of `(N, C)`.
+
+    `pooling` is `mean`, or `mean_max`: the mean and the largest value of each channel, added. `h` is a multiple of
+    `n_parts`, else SettingsError.
     """
     if n_parts and feature_map.shape[2] % n_parts:
         raise SettingsError(
             f"expected a map whose height is a multiple of {n_parts} (equal stripes), got {feature_map.shape[2]}; "
             f"make the pictures' height a multiple of {n_parts} times the backbone's stride"
         )
-    pooled = [feature_map.mean(dim=(2, 3))]
-    if n_parts:
-        stripes = F.adaptive_avg_pool2d(feature_map, (n_parts, 1))  # (N, C, n_parts, 1)
-        pooled += list(stripes.squeeze(3).unbind(2))
-    return pooled
+    pool = POOLINGS[pooling]
+    pooled = list(pool(feature_map, 1).unbind(2))
+    return pooled + list(pool(feature_map, n_parts).unbind(2)) if n_parts else pooled

@@ -27,6 +27,7 @@ from bitreid.losses import (
 )
 from bitreid.models import HashingNetwork, ModelOutput
 from bitreid.models.descriptors import IdentityClassifiers
+from bitreid.models.parts import code_layout
 from bitreid.training.augment import Augment
 from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from bitreid.training.recipe import Recipe
@@ -206,9 +207,15 @@ def step_losses(
     descriptors = [each.float() for each in (output.student, output.teacher) if each is not None]
     losses = {
         "id": identity_loss([each.float() for each in logits], classes, settings.label_smoothing),
-        "tri": torch.stack([triplet_loss(each, classes, settings.triplet_margin) for each in descriptors]).mean(),
+        "tri": _triplet_loss(descriptors, classes, settings.triplet_margin),
     }
     total = losses["id"] + losses["tri"]
+    if settings.triplet_global:
+        n_global = code_layout(recipe.network.n_bits, recipe.network.n_parts)[0].n_bits
+        losses["tri_global"] = _triplet_loss(
+            [each[:, :n_global] for each in descriptors], classes, settings.triplet_margin
+        )
+        total = total + settings.triplet_global * losses["tri_global"]
     if output.attribute_logits is not None:
         losses["attr"] = attribute_loss(output.attribute_logits.float(), labels, attribute_weights)
         total = total + settings.attribute_weight * losses["attr"]
@@ -219,6 +226,10 @@ def step_losses(
         losses["agreement"] = bit_agreement(student, teacher)
         losses["gap"] = binary_gap(student)
     return {"total": total, **losses}
+
+
+def _triplet_loss(descriptors: Sequence[Tensor], classes: Tensor, margin: float) -> Tensor:
+    return torch.stack([triplet_loss(each, classes, margin) for each in descriptors]).mean()
 
 
 def ssr_weight(recipe: Recipe, epoch: float) -> float:

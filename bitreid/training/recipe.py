@@ -36,6 +36,8 @@ class AugmentationSettings(_Settings):
     colour: float = Field(0.15, ge=0, le=0.5)
     """Strength of colour changes: brightness moves by up to this (white is 1), contrast and saturation are scaled by
     1 +- this, hue turns by up to a tenth of it (a full circle is 1)."""
+    grey: float = Field(0.0, ge=0, le=1)
+    """Probability of a patch without colour (Gong et al., CVPRW 2021): people must be told apart by more than it."""
 
 
 class LossSettings(_Settings):
@@ -45,6 +47,8 @@ class LossSettings(_Settings):
     """Share of an identity's target spread over all."""
     triplet_margin: float = Field(0.3, ge=0)
     """Between descriptors of unit length."""
+    triplet_global: float = Field(0.0, ge=0)
+    """Weight of a second triplet loss, of the global part's bits alone."""
     attribute_weight: float = Field(1.0, ge=0)
     """w_attr."""
     ssr_weight: float = Field(2.0, ge=0)
