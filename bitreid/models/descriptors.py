@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from bitreid.codes import Part
 
 
-def _straight_through(x: Tensor) -> Tensor:
+def straight_through(x: Tensor) -> Tensor:
     """Return the sign of `x` as +-1, its gradient passed where |x| <= 1 (Bengio et al., 2013; Hubara et al., 2016)."""
     clipped = x.clamp(-1, 1)
     return clipped + (torch.where(x > 0, 1.0, -1.0).to(x.dtype) - clipped).detach()
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": lambda x: torch.sigmoid(x) - 0.5,
     "hardsigmoid": lambda x: F.hardsigmoid(x) - 0.5,
-    "ste": _straight_through,
+    "ste": straight_through,
 }
 
 
