@@ -1,7 +1,8 @@
-"""Identity, triplet, attribute and SSR losses: a file each."""
+"""Identity, triplet, attribute, SSR and nested losses: a file each."""
 
 from bitreid.losses.attribute import attribute_loss, positive_weights
 from bitreid.losses.identity import identity_loss
+from bitreid.losses.nested import prefix_identity_loss, similarity_loss
 from bitreid.losses.ssr import binary_gap, bit_agreement, ssr_loss
 from bitreid.losses.triplet import triplet_loss
 
@@ -11,6 +12,8 @@ __all__ = [
     "bit_agreement",
     "identity_loss",
     "positive_weights",
+    "prefix_identity_loss",
+    "similarity_loss",
     "ssr_loss",
     "triplet_loss",
 ]

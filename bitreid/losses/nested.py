@@ -1,4 +1,4 @@
-"""The loss of nested codes: every prefix keeps the similarities of the long code's real values."""
+"""The losses of nested codes: every prefix keeps the similarities of the long code's real values, and who is who."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def nested_loss(
+def similarity_loss(
     signs: Tensor,
     similarities: Tensor,
     lengths: Sequence[int],
@@ -25,19 +25,38 @@ def nested_loss(
     signs           (N, n_bits) float: +-1, with a gradient that passes straight through
     similarities    (N, N) float: cosines of the real values
     lengths         ascending, in bits
-    scales          (len(lengths),) float: learned, the logarithm of what multiplies a prefix's cosines
+    scales          (len(lengths),) float: the logarithm of what multiplies a prefix's cosines, learned
     temperatures    one a length; short prefixes look at the nearest few
     cosine_weights  one a length
     """
     own = torch.eye(len(signs), dtype=torch.bool, device=signs.device)
-    total, dots, start = signs.new_zeros(()), signs.new_zeros(()), 0
+    losses, dots, start = [], signs.new_zeros(()), 0
     for i, (length, temperature, weight) in enumerate(zip(lengths, temperatures, cosine_weights, strict=True)):
         run = signs[:, start:length]
         dots, start = dots + run @ run.T, length
         cosines = dots / length
         near = F.softmax((similarities / temperature).masked_fill(own, -torch.inf), dim=1)
         found = F.log_softmax((scales[i].exp() * cosines).masked_fill(own, -torch.inf), dim=1)
-        total = total - (near * found.masked_fill(own, 0)).sum(1).mean()
-        if weight:
-            total = total + weight * (cosines - similarities).square().mean()
-    return total / len(lengths)
+        loss = -(near * found.masked_fill(own, 0)).sum(1).mean()
+        losses.append(loss + weight * (cosines - similarities).square().mean())
+    return torch.stack(losses).mean()
+
+
+def prefix_identity_loss(
+    signs: Tensor, centres: Tensor, labels: Tensor, lengths: Sequence[int], scale: float = 16.0, margin: float = 0.15
+) -> Tensor:
+    """Return the mean over prefixes of the cross-entropy of cosines with the identities' centres, a scalar.
+
+    The cosine with the own centre is lowered by `margin` (Wang et al., CosFace, CVPR 2018), all are multiplied by
+    `scale`, and a tenth of the target is spread over all identities.
+
+    signs    (N, n_bits) float: +-1, with a gradient that passes straight through
+    centres  (n_identities, n_bits) float: one matrix for all prefixes, each taking its first columns
+    labels   (N,) int64 class of each picture
+    """
+    own = margin * F.one_hot(labels, len(centres)).to(centres.dtype)
+    losses = []
+    for length in lengths:
+        cosines = F.normalize(signs[:, :length]) @ F.normalize(centres[:, :length]).T
+        losses.append(F.cross_entropy(scale * (cosines - own), labels, label_smoothing=0.1))
+    return torch.stack(losses).mean()

@@ -1,6 +1,7 @@
 """Backbones, parts, attention, descriptors, the whole network."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -10,9 +11,13 @@ from bitreid.models.network import HashingNetwork, ModelOutput, NetworkSettings
 from bitreid.models.resnet import resnet18, resnet50
 from bitreid.models.weights import load_backbone_weights
 
-BACKBONES: dict[str, Callable[[], nn.Module]] = {"resnet50": resnet50, "resnet18": resnet18}
+BACKBONES: dict[str, Callable[[], nn.Module]] = {
+    "resnet50": resnet50,
+    "resnet18": resnet18,
+    **{name: partial(efficientnet_lite, name) for name in LITE_NAMES},
+}
 
-__all__ = ["HashingNetwork", "ModelOutput", "NetworkSettings", "build_network", "load_backbone_weights"]
+__all__ = ["BACKBONES", "HashingNetwork", "ModelOutput", "NetworkSettings", "build_network", "load_backbone_weights"]
 
 
 def build_network(settings: NetworkSettings, n_attributes: int, backbone: nn.Module | None = None) -> HashingNetwork:
@@ -20,6 +25,5 @@ def build_network(settings: NetworkSettings, n_attributes: int, backbone: nn.Mod
     if (backbone is not None) != (settings.backbone == "custom"):
         raise SettingsError("expected a backbone module exactly when the setting `backbone` is 'custom'")
     if backbone is None:
-        name = settings.backbone
-        backbone = efficientnet_lite(name, settings.top) if name in LITE_NAMES else BACKBONES[name]()
+        backbone = BACKBONES[settings.backbone]()
     return HashingNetwork(settings, backbone, n_attributes)

@@ -11,13 +11,23 @@ from bitreid.models.parts import code_layout
 
 SUMMARY = Part("summary", 0, 128)
 """The first bits of a nested code, made from all parts at once: an eighth of 32 bits says nothing of a stripe."""
+LEARNED = 512
+"""Bits that are learned; those after them are the descriptor's own."""
 SHORTEST = 32
+"""The shortest prefix, in bits."""
 _RUN = 8  # bits of a part that stay together, where its bits come to whole bytes
 
 
 def nested_lengths(n_bits: int) -> tuple[int, ...]:
     """Return the lengths of a nested code's prefixes, in bits: powers of two from 32 up to `n_bits`."""
-    return tuple(SHORTEST << i for i in range((n_bits // SHORTEST).bit_length()) if SHORTEST << i < n_bits) + (n_bits,)
+    powers = (SHORTEST << i for i in range(n_bits.bit_length()))
+    return (*(length for length in powers if length < n_bits), n_bits)
+
+
+def check_nested(n_bits: int) -> None:
+    """Check that a code is long enough to be nested; else raise `SettingsError`."""
+    if n_bits < 2 * SUMMARY.n_bits:
+        raise SettingsError(f"expected n_bits of {2 * SUMMARY.n_bits} or more for a nested code, got {n_bits}")
 
 
 def nested_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
@@ -25,8 +35,7 @@ def nested_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
 
     Every prefix has each part's share, to a run's length. `SettingsError` for fewer than 256 bits.
     """
-    if n_bits < 2 * SUMMARY.n_bits:
-        raise SettingsError(f"expected n_bits of {2 * SUMMARY.n_bits} or more for a nested code, got {n_bits}")
+    check_nested(n_bits)
     parts = code_layout(n_bits - SUMMARY.n_bits, n_parts)
     run = _RUN if all(part.n_bits % _RUN == 0 for part in parts) else 1
     left = [part.n_bits for part in parts]
@@ -46,45 +55,62 @@ def nested_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
 class NestedMap(nn.Module):
     """A descriptor's values `(N, n_bits)` to those of a nested code of as many bits, whose signs are the code.
 
-    The summary is a linear map of all values, the bits of a part one of the part's own values, so that a person can
-    still be searched for by parts.
+    The summary is a linear map of all values. Of a part's bits, those among the first `LEARNED` of the code are a
+    linear map of the part's own values, so that a person can still be searched for by parts, and the others are its
+    first values as they are.
     """
 
     order: Tensor
 
     def __init__(self, layout: Sequence[Part], n_parts: int) -> None:
         super().__init__()
-        self.slices = [slice(part.start, part.stop) for part in layout]
         n_bits = layout[-1].stop
+        self.slices = [slice(part.start, part.stop) for part in layout]
         self.runs = nested_layout(n_bits, n_parts)
-        own = [sum(run.n_bits for run in self.runs if run.name == part.name) for part in layout]
+        learned = [_bits_of(part.name, self.runs, LEARNED) for part in layout]
+        self.kept = [_bits_of(part.name, self.runs, n_bits) - n for part, n in zip(layout, learned, strict=True)]
         self.summary = nn.Linear(n_bits, SUMMARY.n_bits)
-        self.parts = nn.ModuleList(nn.Linear(part.n_bits, n) for part, n in zip(layout, own, strict=True))
-        self.register_buffer("order", self._order([SUMMARY.name, *(part.name for part in layout)]), persistent=False)
-
-    def _order(self, names: Sequence[str]) -> Tensor:
-        """Return, for each bit of the code, its column among the maps' outputs side by side."""
-        sizes = [sum(run.n_bits for run in self.runs if run.name == name) for name in names]
-        next_column = {name: sum(sizes[:i]) for i, name in enumerate(names)}
-        columns: list[int] = []
-        for run in self.runs:
-            first = next_column[run.name]
-            columns += range(first, first + run.n_bits)
-            next_column[run.name] = first + run.n_bits
-        return torch.tensor(columns)
+        self.linears = [nn.Linear(part.n_bits, n) for part, n in zip(layout, learned, strict=True)]
+        self.parts = nn.ModuleList(self.linears)
+        self.register_buffer("order", _order(self.runs, [SUMMARY.name, *(p.name for p in layout)]), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        of_parts = [linear(values[:, part]) for linear, part in zip(self.parts, self.slices, strict=True)]
-        return torch.cat([self.summary(values), *of_parts], dim=1)[:, self.order]
+        columns = [self.summary(values)]
+        for linear, where, kept in zip(self.linears, self.slices, self.kept, strict=True):
+            own = values[:, where]
+            columns += [linear(own), own[:, :kept]]
+        return torch.cat(columns, dim=1)[:, self.order]
+
+    def learned(self, values: Tensor) -> Tensor:
+        """Return the first bits' values only, those that are learned: `(N, LEARNED)` or fewer."""
+        return self.forward(values)[:, :LEARNED]
 
     @torch.no_grad()
-    def scale(self, norm: nn.BatchNorm1d) -> None:
-        """Take over a batch norm that follows the map, in evaluation mode."""
-        zero, one = (norm(torch.full((1, len(self.order)), value))[0] for value in (0.0, 1.0))
-        shift, factor = torch.empty_like(zero), torch.empty_like(zero)
-        shift[self.order], factor[self.order] = zero, one - zero
-        linears = [self.summary, *self.parts]
-        sizes = [linear.out_features for linear in linears]
-        for linear, f, b in zip(linears, factor.split(sizes), shift.split(sizes), strict=True):
-            linear.weight.mul_(f[:, None])
-            linear.bias.mul_(f).add_(b)
+    def absorb(self, norm: nn.BatchNorm1d) -> None:
+        """Take over a batch norm that follows `learned`, in evaluation mode: the map alone then gives its values."""
+        places = self.order[:LEARNED]
+        zero, one = (norm.eval()(torch.full((1, len(places)), value))[0] for value in (0.0, 1.0))
+        start = 0
+        for linear, kept in zip([self.summary, *self.linears], [0, *self.kept], strict=True):
+            stop = start + linear.out_features
+            own = (places >= start) & (places < stop)  # in ascending order of column, as a part's runs are
+            linear.weight.mul_((one - zero)[own][:, None])
+            linear.bias.mul_((one - zero)[own]).add_(zero[own])
+            start = stop + kept
+
+
+def _bits_of(name: str, runs: Sequence[Part], stop: int) -> int:
+    """Return how many of the bits before `stop` belong to a part."""
+    return sum(min(run.stop, stop) - run.start for run in runs if run.name == name and run.start < stop)
+
+
+def _order(runs: Sequence[Part], names: Sequence[str]) -> Tensor:
+    """Return, for each bit of the code, its column where the bits of each part lie side by side, by `names`."""
+    sizes = [_bits_of(name, runs, runs[-1].stop) for name in names]
+    next_column = {name: sum(sizes[:i]) for i, name in enumerate(names)}
+    columns: list[int] = []
+    for run in runs:
+        first = next_column[run.name]
+        columns += range(first, first + run.n_bits)
+        next_column[run.name] = first + run.n_bits
+    return torch.tensor(columns)

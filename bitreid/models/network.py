@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bitreid.errors import SettingsError
 from bitreid.models.attention import AttributeBlock
 from bitreid.models.descriptors import Descriptor
+from bitreid.models.nested import NestedMap, check_nested
 from bitreid.models.parts import code_layout, pool_parts
 
 Relaxation = Literal["ssr", "tanh", "sigmoid", "hardsigmoid", "none", "ste"]
@@ -23,8 +24,6 @@ class NetworkSettings(BaseModel):
         "resnet50", "resnet18", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "custom"
     ] = "resnet50"
     """Makes the feature map; `custom` is a module that the caller passes."""
-    top: bool = False
-    """Whether an EfficientNet-Lite keeps its last convolution, to 1280 channels."""
     n_bits: int = Field(2048, ge=32, le=4096, multiple_of=32)
     """Length of the identity code."""
     n_parts: int = Field(6, ge=0, le=24)
@@ -44,6 +43,9 @@ class NetworkSettings(BaseModel):
     """SSR: what follows the student's embedding."""
     student_hidden: int = Field(0, ge=0, le=4096)
     """SSR: width of a hidden layer in each of the student's embeddings; 0: a linear map."""
+    nested: bool = False
+    """Whether the code is nested: its bits come in an order in which every prefix is a code in its own right. The map
+    to it is fitted after the last pass."""
 
 
 class ModelOutput(NamedTuple):
@@ -62,7 +64,7 @@ class ModelOutput(NamedTuple):
 
 
 class HashingNetwork(nn.Module):
-    """Backbone, AAB, PCB parts, teacher and student descriptors.
+    """Backbone, AAB, PCB parts, teacher and student descriptors; at last, once it is fitted, the map to nested codes.
 
     Input: pictures `(N, 3, H, W)`, normalised as the card says, `H` a multiple of `16 * n_parts`. A caller's backbone
     says in integer attributes how many channels its map has, `n_channels`, and, unless it is 16, its `stride`.
@@ -78,9 +80,12 @@ class HashingNetwork(nn.Module):
             raise SettingsError(
                 "expected attribute labels, got none; give some or set `attributes` and `attention` to false"
             )
+        if settings.nested:
+            check_nested(settings.n_bits)
         self.settings = settings
         self.backbone_batch = 0
         self.layout = code_layout(settings.n_bits, settings.n_parts)
+        self.nested: NestedMap | None = None
         self.backbone = backbone
         n_channels = _integer(backbone, "n_channels", "the channels of its map")
         self.stride = _integer(backbone, "stride", "pixels of the picture for one of its map", default=16)
@@ -105,11 +110,18 @@ class HashingNetwork(nn.Module):
         parts = pool_parts(x, self.settings.n_parts, self.settings.pooling)  # 1 + n_parts of (N, C)
         teacher = None if self.teacher is None else self.teacher(parts)  # (N, n_bits)
         student = self.student(parts)  # (N, n_bits)
+        if self.nested is not None:
+            student = self.nested(student)  # (N, n_bits)
         return ModelOutput(student, teacher, logits)
 
     def _map(self, pictures: Tensor) -> Tensor:
         chunk = self.backbone_batch or len(pictures)
         return torch.cat([self.backbone(some) for some in torch.split(pictures, chunk)])
+
+    def add_nested(self) -> NestedMap:
+        """Put a map to nested codes after the student, and return it: its values are random until it is fitted."""
+        self.nested = NestedMap(self.layout, self.settings.n_parts)
+        return self.nested
 
     def check_input(self, height: int, width: int) -> None:
         """Refuse a picture size that the stripes cannot cut equally."""

@@ -41,8 +41,9 @@ def _mean(feature_map: Tensor, n_stripes: int) -> Tensor:
 
 
 def _mean_and_max(feature_map: Tensor, n_stripes: int) -> Tensor:
-    largest = feature_map.unflatten(2, (n_stripes, -1)).amax(dim=(3, 4))
-    return _mean(feature_map, n_stripes) + largest
+    n, n_channels, height, width = feature_map.shape
+    stripes = feature_map.reshape(n, n_channels, n_stripes, height // n_stripes, width)
+    return _mean(feature_map, n_stripes) + stripes.amax(dim=(3, 4))
 
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"mean": _mean, "mean_max": _mean_and_max}

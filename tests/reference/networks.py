@@ -102,18 +102,19 @@ def resnet_block(x: Map, tensors: Tensors, name: str, stride: int) -> Map:
     return relu(out + x)
 
 
-LITE0_STRIDED = (1, 3, 5)
-"""The blocks that open stages 2, 3 and 4; the published network strides at block 11 too, ours does not."""
+LITE_STRIDED = {"efficientnet_lite0": (1, 3, 5), "efficientnet_lite1": (1, 4, 7), "efficientnet_lite2": (1, 4, 7)}
+"""The blocks that open stages 2, 3 and 4; the published networks stride once more, ours do not."""
 
 
-def efficientnet_lite0(picture: Map, tensors: Tensors) -> list[Map]:
+def efficientnet_lite(which: str, picture: Map, tensors: Tensors) -> list[Map]:
     """The stem's map and each block's, from the published names."""
     eps = 1e-3
     x = relu(normalise(convolve_same(picture, tensors["_conv_stem.weight"], 2), tensors, "_bn0", eps), 6)
     maps = [x]
-    for block in range(16):
+    block = 0
+    while f"_blocks.{block}._bn1.weight" in tensors:
         name = f"_blocks.{block}"
-        stride = 2 if block in LITE0_STRIDED else 1
+        stride = 2 if block in LITE_STRIDED[which] else 1
         out = x
         if f"{name}._expand_conv.weight" in tensors:
             out = convolve_same(out, tensors[f"{name}._expand_conv.weight"], 1)
@@ -123,6 +124,7 @@ def efficientnet_lite0(picture: Map, tensors: Tensors) -> list[Map]:
         out = normalise(convolve_same(out, tensors[f"{name}._project_conv.weight"], 1), tensors, f"{name}._bn2", eps)
         x = out + x if out.shape == x.shape else out
         maps.append(x)
+        block += 1
     return maps
 
 

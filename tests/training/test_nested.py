@@ -1,0 +1,96 @@
+"""Fitting nested codes: where the map starts, what it learns, and what an artifact of it holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bitreid.codes import pack
+from bitreid.evaluation import evaluate_ranking
+from bitreid.models.nested import NestedMap, nested_layout
+from bitreid.models.parts import code_layout
+from bitreid.training.export import network_of
+from bitreid.training.nested import fit_nested, rotated_directions, start_nested
+from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_train
+
+N_BITS = 256
+
+
+def people_features(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two views of 120 pictures of 30 people who differ in 12 directions, and who is who."""
+    rng = np.random.default_rng(seed)
+    directions = np.random.default_rng(1).normal(size=(12, N_BITS)) / np.sqrt(N_BITS)
+    classes = np.repeat(np.arange(30), 4)
+    people = rng.normal(size=(30, 12))[classes] @ directions
+    views = np.stack([people + 0.03 * rng.normal(size=people.shape) for _ in range(2)])
+    return np.tanh(3 * views).astype(np.float32), classes
+
+
+def mean_ap(codes: np.ndarray, classes: np.ndarray) -> float:
+    """Of each picture as a query among the others."""
+    cameras = np.arange(len(classes)) % 2
+    packed = pack(codes)
+    return float(evaluate_ranking(packed, packed, classes, cameras, classes, cameras).expected.mAP)
+
+
+def short_code(nested: NestedMap, features: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return np.asarray(nested(torch.from_numpy(features))[:, :32])
+
+
+def test_directions_are_orthogonal_and_each_block_stays_within_its_principal_ones() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 10)) * np.linspace(3, 0.1, 10)
+    z -= z.mean(0)
+    found = rotated_directions(z, [2, 5], rng)
+    assert found.shape == (10, 5)
+    for block in (found[:, :2], found[:, 2:]):
+        np.testing.assert_allclose(block.T @ block, np.eye(block.shape[1]), atol=1e-9)
+    _, vectors = np.linalg.eigh(z.T @ z)
+    least = vectors[:, :5]
+    np.testing.assert_allclose(least.T @ found, 0, atol=1e-9)
+    np.testing.assert_allclose(vectors[:, :8].T @ found[:, :2], 0, atol=1e-9)
+
+
+def test_the_first_values_are_centred_and_of_one_spread() -> None:
+    views, _ = people_features()
+    nested = NestedMap(code_layout(N_BITS, 6), 6)
+    start_nested(nested, views[0], np.random.default_rng(0))
+    with torch.no_grad():
+        values = nested.learned(torch.from_numpy(views[0])).numpy()
+    np.testing.assert_allclose(values.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(values.std(0), 1, atol=1e-3)
+
+
+def test_a_short_prefix_is_a_better_code_than_as_many_of_the_networks_bits() -> None:
+    views, classes = people_features()
+    nested = NestedMap(code_layout(N_BITS, 6), 6)
+    fit_nested(nested, views, classes)
+    other, whose = people_features(seed=2)
+    assert mean_ap(short_code(nested, other[0]), whose) > mean_ap(other[0][:, :32], whose) + 0.02
+
+
+def test_fitting_is_repeatable() -> None:
+    views, classes = people_features()
+    maps = [NestedMap(code_layout(N_BITS, 6), 6) for _ in range(2)]
+    for nested in maps:
+        fit_nested(nested, views, classes, seed=3)
+    one, other = (short_code(nested, views[0]) for nested in maps)
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("n_parts", [0, 6])
+def test_an_artifact_of_a_nested_network_gives_nested_codes(people: Path, tmp_path: Path, n_parts: int) -> None:
+    recipe = tiny_recipe(epochs=1, warmup_epochs=0, network={"n_bits": 256, "nested": True, "n_parts": n_parts})
+    artifact = tiny_train(recipe, people, tmp_path / "run")
+    assert artifact.card.parts == nested_layout(256, n_parts)
+    network = network_of(artifact, TinyBackbone())
+    fitted = network.nested
+    assert fitted is not None
+    assert "nested.summary.weight" in artifact.weights
+    pictures = torch.rand(2, 3, 96, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        nested = network(pictures).student
+        network.nested = None
+        torch.testing.assert_close(nested, fitted(network(pictures).student))
