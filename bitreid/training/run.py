@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bitreid.training.memory import keep_freed_memory
 from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
-from bitreid.training.validation import calibrated
+from bitreid.training.validation import calibrated, validate, validate_lengths
 
 LICENCE = "LICENSE"
 """The file with a licence's text, in a run's folder as in an artifact."""
@@ -63,11 +64,14 @@ def train(
             (run / LICENCE).write_text("\n".join(filter(None, licences)), encoding="utf-8")
     log = _Log(run / "log.jsonl", reporter, resume)
     run_passes(recipe, task, network, run, log, resume, start)
-    if recipe.network.nested:
-        nest(recipe, task, network)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    card = calibrated(make_card(recipe, task, metrics, made_with), task, network)
+    card = make_card(recipe, task, metrics, made_with)
+    if recipe.network.nested:
+        nest(recipe, task, network)
+        scores = validate(recipe, task, network) if len(task.split.query) else {}
+        card = replace(card, metrics=metrics | scores, lengths=validate_lengths(recipe, task, network))
+    card = calibrated(card, task, network)
     text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
     return save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
 

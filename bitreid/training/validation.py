@@ -15,6 +15,7 @@ from bitreid.errors import DataError
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork
+from bitreid.models.nested import nested_lengths
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
@@ -41,13 +42,32 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
         "val_float_rank1": floats.rank1,
         "val_float_mAP": floats.mAP,
     }
-    if teacher is not None:
+    if teacher is not None and network.nested is None:  # a nested code has other bits than the teacher's
         scores["val_agreement"] = float(((features > 0) == (teacher > 0)).mean())
         scores["val_gap"] = float(np.abs(np.abs(features) - 1).mean())
         scores["val_teacher_mAP"] = evaluate_ranking(pack(teacher[:n]), pack(teacher[n:]), *people).expected.mAP
     if logits is not None:
         accuracy = balanced_accuracy(logits, task.labels[rows])
         scores |= {} if np.isnan(accuracy) else {"val_attribute_accuracy": accuracy}
+    return scores
+
+
+def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, dict[str, float]]:
+    """Return rank1 and mAP of each of a nested code's prefixes on the held-out identities, by its number of bits.
+
+    Without held-out identities the prefixes have no scores.
+    """
+    rows, n = task.held_out, len(task.split.query)
+    lengths = nested_lengths(recipe.network.n_bits)
+    if not n:
+        return {str(length): {} for length in lengths}
+    codes = pack(TorchEngine(network, recipe.input)(task.pictures[rows]).features)
+    pids, camids = task.manifest.pids[rows], task.manifest.camids[rows]
+    scores = {}
+    for length in lengths:
+        query, gallery = codes[:n].prefix(length), codes[n:].prefix(length)
+        found = evaluate_ranking(query, gallery, pids[:n], camids[:n], pids[n:], camids[n:]).expected
+        scores[str(length)] = {"rank1": found.rank1, "mAP": found.mAP}
     return scores
 
 

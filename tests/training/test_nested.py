@@ -85,6 +85,9 @@ def test_an_artifact_of_a_nested_network_gives_nested_codes(people: Path, tmp_pa
     recipe = tiny_recipe(epochs=1, warmup_epochs=0, network={"n_bits": 256, "nested": True, "n_parts": n_parts})
     artifact = tiny_train(recipe, people, tmp_path / "run")
     assert artifact.card.parts == nested_layout(256, n_parts)
+    assert artifact.card.code_lengths == (32, 64, 128, 256)
+    assert artifact.card.lengths["256"]["mAP"] == artifact.card.metrics["val_mAP"]
+    assert artifact.card.lengths["32"]["mAP"] != artifact.card.metrics["val_mAP"]
     network = network_of(artifact, TinyBackbone())
     fitted = network.nested
     assert fitted is not None
