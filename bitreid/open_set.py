@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -12,12 +13,68 @@ from bitreid.arrays import Floats
 from bitreid.errors import ArtifactError, SettingsError
 
 
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def normal_share(z: npt.ArrayLike) -> Floats:
+    """Return the distribution function of the unit normal, element by element."""
+    values = np.asarray(z, np.float64)
+    return np.asarray([math.erfc(-each / math.sqrt(2)) / 2 for each in values.flat]).reshape(values.shape)
+
+
+@dataclass(frozen=True)
+class SearchTail:
+    """How near the nearest of n rows comes to somebody who is in none of them.
+
+    A row is within d bits of a query with probability p = Phi(offset + slope * sqrt(d + 1/2) + spread * z), Phi being
+    the distribution function of the unit normal and sqrt(d) the Euclidean distance of codes. z, unit normal too, is the
+    query's own: some have look-alikes, most have none. A search of n rows finds one with probability
+    1 - (1 - p) ** n, averaged over queries. Without a spread, all rows would be strangers to each other.
+    """
+
+    slope: float
+    offset: float
+    spread: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.slope, self.offset, self.spread))):
+            raise ArtifactError(f"expected finite numbers, got {self}; calibrate again")
+        if not (self.slope > 0 and self.spread >= 0):
+            raise ArtifactError(
+                f"expected a slope above 0 and a spread of at least 0, got {self.slope} and {self.spread}; "
+                "calibrate again"
+            )
+
+    def rate(self, distance: npt.ArrayLike, n_gallery: int) -> Floats:
+        """Return the rate of searches for an absent person that find one of `n_gallery` rows within a distance."""
+        d = np.asarray(distance, np.float64)
+        near = self.offset + self.slope * np.sqrt(np.maximum(d + 0.5, 0))
+        p = normal_share(near[..., None] + self.spread * _NODES)
+        with np.errstate(divide="ignore"):  # a row that is certainly near: ln 0
+            rate = -np.expm1(n_gallery * np.log1p(-p)) @ _WEIGHTS
+        return np.asarray(np.where(d < 0, 0.0, rate))
+
+
+@lru_cache(maxsize=1024)
+def _search_threshold(tail: SearchTail, fpir: float, n_gallery: int) -> int:
+    """Return the largest distance at which `tail` keeps the rate; -1 when there is none."""
+    kept, broken = -1, 64
+    while tail.rate(broken, n_gallery) <= fpir:
+        kept, broken = broken, 2 * broken
+    while broken - kept > 1:
+        middle = (kept + broken) // 2
+        kept, broken = (middle, broken) if tail.rate(middle, n_gallery) <= fpir else (kept, middle)
+    return kept
+
+
 @dataclass(frozen=True)
 class OpenSet:
     """The tail of a model's impostor distances, and how likely a distance is for one person and for two.
 
     An impostor pair is within d bits with probability Phi(tail_offset + tail_slope * d), Phi being the distribution
     function of the unit normal: a normal distribution, but matched to the nearest impostors alone, which decide.
+    `search` says how near the nearest of many rows comes; without it, that is bounded from the pairs.
     ln(likelihood of d for one person / for two) = offset + slope * d + curvature * d ** 2 on the side of the parabola's
     turn where it falls, and what it is at the turn on the other side: nobody becomes more probable farther away.
     """
@@ -27,6 +84,7 @@ class OpenSet:
     slope: float
     offset: float
     curvature: float = 0.0
+    search: SearchTail | None = None
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.tail_slope, self.tail_offset, self.slope, self.offset, self.curvature))):
@@ -40,7 +98,10 @@ class OpenSet:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Return the calibration with these numbers, by name; `ArtifactError` for other names or values."""
         try:
-            return cls(**{name: float(value) for name, value in values.items()})
+            search = values.get("search")
+            numbers = {name: float(value) for name, value in values.items() if name != "search"}
+            tail = None if search is None else SearchTail(**{name: float(value) for name, value in search.items()})
+            return cls(**numbers, search=tail)
         except (AttributeError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"expected the numbers of an open-set calibration, got {values!r:.80}; calibrate again"
@@ -48,16 +109,18 @@ class OpenSet:
 
     def pair_rate(self, distance: npt.ArrayLike) -> Floats:
         """Return the probability that an impostor pair is within a distance (bits)."""
-        z = self.tail_offset + self.tail_slope * np.asarray(distance, np.float64)
-        return np.asarray([math.erfc(-each / math.sqrt(2)) / 2 for each in z.flat]).reshape(z.shape)
+        return normal_share(self.tail_offset + self.tail_slope * np.asarray(distance, np.float64))
 
     def fpir(self, distance: npt.ArrayLike, n_gallery: int) -> Floats:
         """Return the rate of searches for a person who is not among `n_gallery` rows that find one within a distance.
 
-        1 - (1 - p) ** n_gallery for the pair rate p, as if all rows were strangers to each other. It is an upper bound:
-        some queries are near to everybody and most to nobody, and some people have many rows, so that the near pairs
-        fall into fewer searches. This holds for rows that are drawn at random from many more.
+        Without a `search` tail, 1 - (1 - p) ** n_gallery for the pair rate p, as if all rows were strangers to each
+        other. It is an upper bound: some queries are near to everybody and most to nobody, and some people have many
+        rows, so that the near pairs fall into fewer searches. This holds for rows that are drawn at random from many
+        more.
         """
+        if self.search is not None:
+            return self.search.rate(distance, n_gallery)
         return np.asarray(-np.expm1(n_gallery * np.log1p(-self.pair_rate(distance))))
 
     def threshold(self, fpir: float, n_gallery: int) -> int:
@@ -67,6 +130,8 @@ class OpenSet:
         """
         if not 0 < fpir < 1 or n_gallery < 1:
             raise SettingsError(f"expected fpir between 0 and 1 and a gallery of rows, got {fpir} and {n_gallery}")
+        if self.search is not None:
+            return _search_threshold(self.search, fpir, n_gallery)
         pair_rate = -math.expm1(math.log1p(-fpir) / n_gallery)
         return max(math.floor((NormalDist().inv_cdf(pair_rate) - self.tail_offset) / self.tail_slope), -1)
 
@@ -76,8 +141,8 @@ class OpenSet:
         Before the search the person is in the gallery with probability `present`, in any one of its rows. What the
         other rows show is not looked at: several near rows do not make each other less probable.
 
-        The larger the gallery, the more this depends on the people that it was fitted to: 60 people make 1,770 pairs of
-        people, which say little about look-alikes as rare as one in 1,000.
+        The larger the gallery, the more this depends on the impostors that it was fitted to: 60 people make 1,770 pairs
+        of people, which say little about look-alikes as rare as one in 1,000; with 700 others they make 42,000.
         """
         if not 0 < present < 1 or n_gallery < 1:
             raise SettingsError(f"expected present between 0 and 1 and a gallery of rows, got {present}, {n_gallery}")

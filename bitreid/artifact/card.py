@@ -12,7 +12,7 @@ from bitreid.open_set import OpenSet
 
 FORMAT_VERSION = 3
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration, format 2 no
-lengths."""
+lengths, no thresholds of attributes and no tail of searches."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,11 @@ class Calibration:
     """Their pictures."""
     lengths: dict[str, OpenSet] = field(default_factory=dict)
     """The same as `open_set` for the prefixes that the card's `lengths` name, as far as it was fitted."""
+    others: int = 0
+    """Pictures of other people that were searched for them; 0 where they were searched for among each other."""
 
     def __post_init__(self) -> None:
-        if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1:
+        if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1 or self.others < 0:
             raise ArtifactError(
                 "expected a calibration of one person or more with weights from 0, got "
                 f"{self.identities} people and weights from {min(self.attribute_weights, default=0)}"
@@ -95,6 +97,8 @@ class Card:
     """Measured figures, by name."""
     notes: str = ""
     """Anything else that a user should know."""
+    attribute_thresholds: tuple[float, ...] = ()
+    """The probability above which each bit of the schema is 1; empty: the one of `thresholds` for all."""
     calibration: Calibration | None = None
     """What distances mean; None where it was not fitted."""
     lengths: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -116,6 +120,13 @@ class Card:
             check_layout(self.parts, self.n_bits)
         n_weights = len(self.calibration.attribute_weights) if self.calibration else 0
         n_code_bits = self.attributes.n_code_bits if self.attributes else 0
+        n_attributes = len(self.attributes) if self.attributes else 0
+        if len(self.attribute_thresholds) not in (0, n_attributes):
+            raise ArtifactError(
+                f"expected a threshold for each of {n_attributes} attributes, got {len(self.attribute_thresholds)}"
+            )
+        if not all(0 < threshold < 1 for threshold in self.attribute_thresholds):
+            raise ArtifactError(f"expected thresholds of attributes between 0 and 1, got {self.attribute_thresholds}")
         if n_weights not in (0, n_code_bits):
             raise ArtifactError(f"expected a weight for each of {n_code_bits} attribute bits, got {n_weights}")
         possible = {str(n_bits) for n_bits in range(8, self.n_bits + 1, 8)}
@@ -165,5 +176,7 @@ def fingerprint(card: Card) -> str:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")
     decides = ("model", "input", "n_bits", "parts", "n_features", "attributes", "thresholds", "weights_sha256")
     values = asdict(card)
-    text = json.dumps({name: values[name] for name in decides}, sort_keys=True)
+    # What newer cards can say besides counts where it says something: other cards keep their fingerprints.
+    later = [name for name in ("attribute_thresholds",) if values[name]]
+    text = json.dumps({name: values[name] for name in (*decides, *later)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

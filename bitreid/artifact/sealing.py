@@ -61,8 +61,12 @@ def parse_card(text: bytes, path: Path) -> Card:
         calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number
     if version < 3:
         body.setdefault("lengths", {})
+        body.setdefault("attribute_thresholds", [])
         if isinstance(calibration, dict):
             calibration.setdefault("lengths", {})
+            calibration.setdefault("others", 0)
+            if isinstance(calibration.get("open_set"), dict):
+                calibration["open_set"].setdefault("search", None)
     try:
         card: Card = _decode(Card, body, "")
     except (BitreidError, OverflowError) as error:

@@ -49,24 +49,29 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.data.samplers import held_out_pictures
     from bitreid.evaluation.calibration.files import write_calibration
     from bitreid.training.load import load_encoder
-    from bitreid.training.validation import calibrated_on
+    from bitreid.training.validation import MOST_OTHERS, calibrated_on, spaced
 
     source: Path = arguments.data or arguments.own
     check_outputs([arguments.out], [source])
     console = console_of()
     encoder = load_encoder(arguments.artifact)
     data = parse(source, arguments.pattern, None if arguments.pattern is None else "train")
+    others = None
     if arguments.data:
         people = held_out_pictures(data, encoder.card.training)
+        train = data.split("train")
+        train = train.rows((train.pids > 0) & ~np.isin(train.pids, people.pids))
+        others = train.take(spaced(len(train), MOST_OTHERS))
     else:
         known = data.pids > 0
         tests = known & np.array([split != "train" for split in data.splits], np.bool_)
         people = data.rows(tests if tests.any() else known)
     with progress_of(console, "encoding") as progress:
         encoded = encoder.encode_files(people.paths, progress)
+        searched = None if others is None else encoder.encode_files(others.paths, progress)
     training = {name: value for name, value in encoder.card.training.items() if name != "calibrated_on"}
     training |= {"calibrated_on": source.resolve().name} if arguments.own else {}
-    card = calibrated_on(replace(encoder.card, training=training), encoded, people)
+    card = calibrated_on(replace(encoder.card, training=training), encoded, people, searched)
     assert card.calibration is not None, "it was just fitted"
     if arguments.out:
         write_calibration(arguments.out, card)

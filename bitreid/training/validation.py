@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Floats32
+from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import Card
 from bitreid.codes import pack
 from bitreid.data.manifest import Manifest
@@ -19,6 +19,9 @@ from bitreid.models.nested import nested_lengths
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
+
+MOST_OTHERS = 10_000
+"""Pictures of training identities that a calibration searches, at most."""
 
 
 def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, float]:
@@ -72,31 +75,50 @@ def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dic
 
 
 def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
-    """Return the card with a calibration from the held-out identities; as it is where those are too few."""
+    """Return the card with a calibration from the held-out identities; as it is where those are too few.
+
+    Pictures of the training identities are searched for them, at most `MOST_OTHERS`, evenly spaced.
+    """
     rows = task.held_out
     if not len(rows):
         return card
-    encoded = Encoder(card, TorchEngine(network, card.input)).encode(task.pictures[rows])
+    encoder = Encoder(card, TorchEngine(network, card.input))
+    train = task.split.train[spaced(len(task.split.train), MOST_OTHERS)]
     try:
-        return calibrated_on(card, encoded, task.manifest.take(rows))
+        return calibrated_on(
+            card, encoder.encode(task.pictures[rows]), task.manifest.take(rows), encoder.encode(task.pictures[train])
+        )
     except DataError:
         return card
 
 
-def calibrated_on(card: Card, encoded: Encoded, people: Manifest) -> Card:
+def spaced(n: int, most: int) -> Ints:
+    """Return at most `most` of the rows 0 to n - 1, evenly spaced."""
+    return np.arange(n) if n <= most else np.arange(most) * n // most
+
+
+def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encoded | None = None) -> Card:
     """Return the card with a calibration from encoded pictures of people whom the model was not trained on.
 
-    Each of the card's lengths gets its own; one whose codes are too short to tell how rare look-alikes are gets none.
-    `DataError` for too few people or pictures.
+    `others` are pictures of people who are none of them, perhaps those of training. Each of the card's lengths gets its
+    own calibration; one whose codes are too short to tell how rare look-alikes are gets none. `DataError` for too few
+    people or pictures.
     """
     n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
     calibration = calibrate(
-        encoded.codes, people.pids, people.camids, encoded.attribute_codes, n_attribute_bits=n_attribute_bits
+        encoded.codes,
+        people.pids,
+        people.camids,
+        encoded.attribute_codes,
+        n_attribute_bits=n_attribute_bits,
+        others=None if others is None else others.codes,
     )
     lengths = {}
     for n_bits in card.code_lengths[:-1]:
         with suppress(DataError):
-            lengths[str(n_bits)] = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids).open_set
+            shorter = None if others is None else others.codes.prefix(n_bits)
+            found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, others=shorter)
+            lengths[str(n_bits)] = found.open_set
     return replace(card, calibration=replace(calibration, lengths=lengths))
 
 

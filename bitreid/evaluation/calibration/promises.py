@@ -49,7 +49,7 @@ def promises_kept(
             n,
             rate,
             threshold := open_set.threshold(rate, n),
-            float(_false_alarms(impostor, threshold, n).mean()),
+            float(false_alarms(impostor, threshold, n).mean()),
             float(_right_answers(genuine, impostor, threshold, n).mean()) if genuine.any() else float("nan"),
         )
         for n in sizes
@@ -57,7 +57,7 @@ def promises_kept(
     ]
 
 
-def _false_alarms(impostor: Ints, threshold: int, n: int) -> Floats:
+def false_alarms(impostor: Ints, threshold: int, n: int) -> Floats:
     """Return, for each query, the probability that one of `n` of its impostors is within the threshold."""
     total, near = impostor.sum(axis=1), impostor[:, : threshold + 1].sum(axis=1)
     drawn = np.minimum(n, total)
