@@ -13,6 +13,7 @@ Ints = npt.NDArray[np.int64]
 Ints32 = npt.NDArray[np.int32]
 Words32 = npt.NDArray[np.uint32]
 Words = npt.NDArray[np.uint64]
+Labels = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float64]
 Floats32 = npt.NDArray[np.float32]
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from bitreid.arrays import Floats
 from bitreid.errors import ArtifactError, SettingsError
 
-
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 

@@ -87,7 +87,7 @@ def attribute_scores(encoder: Encoder, manifest: Manifest, labels: Path) -> dict
     truth = read_attributes_as(labels, card.attributes, manifest.identities()).labels_of(rows.pids)
     encoded = encoder.encode_files(rows.paths)
     assert encoded.attributes is not None, "the card has attributes"
-    bits = encoded.attributes > card.thresholds["attribute_probability"]
+    bits = encoded.attributes > np.array(card.attribute_limits, np.float32)
     scores = {}
     for i, name in enumerate(card.attributes.names):
         if card.attributes.in_code[i]:

@@ -165,6 +165,12 @@ class Card:
             return None
         return self.calibration.open_set if n_bits == self.n_bits else self.calibration.lengths.get(str(n_bits))
 
+    @property
+    def attribute_limits(self) -> tuple[float, ...]:
+        """The probability above which each bit of the schema is 1; empty without attributes."""
+        n = len(self.attributes) if self.attributes else 0
+        return self.attribute_thresholds or (self.thresholds.get("attribute_probability", 0.5),) * n
+
 
 def fingerprint(card: Card) -> str:
     """Return 16 hex digits that differ for models whose codes may not be compared.

@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="write the calibration to this file, for `bitreid gallery calibrate`, and leave the card as it is",
     )
+    parser.add_argument(
+        "--attributes",
+        type=Path,
+        metavar="FILE",
+        help="labels of the training data (with --data): fit a threshold for each attribute, too. This changes bits of "
+        "attribute codes, so it makes another model: encode what it encoded again",
+    )
     add_pattern(parser)
 
 
@@ -45,14 +52,19 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.artifact import load_artifact, save_artifact
     from bitreid.commands.console import calibration_text, console_of, progress_of, say, thresholds_text
     from bitreid.data.files import check_outputs
+    from bitreid.data.labels import read_attributes_as
     from bitreid.data.parsers import parse
     from bitreid.data.samplers import held_out_pictures
+    from bitreid.encoding.encoder import Encoder
+    from bitreid.errors import SettingsError
     from bitreid.evaluation.calibration.files import write_calibration
     from bitreid.training.load import load_encoder
-    from bitreid.training.validation import MOST_OTHERS, calibrated_on, spaced
+    from bitreid.training.validation import MOST_OTHERS, calibrated_on, spaced, with_attribute_thresholds
 
     source: Path = arguments.data or arguments.own
     check_outputs([arguments.out], [source])
+    if arguments.attributes and (arguments.own or arguments.out):
+        raise SettingsError("expected --attributes with --data and without --out, got another; leave it out")
     console = console_of()
     encoder = load_encoder(arguments.artifact)
     data = parse(source, arguments.pattern, None if arguments.pattern is None else "train")
@@ -69,9 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     with progress_of(console, "encoding") as progress:
         encoded = encoder.encode_files(people.paths, progress)
         searched = None if others is None else encoder.encode_files(others.paths, progress)
-    training = {name: value for name, value in encoder.card.training.items() if name != "calibrated_on"}
+    card = encoder.card
+    if arguments.attributes:
+        if card.attributes is None or encoded.attributes is None:
+            raise SettingsError(f"expected a model with attributes, {card.name} has none; leave --attributes out")
+        table = read_attributes_as(arguments.attributes, card.attributes, data.identities())
+        labels = table.labels_of(people.pids), table.labels_of(train.pids)
+        card = with_attribute_thresholds(card, encoded.attributes, *labels, people.pids)
+        encoded = Encoder(card, encoder.engine).quantised(encoded.features, encoded.attributes)
+    training = {name: value for name, value in card.training.items() if name != "calibrated_on"}
     training |= {"calibrated_on": source.resolve().name} if arguments.own else {}
-    card = calibrated_on(replace(encoder.card, training=training), encoded, people, searched)
+    card = calibrated_on(replace(card, training=training), encoded, people, searched)
     assert card.calibration is not None, "it was just fitted"
     if arguments.out:
         write_calibration(arguments.out, card)

@@ -100,7 +100,7 @@ class Encoder:
         if not len(encoded):
             raise CodesError("expected at least one picture of a person, got none")
         attributes = None if encoded.attributes is None else encoded.attributes.mean(axis=0, keepdims=True)
-        return self._quantised(encoded.features.mean(axis=0, keepdims=True), attributes)
+        return self.quantised(encoded.features.mean(axis=0, keepdims=True), attributes)
 
     def _shape(self) -> tuple[int, int, int]:
         return self.card.input.height, self.card.input.width, 3
@@ -109,16 +109,18 @@ class Encoder:
         features = np.concatenate([output.features[:, : self.n_bits] for output in outputs])
         logits = [output.attribute_logits for output in outputs if output.attribute_logits is not None]
         attributes = 1 / (1 + np.exp(-np.concatenate(logits).clip(-50, 50))) if logits else None
-        return self._quantised(features, attributes)
+        return self.quantised(features, attributes)
 
-    def _quantised(self, features: Floats32, attributes: Floats32 | None) -> Encoded:
+    def quantised(self, features: Floats32, attributes: Floats32 | None) -> Encoded:
+        """Return the codes of features `(n, n_bits)` and of probabilities of attributes `(n, A)`, if there are any."""
         schema = self.card.attributes
         attribute_codes = None
         if attributes is not None and schema is not None and schema.n_code_bits:
-            attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
+            attribute_codes = attribute_code(attributes, schema, self.card.attribute_limits)
         return Encoded(features, pack(features, self._parts), attributes, attribute_codes)
 
 
-def attribute_code(probabilities: Floats32, schema: AttributeSchema, threshold: float) -> Codes:
-    """The attribute codes of probabilities `(n, A)`: a bit is 1 above the threshold; only `in_code` bits count."""
-    return pack_bits(probabilities[:, np.array(schema.in_code, dtype=np.bool_)] > threshold)
+def attribute_code(probabilities: Floats32, schema: AttributeSchema, thresholds: Sequence[float]) -> Codes:
+    """The attribute codes of probabilities `(n, A)`: a bit is 1 above its threshold; only `in_code` bits count."""
+    in_code = np.array(schema.in_code, dtype=np.bool_)
+    return pack_bits((probabilities > np.array(thresholds, np.float32))[:, in_code])

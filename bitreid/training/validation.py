@@ -4,14 +4,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Floats32, Ints
+from bitreid.arrays import Floats32, Ints, Labels
 from bitreid.artifact import Card
 from bitreid.codes import pack
 from bitreid.data.manifest import Manifest
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.errors import DataError
+from bitreid.evaluation.calibration.attribute_thresholds import (
+    balanced_accuracies,
+    cross_validated_thresholds,
+    fit_attribute_thresholds,
+)
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork
@@ -50,8 +54,9 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
         scores["val_gap"] = float(np.abs(np.abs(features) - 1).mean())
         scores["val_teacher_mAP"] = evaluate_ranking(pack(teacher[:n]), pack(teacher[n:]), *people).expected.mAP
     if logits is not None:
-        accuracy = balanced_accuracy(logits, task.labels[rows])
-        scores |= {} if np.isnan(accuracy) else {"val_attribute_accuracy": accuracy}
+        accuracies = balanced_accuracies(logits, task.labels[rows], 0)
+        if not np.isnan(accuracies).all():
+            scores["val_attribute_accuracy"] = float(np.nanmean(accuracies))
     return scores
 
 
@@ -74,22 +79,44 @@ def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dic
     return scores
 
 
-def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
-    """Return the card with a calibration from the held-out identities; as it is where those are too few.
+def calibrated(card: Card, task: Task, network: HashingNetwork, balanced: bool = True) -> Card:
+    """Return the card with what the held-out identities say: thresholds of attributes, if they are to be `balanced`,
+    and a calibration; without the latter where they are too few.
 
     Pictures of the training identities are searched for them, at most `MOST_OTHERS`, evenly spaced.
     """
     rows = task.held_out
     if not len(rows):
         return card
-    encoder = Encoder(card, TorchEngine(network, card.input))
+    engine = TorchEngine(network, card.input)
+    held_out = Encoder(card, engine).encode(task.pictures[rows])
+    if held_out.attributes is not None and balanced:
+        labels, pids = (task.labels[rows], task.labels[task.split.train]), task.manifest.pids[rows]
+        card = with_attribute_thresholds(card, held_out.attributes, *labels, pids)
+    encoder = Encoder(card, engine)
     train = task.split.train[spaced(len(task.split.train), MOST_OTHERS)]
     try:
-        return calibrated_on(
-            card, encoder.encode(task.pictures[rows]), task.manifest.take(rows), encoder.encode(task.pictures[train])
-        )
+        held_out = encoder.quantised(held_out.features, held_out.attributes)
+        return calibrated_on(card, held_out, task.manifest.take(rows), encoder.encode(task.pictures[train]))
     except DataError:
         return card
+
+
+def with_attribute_thresholds(
+    card: Card, probabilities: Floats32, labels: Labels, train_labels: Labels, pids: Ints
+) -> Card:
+    """Return the card with a threshold for each attribute, which changes bits and so the fingerprint.
+
+    The arguments are those of `fit_attribute_thresholds`; `pids (n,)` say whom the pictures show. The balanced accuracy
+    in the card's metrics is cross-validated over people.
+    """
+    thresholds = fit_attribute_thresholds(probabilities, labels, train_labels)
+    crossed = cross_validated_thresholds(probabilities, labels, train_labels, pids)
+    accuracies = balanced_accuracies(probabilities, labels, crossed)
+    metrics = card.metrics
+    if not np.isnan(accuracies).all():
+        metrics = metrics | {"val_attribute_accuracy": float(np.nanmean(accuracies))}
+    return replace(card, attribute_thresholds=thresholds, metrics=metrics)
 
 
 def spaced(n: int, most: int) -> Ints:
@@ -120,16 +147,3 @@ def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encode
             found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, others=shorter)
             lengths[str(n_bits)] = found.open_set
     return replace(card, calibration=replace(calibration, lengths=lengths))
-
-
-def balanced_accuracy(logits: Floats32, labels: npt.NDArray[np.int8]) -> float:
-    """Return the mean over bits of (recall of ones + recall of zeros) / 2; bits without both values are left out.
-
-    NaN if every bit is left out. logits (n, A); labels (n, A): 1, 0 or -1 for unknown, which changes nothing.
-    """
-    predicted = logits > 0
-    ones, zeros = labels == 1, labels == 0
-    live = (ones.sum(0) > 0) & (zeros.sum(0) > 0)
-    recall = (predicted & ones).sum(0)[live] / ones.sum(0)[live]
-    rejection = (~predicted & zeros).sum(0)[live] / zeros.sum(0)[live]
-    return float(((recall + rejection) / 2).mean()) if live.any() else float("nan")

@@ -8,7 +8,7 @@ import pytest
 
 from bitreid.artifact import FORMAT_VERSION, Calibration, fingerprint, load_artifact, save_artifact
 from bitreid.errors import ArtifactError
-from bitreid.open_set import OpenSet
+from bitreid.open_set import OpenSet, SearchTail
 from tests.artifact.cases import CARD, WEIGHTS
 from tests.reference import artifact as reference
 
@@ -55,6 +55,46 @@ def test_a_calibration_without_a_curvature_has_a_straight_line(tmp_path: Path) -
     (tmp_path / "card.json").write_bytes(reference.sealed(body))
     with pytest.raises(ArtifactError, match=r"calibration\.open_set to have exactly its keys, got \['slope'\] missing"):
         load_artifact(tmp_path)
+
+
+def test_a_card_of_format_2_knows_pairs_only(tmp_path: Path) -> None:
+    """Its thresholds are the ones that it promised."""
+    save_artifact(tmp_path, replace(CARD, calibration=CALIBRATION), WEIGHTS)
+    body = json.loads((tmp_path / "card.json").read_bytes())
+    del body["calibration"]["open_set"]["search"], body["calibration"]["others"], body["attribute_thresholds"]
+    (tmp_path / "card.json").write_bytes(reference.sealed({**body, "format_version": 2}))
+    card = load_artifact(tmp_path).card
+    assert (card.calibration, card.attribute_thresholds) == (CALIBRATION, ())
+    (tmp_path / "card.json").write_bytes(reference.sealed(body))
+    with pytest.raises(ArtifactError, match=r"attribute_thresholds'\] missing"):
+        load_artifact(tmp_path)
+
+
+def test_the_tail_of_searches_is_kept(tmp_path: Path) -> None:
+    found = replace(
+        CALIBRATION, open_set=replace(CALIBRATION.open_set, search=SearchTail(0.5, -8.0, 0.25)), others=6803
+    )
+    save_artifact(tmp_path, replace(CARD, calibration=found), WEIGHTS)
+    assert load_artifact(tmp_path).card.calibration == found
+
+
+def test_thresholds_of_attributes_are_kept_and_make_another_model(saved: Path, tmp_path: Path) -> None:
+    """They decide bits; cards without them keep the fingerprints that they had."""
+    limits = (0.25, 0.125, 0.75)
+    card = save_artifact(tmp_path, replace(CARD, attribute_thresholds=limits), WEIGHTS).card
+    assert load_artifact(tmp_path).card == card
+    assert card.attribute_limits == limits
+    usual = load_artifact(saved).card
+    assert fingerprint(card) != fingerprint(usual)
+    assert fingerprint(replace(card, attribute_thresholds=())) == fingerprint(usual)
+    probability = {"attribute_probability": 0.625}
+    assert replace(CARD, thresholds=probability).attribute_limits == (0.625,) * 3
+    assert replace(CARD, attributes=None).attribute_limits == ()
+    for wrong in ((0.5,), (0.5, 0.5, 0.0), (0.5, 0.5, 1.0)):
+        with pytest.raises(
+            ArtifactError, match=r"expected (a threshold for each of 3|thresholds of attributes between)"
+        ):
+            replace(CARD, attribute_thresholds=wrong)
 
 
 def test_impossible_calibrations_are_refused() -> None:

@@ -71,3 +71,37 @@ def searches(right: Sequence[int], wrong: Sequence[int], threshold: int, n_galle
             chance = right.count(nearest) / (right.count(nearest) + gallery.count(nearest))
             found.append(chance if nearest <= threshold else 0.0)
     return fmean(alarms), fmean(found) if found else math.nan
+
+
+def search_rate(slope: float, offset: float, spread: float, distance: int, n_gallery: int) -> float:
+    """The mean over 20,000 kinds of queries, equally frequent, of the chance that one of the rows is near."""
+    unit, n = NormalDist(), 20_000
+    near = offset + slope * math.sqrt(distance + 0.5)
+    kinds = (unit.inv_cdf((i + 0.5) / n) for i in range(n))
+    return fmean(1 - unit.cdf(-(near + spread * kind)) ** n_gallery for kind in kinds)
+
+
+def attribute_threshold(
+    probabilities: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], shares: Sequence[float], sure: float
+) -> list[float]:
+    """Every pair of a slope and a shift is tried on every picture, and counts by how well it does."""
+
+    def logit(p: float) -> float:
+        return math.log(p / (1 - p))
+
+    tried = [(slope / 10, shift / 10) for slope in range(21) for shift in range(-20, 21)]
+    scores = []
+    for slope, shift in tried:
+        each = []
+        for bit, share in enumerate(shares):
+            limit = slope * logit(share) + shift
+            right: dict[int, list[bool]] = {0: [], 1: []}
+            for row, known in zip(probabilities, labels, strict=True):
+                if known[bit] >= 0:
+                    right[known[bit]].append((logit(row[bit]) > limit) == (known[bit] == 1))
+            if right[0] and right[1]:
+                each.append((fmean(right[0]) + fmean(right[1])) / 2)
+        scores.append(fmean(each) if each else 0.0)
+    weights = [math.exp((score - max(scores)) / sure) for score in scores]
+    slope, shift = (sum(w * pair[i] for w, pair in zip(weights, tried, strict=True)) / sum(weights) for i in (0, 1))
+    return [1 / (1 + math.exp(-(slope * logit(share) + shift))) for share in shares]

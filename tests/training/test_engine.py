@@ -16,7 +16,7 @@ from bitreid.training.augment import Augment
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import AugmentationSettings
 from bitreid.training.task import attributes_beside, prepare_task, task_from
-from bitreid.training.validation import balanced_accuracy, validate
+from bitreid.training.validation import validate
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task
 
 Pixels = npt.NDArray[np.uint8]
@@ -141,16 +141,6 @@ def test_colours_change_within_the_limits_and_each_picture_for_itself() -> None:
 
 
 # Validation
-
-
-def test_balanced_accuracy_by_hand() -> None:
-    logits = np.array([[1, 1, 1], [1, -1, 1], [-1, -1, 1], [-1, 1, 1]], np.float32)
-    labels = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, -1, 1]], np.int8)
-    # Bit 0: 2 of 3 ones, 1 of 1 zeros. Bit 1: 1 of 2 ones, 1 of 1 zeros. Bit 2 has no zeros: left out.
-    assert balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 1) / 2 + (1 / 2 + 1) / 2) / 2)
-    logits[3, 1] = -5
-    assert balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 1) / 2 + (1 / 2 + 1) / 2) / 2), "unknown"
-    assert np.isnan(balanced_accuracy(logits[:, 2:], labels[:, 2:]))
 
 
 def test_validation_scores_the_held_out_identities(people: Path) -> None:

@@ -76,6 +76,7 @@ def calibrate_open_set(codes: Codes, pids: Ints, camids: Ints, others: Codes | N
     if others is None or len(others) < LEAST_ROWS:
         _, impostor = levels_of_queries(codes, codes, protocol)
         return fit_open_set(pairs, np.stack([impostor[pids == pid].sum(axis=0) for pid in np.unique(pids)]))
+    _check_enough(pairs)  # a few people say little, however many pictures they are searched for in
     strangers = np.full(len(others), DISTRACTOR)
     _, impostor = levels_of_queries(codes, others, Protocol(pids, cameras, strangers, strangers))
     best = fit_open_set(replace(pairs, impostor=impostor.sum(axis=0)))
@@ -112,14 +113,18 @@ def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
     `DataError` with fewer than 1,000 impostor pairs or fewer than 10 genuine ones, or people too few or too different
     to tell how the tail falls.
     """
+    _check_enough(pairs)
+    best = _fit_tail(pairs.impostor)
+    tail = best if of_each is None else _fit_safe_tail(pairs.impostor, of_each)
+    return OpenSet(*tail, *_likelihood_ratio(pairs.genuine, *best))
+
+
+def _check_enough(pairs: PairCounts) -> None:
     if pairs.impostor.sum() < 1000 or pairs.genuine.sum() < 10:
         raise DataError(
             "expected at least 1,000 pairs of two people and 10 of one to calibrate with, "
             f"got {pairs.impostor.sum()} and {pairs.genuine.sum()}; hold out more identities"
         )
-    best = _fit_tail(pairs.impostor)
-    tail = best if of_each is None else _fit_safe_tail(pairs.impostor, of_each)
-    return OpenSet(*tail, *_likelihood_ratio(pairs.genuine, *best))
 
 
 def _fit_safe_tail(impostor: Ints, of_each: Ints) -> tuple[float, float]:

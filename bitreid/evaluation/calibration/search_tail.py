@@ -41,13 +41,13 @@ class _Rates(NamedTuple):
     rates: Floats
 
 
-def fit_search_tail(impostor: Ints, people: Ints) -> SearchTail:
+def fit_search_tail(impostor: Ints, people: Ints, margin: float = MARGIN) -> SearchTail:
     """Return the tail that fits searches for people who are in no row of the gallery.
 
     `impostor (n_queries, n_levels) int64` are the rows of others at each distance from each query, `people (n_queries,)
     int64` whom it shows. Rates are those of galleries of all rows and of random fractions of them, exact expectations
     over all such galleries; the fit is least squares of ln(-ln(1 - rate)), each weighted by its rate, so by how many
-    searches it rests on. `MARGIN` standard errors over people, by the infinitesimal jackknife, are added to the offset.
+    searches it rests on. `margin` standard errors over people, by the infinitesimal jackknife, are added to the offset.
 
     `DataError` for fewer than 3 people or `LEAST_ROWS` rows, or where distances do not tell how the tail falls.
     """
@@ -76,7 +76,7 @@ def fit_search_tail(impostor: Ints, people: Ints) -> SearchTail:
     of_people = np.stack([np.bincount(who, column) for column in each[:, used].T], axis=1)
     n_queries = np.bincount(who)[:, None]
     without = (of_people.sum(axis=0) - of_people) / (len(people) - n_queries)
-    return _safe(grid, without, _fit(grid))
+    return _safe(grid, without, _fit(grid), margin)
 
 
 def _levels(impostor: Ints, most_rows: int, fewest_rows: int) -> Ints:
@@ -137,8 +137,8 @@ def _fit(grid: _Rates) -> Floats:
     return tail
 
 
-def _safe(grid: _Rates, without: Floats, tail: Floats) -> SearchTail:
-    """Return the tail with `MARGIN` standard errors added to its offset.
+def _safe(grid: _Rates, without: Floats, tail: Floats, margin: float) -> SearchTail:
+    """Return the tail with `margin` standard errors added to its offset.
 
     `without (n_people, k)` are the rates without each person in turn. What each would change of the fit is taken in the
     first order; the error is that of the model's link where the whole gallery gives the `REFERENCE` rate.
@@ -153,4 +153,4 @@ def _safe(grid: _Rates, without: Floats, tail: Floats) -> SearchTail:
     slopes = steps[:, whole][:, at]
     effect = slopes @ moved / slopes[1]
     error = np.sqrt((len(effect) - 1) * effect.var())
-    return SearchTail(float(np.exp(tail[0])), float(tail[1] + MARGIN * error), float(np.exp(tail[2])))
+    return SearchTail(float(np.exp(tail[0])), float(tail[1] + margin * error), float(np.exp(tail[2])))
