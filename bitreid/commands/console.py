@@ -264,7 +264,8 @@ def calibration_text(card: Card) -> str:
         return ""
     whose = card.training.get("calibrated_on")
     people = "people held out" if whose is None else f"people of {whose}, whom it was not trained on"
-    return f"{card.calibration.pictures} pictures of {card.calibration.identities} {people}"
+    others = f", searched for in {card.calibration.others:,} of other people" if card.calibration.others else ""
+    return f"{card.calibration.pictures} pictures of {card.calibration.identities} {people}{others}"
 
 
 def card_table(card: Card, model: str) -> Table:

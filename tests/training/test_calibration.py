@@ -11,8 +11,9 @@ from bitreid.codes import pack_bits
 from bitreid.data.manifest import Manifest
 from bitreid.encoding.encoder import Encoded
 from bitreid.evaluation.calibration.fit import calibrate
+from bitreid.evaluation.calibration.search_tail import LEAST_ROWS
 from bitreid.training.load import load_encoder
-from bitreid.training.validation import calibrated_on
+from bitreid.training.validation import calibrated_on, spaced
 from tests.artifact.cases import CARD
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
@@ -28,10 +29,14 @@ def test_the_card_has_the_calibration_of_the_held_out_people(people: Path, tmp_p
     assert (found.identities, found.pictures) == (6, 6 * 6)
     assert card.attributes is not None
     assert len(found.attribute_weights) == card.attributes.n_code_bits > 0
+    assert len(card.attribute_thresholds) == len(card.attributes)
     task = tiny_task(recipe, people)
     held_out = np.flatnonzero(~np.isin(task.manifest.pids, task.identities))
     encoded = load_encoder(tmp_path / "run" / "artifact", TinyBackbone()).encode(task.pictures[held_out])
-    expected = calibrate(encoded.codes, task.manifest.pids[held_out], task.manifest.camids[held_out])
+    others = load_encoder(tmp_path / "run" / "artifact", TinyBackbone()).encode(task.pictures[task.split.train])
+    assert found.others == len(task.split.train) >= LEAST_ROWS
+    people_held_out = task.manifest.pids[held_out], task.manifest.camids[held_out]
+    expected = calibrate(encoded.codes, *people_held_out, others=others.codes)
     # The artifact's weights are rounded to half precision, which changes a bit here and there.
     thresholds = [each.open_set.threshold(0.1, 100) for each in (found, expected)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=2)
@@ -51,6 +56,16 @@ def test_each_length_of_the_card_is_calibrated() -> None:
     assert found is not None
     assert found.open_set == calibrate(codes, pids, people.camids).open_set
     assert found.lengths == {"128": calibrate(codes.prefix(128), pids, people.camids).open_set}
+
+
+def test_one_threshold_is_kept_for_all_attributes_where_the_recipe_says_so(people: Path, tmp_path: Path) -> None:
+    card = tiny_train(tiny_recipe(balanced_attributes=False, **SHORT), people, tmp_path / "run").card
+    assert card.attribute_thresholds == ()
+
+
+def test_training_pictures_are_searched_evenly() -> None:
+    assert spaced(5, 7).tolist() == [0, 1, 2, 3, 4]
+    assert spaced(10, 4).tolist() == [0, 2, 5, 7]
 
 
 @pytest.mark.parametrize("n", [0, 2])

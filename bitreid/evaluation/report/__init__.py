@@ -10,6 +10,7 @@ from bitreid.evaluation.report.data import (
     RankedHit,
     RankedQuery,
     Record,
+    ReliabilityCurve,
     Report,
 )
 from bitreid.evaluation.report.page import render_report, write_report
@@ -24,6 +25,7 @@ __all__ = [
     "RankedHit",
     "RankedQuery",
     "Record",
+    "ReliabilityCurve",
     "Report",
     "render_report",
     "write_report",

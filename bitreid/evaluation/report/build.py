@@ -17,6 +17,7 @@ from bitreid.codes import bit_statistics, part_mask, part_sizes, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes_as
 from bitreid.errors import DataError, DataWarning
+from bitreid.evaluation.calibration.promises import reliability
 from bitreid.evaluation.confidence import Interval, bootstrap_columns
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol, ProtocolSettings
@@ -31,6 +32,7 @@ from bitreid.evaluation.report import (
     RankedHit,
     RankedQuery,
     Record,
+    ReliabilityCurve,
     Report,
 )
 from bitreid.evaluation.sheets import nearest_of_query
@@ -40,6 +42,7 @@ from bitreid.evaluation.summary import Evaluation
 _LABELS = ("attributes_test.csv", "market_attribute.mat", "duke_attribute.mat")
 _SHORTEST = 32  # bits of the shortest code that a nested one is scored at
 _N_EXTREME = 4
+_SEARCHED = (1, 100, 1000)  # rows of the galleries whose probabilities are looked at
 _K = 10
 
 
@@ -80,6 +83,7 @@ def report_of(
         lengths=_lengths(card, query, gallery, evaluation, protocol, memory_mb),
         pairs=pairs,
         promise=_promise(card, fpir, gallery),
+        reliability=_reliability(card, pairs, query, gallery),
         verification=None if pairs is None else verify(pairs),
         identification=None if pairs is None else identify(pairs),
         afr=_afr_curves(gallery, evaluation),
@@ -155,6 +159,16 @@ def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
         return count_pairs(query.main, gallery.main, people)
     except DataError:  # no pair of different people: nothing to tell apart
         return None
+
+
+def _reliability(
+    card: Card | None, pairs: PairCounts | None, query: Side, gallery: Side
+) -> tuple[ReliabilityCurve, ...]:
+    """Return how well the model's probabilities are kept; nothing where it is not calibrated, or there are no codes."""
+    if card is None or card.calibration is None or pairs is None or query.codes is None or gallery.codes is None:
+        return ()
+    open_set = card.calibration.open_set
+    return tuple(ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in _SEARCHED)
 
 
 def _by_precision(average_precision: Floats) -> Ints:

@@ -9,6 +9,7 @@ from bitreid.artifact import Card
 from bitreid.codes import BitStatistics
 from bitreid.errors import DataError
 from bitreid.evaluation.afr import AfrMetrics
+from bitreid.evaluation.calibration.promises import Reliability
 from bitreid.evaluation.confidence import Interval
 from bitreid.evaluation.open_set_metrics import Identification, PairCounts, Verification
 from bitreid.evaluation.summary import Evaluation
@@ -34,6 +35,14 @@ class Promise:
     threshold: int
     fpir: float
     n_gallery: int
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """How well probabilities are kept in searches of `n_gallery` rows that hold the person every second time."""
+
+    n_gallery: int
+    bins: tuple[Reliability, ...]
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,7 @@ class Report:
     lengths       several lengths of one code, ascending
     pairs         pairs by distance; `verification` and `identification` are made from them
     promise       the threshold for these pairs, if one was chosen beforehand
+    reliability   probabilities that were given for these pairs, and what came, a curve for each size of gallery
     afr           two-stage search, a curve for each kind of short code
     worst, best   queries by average precision, the most extreme first
     pictures      False leaves out every picture and every name of a file
@@ -144,6 +154,7 @@ class Report:
     lengths: tuple[Length, ...] = ()
     pairs: PairCounts | None = None
     promise: Promise | None = None
+    reliability: tuple[ReliabilityCurve, ...] = ()
     verification: Verification | None = None
     identification: Identification | None = None
     afr: tuple[AfrCurve, ...] = ()

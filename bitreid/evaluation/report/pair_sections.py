@@ -1,5 +1,7 @@
 """Sections on pairs and their distances: histograms, thresholds, "nobody". None where there is nothing to show."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bitreid.arrays import Floats
@@ -18,8 +20,11 @@ from bitreid.evaluation.report.charts import (
     rate_axis,
     round_axis,
 )
-from bitreid.evaluation.report.data import Promise, Report
+from bitreid.evaluation.report.data import Promise, ReliabilityCurve, Report
 from bitreid.evaluation.report.words import NO_BREAK, number, of_hundred, percent, share
+
+RARE = 0.005
+"""A bin with fewer rows than this share of the searches is in the table of reliability, not in the chart."""
 
 
 def distances(report: Report) -> Section | None:
@@ -97,6 +102,8 @@ def searches(report: Report) -> Section | None:
             text.append(_promise_words(report.identification, report.promise))
     if report.verification is not None:
         charts.append(_verification_chart(report.verification))
+    if report.reliability:
+        charts.append(reliability_chart(report.reliability))
     return Section("nobody", "\u201cNobody\u201d", tuple(text), tuple(charts)) if charts else None
 
 
@@ -173,6 +180,47 @@ def _verification_chart(found: Verification) -> Chart:
             tuple(
                 (number(100 * rate), share(hits), _threshold(threshold))
                 for rate, hits, threshold in zip(found.rates, found.tpr, found.thresholds, strict=True)
+            ),
+        ),
+    )
+
+
+def reliability_chart(curves: Sequence[ReliabilityCurve]) -> Chart:
+    """Return the chart of how often a row shows the person of the query, against the probability that was given."""
+    kept = [(curve, [each for each in curve.bins if each.share >= RARE / curve.n_gallery]) for curve in curves]
+    worst = max((abs(each.predicted - each.observed) for _, bins in kept for each in bins), default=0.0)
+    return Chart(
+        "reliability",
+        f"Probabilities are right to {percent(worst)}, where they are frequent enough to tell",
+        "The share of rows that show the query\u2019s person, against the probability that was given to them; on the "
+        "diagonal, both are the same. The person is in the gallery every second time.",
+        percent_axis("probability given, %", [0.0, 1.0]),
+        percent_axis("rows that show the person, %", [0.0, 1.0]),
+        (
+            Series((), ((0.0, 0.0), (1.0, 1.0)), 4),
+            *(
+                Series(
+                    (f"{curve.n_gallery:,} row{'s' if curve.n_gallery > 1 else ''}",),
+                    tuple((each.predicted, each.observed) for each in bins),
+                    tone,
+                    "marked",
+                )
+                for tone, (curve, bins) in enumerate(kept[:3], 1)
+            ),
+        ),
+        Table(
+            "Probability that a row shows the query\u2019s person, %",
+            ("rows searched", "given", "rows given it", "mean given", "observed"),
+            tuple(
+                (
+                    f"{curve.n_gallery:,}",
+                    f"{number(100 * each.low)} to {number(100 * each.high)}",
+                    share(each.share, 5),
+                    share(each.predicted),
+                    share(each.observed),
+                )
+                for curve in curves
+                for each in curve.bins
             ),
         ),
     )

@@ -1,5 +1,9 @@
 """The rate of a search: the model against a slow sum, and its fit to searches whose rate is known."""
 
+import json
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,6 +15,7 @@ from bitreid.errors import ArtifactError, DataError
 from bitreid.evaluation.calibration.fit import calibrate, calibrate_open_set
 from bitreid.evaluation.calibration.promises import false_alarms
 from bitreid.evaluation.calibration.search_tail import LEAST_ROWS, fit_search_tail
+from bitreid.gallery import Contract
 from bitreid.open_set import OpenSet, SearchTail
 from tests.reference import calibration as twin
 
@@ -114,6 +119,17 @@ def test_too_little_is_refused() -> None:
     for slope, spread in ((0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0)):
         with pytest.raises(ArtifactError, match="expected"):
             SearchTail(slope, -5.0, spread)
+
+
+def test_it_is_stored_as_json() -> None:
+    open_set = OpenSet(0.1, -5, -0.1, 1, search=TRUTH)
+    values = asdict(open_set)
+    assert OpenSet.from_json(json.loads(json.dumps(values))) == open_set
+    assert Contract.from_json(Contract(64, open_set=open_set).to_json()).open_set == open_set
+    wrongs: tuple[Any, ...] = ({}, 3, values["search"] | {"slope": 0}, values["search"] | {"more": 1})
+    for wrong in wrongs:
+        with pytest.raises(ArtifactError, match="expected"):
+            OpenSet.from_json(values | {"search": wrong})
 
 
 def test_others_are_the_impostors_where_there_are_enough() -> None:

@@ -12,6 +12,7 @@ from bitreid.artifact import Card, InputSpec
 from bitreid.codes import Codes, Part, pack
 from bitreid.data.attributes import AttributeSchema
 from bitreid.evaluation.calibration.fit import fit_open_set
+from bitreid.evaluation.calibration.promises import reliability
 from bitreid.evaluation.confidence import bootstrap
 from bitreid.evaluation.open_set_metrics import count_pairs, identify, verify
 from bitreid.evaluation.protocol import Protocol
@@ -25,6 +26,7 @@ from bitreid.evaluation.report import (
     RankedHit,
     RankedQuery,
     Record,
+    ReliabilityCurve,
     Report,
 )
 from bitreid.evaluation.side import Side
@@ -171,6 +173,9 @@ def full_report(folder: Path) -> Report:
         lengths=(Length(16, 0.25, 0.125), Length(32, 0.5, 0.375), Length(64, 0.75, 0.625)),
         pairs=pairs,
         promise=Promise(open_set.threshold(0.1, 60), 0.1, 60),
+        reliability=tuple(
+            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in (1, 100, 1000)
+        ),
         verification=verify(pairs),
         identification=identify(pairs),
         afr=(AfrCurve("attribute code", 8, evaluation.afr), AfrCurve("weighted attribute code", 8, evaluation.afr[1:])),

@@ -105,7 +105,7 @@ def test_the_page_can_be_read(browser: Browser, file: Path, scheme: Any) -> None
         page.set_viewport_size({"width": width, "height": 900})
         total, window = page.evaluate(WIDTHS)
         assert total <= window == width, "the page itself never scrolls sideways"
-        assert page.evaluate(SHOWN, f".plot.{shown}") == page.evaluate(SHOWN, ".plot") == 9
+        assert page.evaluate(SHOWN, f".plot.{shown}") == page.evaluate(SHOWN, ".plot") == 10
         words = page.evaluate(CLASHES)
         assert words["checked"] > 80
         assert words["clashes"] == []
@@ -124,7 +124,7 @@ def test_the_page_prints_light_and_whole(browser: Browser, file: Path) -> None:
     page.goto(file.as_uri())
     page.emulate_media(media="print")
     assert page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.evaluate(SHOWN, ".plot.wide") == 9
+    assert page.evaluate(SHOWN, ".plot.wide") == 10
     assert page.evaluate(SHOWN, ".plot.narrow") == 0
     assert page.evaluate(SHOWN, "nav") == 0
     total, window = page.evaluate(WIDTHS)

@@ -14,6 +14,7 @@ from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.errors import DataWarning
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
+from bitreid.evaluation.calibration.promises import reliability
 from bitreid.evaluation.report import Report
 from bitreid.evaluation.report.build import attribute_rows, labels_beside, protocol_words, report_of
 from bitreid.evaluation.side import Side, merged
@@ -178,6 +179,12 @@ def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
     assert report.promise is not None
     assert (report.promise.fpir, report.promise.n_gallery) == (0.05, 48)
     assert report.promise.threshold == open_set.threshold(0.05, 48)
+    assert report.pairs is not None
+    counts = report.pairs.genuine, report.pairs.impostor
+    assert [(each.n_gallery, list(each.bins)) for each in report.reliability] == [
+        (n, reliability(*counts, open_set, n)) for n in (1, 100, 1000)
+    ]
+    assert made(query, gallery).reliability == ()
     assert made(query, gallery).promise is None
 
 

@@ -70,7 +70,7 @@ def test_the_page_has_landmarks_and_a_language(page: Page) -> None:
 
 def test_every_chart_is_said_in_words_and_in_numbers(page: Page) -> None:
     plots = page.of_class("plot")
-    assert len(plots) == 2 * 9, "each chart once for wide paper and once for narrow"
+    assert len(plots) == 2 * 10, "each chart once for wide paper and once for narrow"
     for plot in plots:
         assert plot.attributes["role"] == "img"
         assert len(plot.attributes["aria-labelledby"].split()) == 2
@@ -78,7 +78,7 @@ def test_every_chart_is_said_in_words_and_in_numbers(page: Page) -> None:
     assert len(descriptions) == len(plots)
     assert all("Across: " in text and "Up: " in text for text in descriptions)
     in_details = [tag for tag in page.all("table") if "figure" in tag.around and "details" in tag.around]
-    assert len(in_details) == 9 + 1, "a table for each chart, and one for the query that has hits"
+    assert len(in_details) == 10 + 1, "a table for each chart, and one for the query that has hits"
 
 
 def test_every_picture_says_what_it_is(page: Page) -> None:
