@@ -57,7 +57,7 @@ def calibrate(
         weights = fit_attribute_weights(attribute_codes[people], n_attribute_bits, known, camids[people])
     open_set = calibrate_open_set(codes[people], known, camids[people], others)
     n_others = len(others) if others is not None and open_set.search is not None else 0
-    return Calibration(open_set, weights, len(np.unique(known)), len(known), n_others)
+    return Calibration(open_set, weights, len(np.unique(known)), len(known), others=n_others)
 
 
 def calibrate_open_set(codes: Codes, pids: Ints, camids: Ints, others: Codes | None = None) -> OpenSet:
