@@ -57,6 +57,7 @@ def main() -> None:
     with progress_of(console, "encoding") as progress:
         people, others = (encode_manifest(encoder, each, progress) for each in (held_out, train))
     codes = people.codes, others.codes
+    console.print(among_themselves(codes, people.pids, people.camids))
     lines = list(halves(codes, people.pids, people.camids, others.pids, 4 if arguments.quick else 60))
     console.print(_shown(promises_table([promises for promises, _ in lines]), arguments.markdown))
     curves = []
@@ -69,6 +70,21 @@ def main() -> None:
     if arguments.json:
         record = {"promises": means([promises for promises, _ in lines]), "bars": {}}
         arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def among_themselves(codes: tuple[Codes, Codes], pids: Ints, camids: Ints) -> str:
+    """Return whether held-out people are as far from training people, whom the network has pushed apart, as from each
+    other: the share of pairs within the distances of 1 in 1,000 and 1 in 10,000 of those with training people."""
+    _, others = levels_of_queries(*codes, _strangers(pids, len(codes[1])))
+    _, own = levels_of_queries(codes[0], codes[0], Protocol(pids, camids, pids, camids))
+    cumulative = np.cumsum(others.sum(axis=0)) / others.sum()
+    found = []
+    for rate in (1e-3, 1e-4):
+        within = int(np.searchsorted(cumulative, rate)) + 1
+        each = np.array([own[pids == pid, :within].sum() / own[pids == pid].sum() for pid in np.unique(pids)])
+        error = np.sqrt(2) * each.std() / np.sqrt(len(each))  # each pair is under both its people
+        found.append(f"{cumulative[within - 1]:.1e} with training people, {each.mean():.1e} ({error:.1e})")
+    return f"pairs of two people within a distance (error): {'; '.join(found)} among held-out people"
 
 
 Promises = dict[str, list[PromiseKept]]
