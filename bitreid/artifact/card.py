@@ -98,7 +98,9 @@ class Card:
     notes: str = ""
     """Anything else that a user should know."""
     attribute_thresholds: tuple[float, ...] = ()
-    """The probability above which each bit of the schema is 1; empty: the one of `thresholds` for all."""
+    """The probability above which a person is said to have each attribute of the schema, fitted for balanced accuracy;
+    empty: the one of `thresholds` for all. It decides no bit: for that, rare attributes are told too often.
+    """
     calibration: Calibration | None = None
     """What distances mean; None where it was not fitted."""
     lengths: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -167,7 +169,7 @@ class Card:
 
     @property
     def attribute_limits(self) -> tuple[float, ...]:
-        """The probability above which each bit of the schema is 1; empty without attributes."""
+        """The probability above which a person is said to have each attribute; empty without attributes."""
         n = len(self.attributes) if self.attributes else 0
         return self.attribute_thresholds or (self.thresholds.get("attribute_probability", 0.5),) * n
 
@@ -182,7 +184,5 @@ def fingerprint(card: Card) -> str:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")
     decides = ("model", "input", "n_bits", "parts", "n_features", "attributes", "thresholds", "weights_sha256")
     values = asdict(card)
-    # What newer cards can say besides counts where it says something: other cards keep their fingerprints.
-    later = [name for name in ("attribute_thresholds",) if values[name]]
-    text = json.dumps({name: values[name] for name in (*decides, *later)}, sort_keys=True)
+    text = json.dumps({name: values[name] for name in decides}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -37,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--attributes",
         type=Path,
         metavar="FILE",
-        help="labels of the training data (with --data): fit a threshold for each attribute, too. This changes bits of "
-        "attribute codes, so it makes another model: encode what it encoded again",
+        help="labels of the training data (with --data): fit a threshold for each attribute, too",
     )
     add_pattern(parser)
 
@@ -55,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.data.labels import read_attributes_as
     from bitreid.data.parsers import parse
     from bitreid.data.samplers import held_out_pictures
-    from bitreid.encoding.encoder import Encoder
     from bitreid.errors import SettingsError
     from bitreid.evaluation.calibration.files import write_calibration
     from bitreid.training.load import load_encoder
@@ -88,7 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
         table = read_attributes_as(arguments.attributes, card.attributes, data.identities())
         labels = table.labels_of(people.pids), table.labels_of(train.pids)
         card = with_attribute_thresholds(card, encoded.attributes, *labels, people.pids)
-        encoded = Encoder(card, encoder.engine).quantised(encoded.features, encoded.attributes)
     training = {name: value for name, value in card.training.items() if name != "calibrated_on"}
     training |= {"calibrated_on": source.resolve().name} if arguments.own else {}
     card = calibrated_on(replace(card, training=training), encoded, people, searched)

@@ -116,11 +116,10 @@ class Encoder:
         schema = self.card.attributes
         attribute_codes = None
         if attributes is not None and schema is not None and schema.n_code_bits:
-            attribute_codes = attribute_code(attributes, schema, self.card.attribute_limits)
+            attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
         return Encoded(features, pack(features, self._parts), attributes, attribute_codes)
 
 
-def attribute_code(probabilities: Floats32, schema: AttributeSchema, thresholds: Sequence[float]) -> Codes:
-    """The attribute codes of probabilities `(n, A)`: a bit is 1 above its threshold; only `in_code` bits count."""
-    in_code = np.array(schema.in_code, dtype=np.bool_)
-    return pack_bits((probabilities > np.array(thresholds, np.float32))[:, in_code])
+def attribute_code(probabilities: Floats32, schema: AttributeSchema, threshold: float) -> Codes:
+    """The attribute codes of probabilities `(n, A)`: a bit is 1 above the threshold; only `in_code` bits count."""
+    return pack_bits(probabilities[:, np.array(schema.in_code, dtype=np.bool_)] > threshold)

@@ -97,9 +97,6 @@ class Recipe(_Settings):
     """Pictures that pass the backbone at once, 0: all. In training each batch norm then sees that many pictures."""
     held_out_identities: int = Field(60, ge=0)
     """Training identities kept for validation; 0: none."""
-    balanced_attributes: bool = True
-    """Whether each attribute bit has a threshold of its own, fitted on the held-out identities for balanced accuracy:
-    rare attributes are told more often, also where they are not. If not, a bit is 1 above a probability of 1/2."""
     validate_every: int = Field(5, ge=1)
     """Passes between validations; the last pass always has one."""
     seed: int = Field(0, ge=0, le=2**32 - 1)

@@ -71,7 +71,7 @@ def train(
         nest(recipe, task, network)
         scores = validate(recipe, task, network) if len(task.split.query) else {}
         card = replace(card, metrics=metrics | scores, lengths=validate_lengths(recipe, task, network))
-    card = calibrated(card, task, network, recipe.balanced_attributes)
+    card = calibrated(card, task, network)
     text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
     return save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
 

@@ -79,24 +79,22 @@ def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dic
     return scores
 
 
-def calibrated(card: Card, task: Task, network: HashingNetwork, balanced: bool = True) -> Card:
-    """Return the card with what the held-out identities say: thresholds of attributes, if they are to be `balanced`,
-    and a calibration; without the latter where they are too few.
+def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:
+    """Return the card with what the held-out identities say: thresholds of attributes, and a calibration where they are
+    enough.
 
     Pictures of the training identities are searched for them, at most `MOST_OTHERS`, evenly spaced.
     """
     rows = task.held_out
     if not len(rows):
         return card
-    engine = TorchEngine(network, card.input)
-    held_out = Encoder(card, engine).encode(task.pictures[rows])
-    if held_out.attributes is not None and balanced:
+    encoder = Encoder(card, TorchEngine(network, card.input))
+    held_out = encoder.encode(task.pictures[rows])
+    if held_out.attributes is not None:
         labels, pids = (task.labels[rows], task.labels[task.split.train]), task.manifest.pids[rows]
         card = with_attribute_thresholds(card, held_out.attributes, *labels, pids)
-    encoder = Encoder(card, engine)
     train = task.split.train[spaced(len(task.split.train), MOST_OTHERS)]
     try:
-        held_out = encoder.quantised(held_out.features, held_out.attributes)
         return calibrated_on(card, held_out, task.manifest.take(rows), encoder.encode(task.pictures[train]))
     except DataError:
         return card
@@ -105,7 +103,7 @@ def calibrated(card: Card, task: Task, network: HashingNetwork, balanced: bool =
 def with_attribute_thresholds(
     card: Card, probabilities: Floats32, labels: Labels, train_labels: Labels, pids: Ints
 ) -> Card:
-    """Return the card with a threshold for each attribute, which changes bits and so the fingerprint.
+    """Return the card with a threshold for each attribute, above which a person is said to have it.
 
     The arguments are those of `fit_attribute_thresholds`; `pids (n,)` say whom the pictures show. The balanced accuracy
     in the card's metrics is cross-validated over people.

@@ -120,10 +120,9 @@ def test_it_takes_pictures_of_ones_own_cameras(trained: Path, people: Path, tmp_
     assert "expected a calibration that `bitreid calibrate --out` wrote" in error
 
 
-def test_thresholds_of_attributes_make_another_model(
+def test_thresholds_of_attributes_make_no_other_model(
     half_held_out: Path, people: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    """Which is why it has to be asked for."""
     before = load_artifact(half_held_out).card
     labels = ["--attributes", str(people / "attributes_train.csv")]
     command = ["calibrate", str(half_held_out), "--data", str(people), *labels]
@@ -135,6 +134,6 @@ def test_thresholds_of_attributes_make_another_model(
     card = load_artifact(half_held_out).card
     assert card.attributes is not None
     assert len(card.attribute_thresholds) == len(card.attributes)
-    assert fingerprint(card) != fingerprint(before)
+    assert fingerprint(card) == fingerprint(before)
     assert card.calibration is not None
     assert len(card.calibration.attribute_weights) == card.attributes.n_code_bits

@@ -58,11 +58,6 @@ def test_each_length_of_the_card_is_calibrated() -> None:
     assert found.lengths == {"128": calibrate(codes.prefix(128), pids, people.camids).open_set}
 
 
-def test_one_threshold_is_kept_for_all_attributes_where_the_recipe_says_so(people: Path, tmp_path: Path) -> None:
-    card = tiny_train(tiny_recipe(balanced_attributes=False, **SHORT), people, tmp_path / "run").card
-    assert card.attribute_thresholds == ()
-
-
 def test_training_pictures_are_searched_evenly() -> None:
     assert spaced(5, 7).tolist() == [0, 1, 2, 3, 4]
     assert spaced(10, 4).tolist() == [0, 2, 5, 7]
