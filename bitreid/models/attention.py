@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bitreid.models.parts import stripe_means
+
 
 class AttributeBlock(nn.Module):
     """Attribute logits from the backbone's map, and the attention that they guide.
@@ -33,7 +35,7 @@ class AttributeBlock(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the identity map `(N, C, h, w)` and attribute logits `(N, A)` of the backbone's map `(N, C, h, w)`."""
         attribute_map = F.relu(x + self.bottleneck(x))  # (N, C, h, w)
-        pooled = F.adaptive_avg_pool2d(attribute_map, (self.n_stripes, 1)).flatten(1)  # (N, C * stripes)
+        pooled = stripe_means(attribute_map, self.n_stripes).flatten(1)  # (N, C * stripes)
         logits: Tensor = self.heads(pooled)  # (N, A)
         if self.gates is not None:
             x = x + x * self.gates(attribute_map)  # (N, C, h, w)

@@ -115,8 +115,10 @@ class HashingNetwork(nn.Module):
         return ModelOutput(student, teacher, logits)
 
     def _map(self, pictures: Tensor) -> Tensor:
-        chunk = self.backbone_batch or len(pictures)
-        return torch.cat([self.backbone(some) for some in torch.split(pictures, chunk)])
+        if not self.backbone_batch:
+            out: Tensor = self.backbone(pictures)
+            return out
+        return torch.cat([self.backbone(some) for some in torch.split(pictures, self.backbone_batch)])
 
     def add_nested(self) -> NestedMap:
         """Put a map to nested codes after the student, and return it: its values are random until it is fitted."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from bitreid.codes import Part
 from bitreid.errors import SettingsError
@@ -36,17 +35,30 @@ def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _mean(feature_map: Tensor, n_stripes: int) -> Tensor:
-    return F.adaptive_avg_pool2d(feature_map, (n_stripes, 1)).squeeze(3)  # (N, C, n_stripes)
+def stripe_means(feature_map: Tensor, n_stripes: int) -> Tensor:
+    """Return the mean of each equal horizontal stripe of `(N, C, h, w)`: `(N, C, n_stripes)`.
+
+    `n_stripes` divides `h`, else SettingsError. Adaptive pooling would give the same, but not every exporter knows it.
+    """
+    return _stripes(feature_map, n_stripes).mean(dim=(3, 4))
 
 
 def _mean_and_max(feature_map: Tensor, n_stripes: int) -> Tensor:
-    n, n_channels, height, width = feature_map.shape
-    stripes = feature_map.reshape(n, n_channels, n_stripes, height // n_stripes, width)
-    return _mean(feature_map, n_stripes) + stripes.amax(dim=(3, 4))
+    stripes = _stripes(feature_map, n_stripes)
+    return stripes.mean(dim=(3, 4)) + stripes.amax(dim=(3, 4))
 
 
-POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"mean": _mean, "mean_max": _mean_and_max}
+def _stripes(feature_map: Tensor, n: int) -> Tensor:
+    _, n_channels, height, width = feature_map.shape
+    if height % n:
+        raise SettingsError(
+            f"expected a map whose height is a multiple of {n} (equal stripes), got {height}; "
+            f"make the pictures' height a multiple of {n} times the backbone's stride"
+        )
+    return feature_map.reshape(-1, n_channels, n, height // n, width)
+
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"mean": stripe_means, "mean_max": _mean_and_max}
 
 
 def pool_parts(feature_map: Tensor, n_parts: int, pooling: str = "mean") -> list[Tensor]:
@@ -55,11 +67,6 @@ def pool_parts(feature_map: Tensor, n_parts: int, pooling: str = "mean") -> list
     `pooling` is `mean`, or `mean_max`: the mean and the largest value of each channel, added. `h` is a multiple of
     `n_parts`, else SettingsError.
     """
-    if n_parts and feature_map.shape[2] % n_parts:
-        raise SettingsError(
-            f"expected a map whose height is a multiple of {n_parts} (equal stripes), got {feature_map.shape[2]}; "
-            f"make the pictures' height a multiple of {n_parts} times the backbone's stride"
-        )
     pool = POOLINGS[pooling]
     pooled = list(pool(feature_map, 1).unbind(2))
     return pooled + list(pool(feature_map, n_parts).unbind(2)) if n_parts else pooled
