@@ -275,7 +275,8 @@ def card_table(card: Card, model: str) -> Table:
     picture, fitted = card.input, card.calibration
     rows = {
         "fingerprint": model,
-        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}",
+        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}"
+        + (", averaged with the mirror image" if picture.flip else ""),
         "identity code": f"{card.n_bits} bits: "
         + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(card.parts).items()),
         **{

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_bits, add_data, add_pattern, add_threads
+from bitreid.commands.options import add_bits, add_data, add_flip, add_pattern, add_threads
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     *names, last = PROTOCOLS
     parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
     add_data(parser, required=False)
+    add_flip(parser)
     add_pattern(parser)
     add_bits(parser)
     parser.add_argument(
@@ -140,14 +141,15 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
     if artifact and data and not files:
         from bitreid.training.load import load_encoder
 
-        encoder = load_encoder(artifact, bits=arguments.bits)
+        encoder = load_encoder(artifact, bits=arguments.bits, flip=arguments.flip)
         with progress_of(console, "encoding") as progress:
             subject = subject_of_model(encoder, data, progress, arguments.pattern, settings.rules.merge_queries)
-    elif files and not artifact and not data and arguments.pattern is None and arguments.bits is None:
+    elif files and not artifact and not data and (arguments.pattern, arguments.bits, arguments.flip) == (None,) * 3:
         subject = subject_of_files(*files)
     else:
         given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
         given["--bits"] = arguments.bits
+        given["--flip"] = arguments.flip is not None
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
@@ -165,6 +167,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words: list[str | Path] = ["bitreid", "evaluate"]
     words += ["--features", *arguments.features] if arguments.features else []
     words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
+    words += [] if arguments.flip is None else ["--flip" if arguments.flip else "--no-flip"]
     words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
     words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []

@@ -31,7 +31,8 @@ def rounded(features: Features) -> Ints8:
         )
     largest = np.abs(features).max(axis=1, keepdims=True, initial=0).astype(np.float64)
     largest[largest == 0] = 1
-    return np.rint(features / largest * _LARGEST).astype(np.int8)
+    values = np.rint(features / largest * _LARGEST)
+    return np.asarray(values, np.int8)
 
 
 def rescore(
@@ -68,4 +69,4 @@ def rescore(
     distances = asymmetric_distances_at(values, gallery, rows, n_threads=n_threads)
     keys = (rows, distances) if ids is None else (rows, ids[rows], distances)
     order = np.lexsort(keys, axis=-1)[:, : clipped("k", k, rows.shape[1])]
-    return Ranking(*(np.take_along_axis(each, order, axis=1) for each in (rows, short_list.distances)))
+    return Ranking(np.take_along_axis(rows, order, axis=1), np.take_along_axis(short_list.distances, order, axis=1))
