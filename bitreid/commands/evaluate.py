@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--w", help=f"short lists of two-stage search: rows or shares (default {usual} with attribute codes)"
     )
     parser.add_argument(
+        "--rescore",
+        metavar="W",
+        help="rows, or share, that are also scored in the order of the query's float features against their bits "
+        "(default 100 where both files, or the model, have them)",
+    )
+    parser.add_argument(
         "--rerank", metavar="W", help="also re-rank this many rows, or share: k-reciprocal encoding, query expansion"
     )
     parser.add_argument(
@@ -90,7 +96,13 @@ def run(arguments: argparse.Namespace) -> int:
         [arguments.artifact, arguments.data, *(arguments.features or ())],
     )
     settings = EvaluationSettings(
-        arguments.protocol, arguments.w, arguments.rerank, arguments.fpir, arguments.memory_mb, arguments.threads
+        arguments.protocol,
+        arguments.w,
+        arguments.rerank,
+        arguments.rescore,
+        arguments.fpir,
+        arguments.memory_mb,
+        arguments.threads,
     )
     console = console_of()
     subject = _subject(arguments, settings, console).merged(settings)
@@ -172,6 +184,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
+    words += ["--rescore", arguments.rescore] if arguments.rescore else []
     words += ["--rerank", arguments.rerank] if arguments.rerank else []
     words += ["--fpir", arguments.fpir] if arguments.fpir != usual.fpir else []
     return [*words, "--report", arguments.report, *(["--no-pictures"] if arguments.no_pictures else [])]

@@ -42,9 +42,10 @@ class Encoded:
 class Encoder:
     """Encodes pictures with a model: its card's contract and an engine that runs its weights.
 
-    `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole. With `flip`,
-    or by default where the card says so, the features and attribute logits of a picture are the means over it and its
-    mirror image. Codes with and without are of one model, and may be compared.
+    `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
+
+    With `flip`, or by default where the card says so, the features and attribute logits of a picture are the means over
+    it and its mirror image. Codes with and without are of one model, and may be compared.
     """
 
     def __init__(self, card: Card, engine: Engine, bits: int | None = None, flip: bool | None = None) -> None:

@@ -181,7 +181,7 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths"}
+    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths", "rescored"}
     assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
     assert codes["expected"]["mAP"] == evaluation.main.expected.mAP
