@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         open_gallery,
         parse_filter,
     )
-    from bitreid.hamming import Matches, Ranking, search_exact, search_range, search_two_stage
+    from bitreid.hamming import Matches, Ranking, rescore, search_exact, search_range, search_two_stage
     from bitreid.open_set import OpenSet
     from bitreid.training.load import load_encoder
     from bitreid.training.recipe import load_recipe
@@ -73,7 +73,7 @@ else:
             "open_gallery",
             "parse_filter",
         ),
-        "bitreid.hamming": ("Matches", "Ranking", "search_exact", "search_range", "search_two_stage"),
+        "bitreid.hamming": ("Matches", "Ranking", "rescore", "search_exact", "search_range", "search_two_stage"),
         "bitreid.open_set": ("OpenSet",),
         "bitreid.training.load": ("load_encoder",),
         "bitreid.training.recipe": ("load_recipe",),
@@ -134,6 +134,7 @@ __all__ = [
     "pack",
     "parse_filter",
     "rerank_k_reciprocal",
+    "rescore",
     "save_artifact",
     "search_exact",
     "search_range",

@@ -94,4 +94,38 @@ BITREID_AVX2 inline std::size_t select(const u32 *distances, std::size_t n, u32 
     return found + scalar::select(distances + i, n - i, below, first + i, keys + found);
 }
 
+// 32 bits as bytes, all ones where the bit is 1.
+BITREID_AVX2 BITREID_INLINE __m256i spread(u32 bits) {
+    const __m256i places = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,  //
+                                            2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i each = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits)), places);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, each), each);
+}
+
+BITREID_AVX2 inline void sums(const i8 *values, Rows rows, const u64 *keys, std::size_t n, i32 *out) {
+    const __m256i ones = _mm256_set1_epi8(1), wide_ones = _mm256_set1_epi16(1);
+    for (std::size_t i = 0; i < n; i++) {
+        const u8 *row = rows.at(keys[i] & kRowMask);
+        if (i + 8 < n) {
+            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
+            for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
+        }
+        __m256i sum = _mm256_setzero_si256();
+        for (std::size_t j = 0; j < rows.n_bytes;) {
+            __m256i pairs = _mm256_setzero_si256();
+            for (int k = 0; k < kPairsAdded && j < rows.n_bytes; k++, j += 4) {
+                const __m256i here = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(values + 8 * j));
+                const u32 bits = static_cast<u32>(load_word(row + j, std::min<std::size_t>(rows.n_bytes - j, 4)));
+                pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(ones, _mm256_and_si256(here, spread(bits))));
+            }
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, wide_ones));
+        }
+        alignas(32) i32 eight[8];
+        _mm256_store_si256(reinterpret_cast<__m256i *>(eight), sum);
+        out[i] = 0;
+        for (i32 each : eight) out[i] += each;
+    }
+}
+
 }  // namespace bitreid::avx2

@@ -361,4 +361,27 @@ BITREID_AVX512 inline void block(const u64 *const *queries, std::size_t n_querie
         }
 }
 
+BITREID_AVX512 inline void sums(const i8 *values, Rows rows, const u64 *keys, std::size_t n, i32 *out) {
+    const __m512i ones = _mm512_set1_epi8(1), wide_ones = _mm512_set1_epi16(1);
+    for (std::size_t i = 0; i < n; i++) {
+        const u8 *row = rows.at(keys[i] & kRowMask);
+        if (i + 8 < n) {
+            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
+            for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
+        }
+        __m512i sum = _mm512_setzero_si512();
+        for (std::size_t j = 0; j < rows.n_bytes;) {
+            __m512i pairs = _mm512_setzero_si512();
+            // The bits of a row are the mask of the values that are loaded.
+            for (int k = 0; k < kPairsAdded && j < rows.n_bytes; k++, j += 8) {
+                const __mmask64 bits = load_word(row + j, rows.n_bytes - j);
+                pairs = _mm512_add_epi16(pairs,
+                                         _mm512_maddubs_epi16(ones, _mm512_maskz_loadu_epi8(bits, values + 8 * j)));
+            }
+            sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, wide_ones));
+        }
+        out[i] = _mm512_reduce_add_epi32(sum);
+    }
+}
+
 }  // namespace bitreid::avx512

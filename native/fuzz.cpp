@@ -187,6 +187,7 @@ struct Case {
         check_two_stage(short_distances, distances);
         check_count();
         check_distances(distances);
+        check_asymmetric();
     }
 
 private:
@@ -366,6 +367,31 @@ private:
             for (size_t i = 0; i < listed.n; i++)
                 expect(listed.get()[i] == distances[i / n_listed * n + static_cast<size_t>(positions.get()[i])],
                        i / n_listed, i % n_listed);
+        });
+    }
+
+    void check_asymmetric() {
+        const size_t n_bits = 8 * n_bytes, n_listed = n ? source.number(0, 30) : 0;
+        const int shift = static_cast<int>(source.number(0, 7));  // of large values sums are largest, of small ones tie
+        const bool ones = source.one_in(8);
+        Exact<i8> values(n_queries * n_bits);
+        for (size_t i = 0; i < values.n; i++)
+            values.get()[i] = ones ? i8{-128} : static_cast<i8>(static_cast<i8>(source.word()) >> shift);
+        Exact<i64> positions(n_queries * n_listed);
+        for (size_t i = 0; i < positions.n; i++) positions.get()[i] = static_cast<i64>(source.number(0, n - 1));
+        Exact<u32> found(positions.n);
+        on_every_path("asymmetric_at", [&](const Settings &with) {
+            asymmetric_at(with, values.get(), n_queries, gallery.codes.rows, positions.get(), n_listed, found.get());
+            for (size_t i = 0; i < found.n; i++) {
+                const u8 *row = gallery.codes.rows.at(static_cast<size_t>(positions.get()[i]));
+                u32 distance = 0;
+                for (size_t bit = 0; bit < n_bits; bit++) {
+                    const int value = values.get()[i / n_listed * n_bits + bit];
+                    const bool one = (row[bit / 8] >> (7 - bit % 8)) % 2 == 1;
+                    if (one ? value < 0 : value > 0) distance += static_cast<u32>(std::abs(value));
+                }
+                expect(found.get()[i] == distance, i / n_listed, i % n_listed);
+            }
         });
     }
 };

@@ -221,19 +221,39 @@ nb::object distances_of(const Bytes &queries, const Bytes &gallery, const Planes
     return nb::cast(all);
 }
 
-nb::object distances_at_of(const Bytes &queries, const Bytes &gallery,
-                           const nb::ndarray<const i64, nb::ndim<2>, nb::c_contig, nb::device::cpu> &positions,
-                           size_t n_threads) {
+using Positions = nb::ndarray<const i64, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// How many rows are listed for each of the queries.
+size_t checked_positions(const Positions &positions, size_t n_queries, const Codes &gallery) {
+    expect(positions.shape(0) == n_queries, "expected positions for each query");
+    for (size_t i = 0; i < positions.size(); i++)
+        expect(positions.data()[i] >= 0 && static_cast<size_t>(positions.data()[i]) < gallery.n,
+               "expected rows as positions");
+    return positions.shape(1);
+}
+
+nb::object distances_at_of(const Bytes &queries, const Bytes &gallery, const Positions &positions, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
-    expect(positions.shape(0) == q.n, "expected positions for each query");
-    const size_t n_listed = positions.shape(1);
-    for (size_t i = 0; i < q.n * n_listed; i++)
-        expect(positions.data()[i] >= 0 && static_cast<size_t>(positions.data()[i]) < g.n, "expected rows as positions");
+    const size_t n_listed = checked_positions(positions, q.n, g);
     auto [distances, all] = array<u32, 2>({q.n, n_listed});
     {
         Released released;
         distances_at(settings_of(n_threads, {}, {}, g), q, g, {}, positions.data(), n_listed, distances);
+    }
+    return nb::cast(all);
+}
+
+nb::object asymmetric_at_of(const nb::ndarray<const i8, nb::ndim<2>, nb::c_contig, nb::device::cpu> &values,
+                            const Bytes &gallery, const Positions &positions, size_t n_threads) {
+    const Codes g = codes_of(gallery);
+    expect(values.shape(1) == 8 * g.rows.n_bytes, "expected a value for each bit of the codes");
+    const size_t n_queries = values.shape(0), n_listed = checked_positions(positions, n_queries, g);
+    auto [distances, all] = array<u32, 2>({n_queries, n_listed});
+    {
+        Released released;
+        asymmetric_at(settings_of(n_threads, {}, {}, g), values.data(), n_queries, g.rows, positions.data(), n_listed,
+                      distances);
     }
     return nb::cast(all);
 }
@@ -273,5 +293,7 @@ NB_MODULE(_native, module) {
     module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
                nb::arg("n_threads"));
     module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),
+               nb::arg("n_threads"));
+    module.def("asymmetric_at", &asymmetric_at_of, nb::arg("values"), nb::arg("gallery"), nb::arg("positions"),
                nb::arg("n_threads"));
 }

@@ -45,4 +45,27 @@ inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, P
     }
 }
 
+inline void sums(const i8 *values, Rows rows, const u64 *keys, std::size_t n, i32 *out) {
+    const uint8x8_t each = vcreate_u8(0x8040201008040201);
+    const uint8x16_t places = vcombine_u8(each, each);
+    for (std::size_t i = 0; i < n; i++) {
+        const u8 *row = rows.at(keys[i] & kRowMask);
+        if (i + 8 < n) {
+            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
+            for (std::size_t j = 0; j < rows.n_bytes; j += 64) __builtin_prefetch(ahead + j);
+        }
+        int32x4_t sum = vdupq_n_s32(0);
+        for (std::size_t j = 0; j < rows.n_bytes;) {
+            int16x8_t pairs = vdupq_n_s16(0);
+            for (int k = 0; k < kPairsAdded && j < rows.n_bytes; k++, j += 2) {
+                const u8 second = j + 1 < rows.n_bytes ? row[j + 1] : u8{0};
+                const uint8x16_t bits = vtstq_u8(vcombine_u8(vdup_n_u8(row[j]), vdup_n_u8(second)), places);
+                pairs = vpadalq_s8(pairs, vandq_s8(vld1q_s8(values + 8 * j), vreinterpretq_s8_u8(bits)));
+            }
+            sum = vpadalq_s16(sum, pairs);
+        }
+        out[i] = vaddvq_s32(sum);
+    }
+}
+
 }  // namespace bitreid::neon

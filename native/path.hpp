@@ -12,6 +12,8 @@
 
 namespace bitreid {
 
+using i8 = std::int8_t;
+using i32 = std::int32_t;
 using u8 = std::uint8_t;
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
@@ -63,11 +65,17 @@ struct Path {
     void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile);
     void (*block)(const u64 *const *queries, std::size_t n_queries, const u64 *tile, std::size_t n, std::size_t n_words,
                   Pass, u32 *out, std::size_t out_stride);
+    // The sums of a query's values over the bits that are 1 in the rows of `n` keys: a value for each bit, those of a
+    // byte's lowest bit first, and zeros up to a multiple of kValues.
+    void (*sums)(const i8 *values, Rows, const u64 *keys, std::size_t n, i32 *out);
 };
 
 // Queries that `block` takes, and how many rows: tile and distances stay in the first-level cache.
 constexpr std::size_t kQueriesAtOnce = 4;
 constexpr std::size_t kTileBytes = 16 * 1024;
+// Values that `sums` takes at once, and how often it may add pairs of them in 16 bits.
+constexpr std::size_t kValues = 64;
+constexpr int kPairsAdded = 128;
 inline std::size_t padded_words(std::size_t n_bytes) { return (n_bytes + 7) / 8; }
 inline std::size_t rows_in_tile(std::size_t n_bytes) {
     std::size_t rows = kTileBytes / (8 * padded_words(n_bytes)) / 16 * 16;

@@ -279,4 +279,24 @@ inline void distances_at(const Settings &settings, const Codes &queries, const C
     });
 }
 
+// The asymmetric distances of each query's values, one a bit, to its own `n_listed` rows, (n_queries, n_listed): the sum
+// of |value| over the bits that are not 1 where it is above 0 and 0 where it is below.
+inline void asymmetric_at(const Settings &settings, const i8 *values, size_t n_queries, Rows rows, const i64 *positions,
+                          size_t n_listed, u32 *out) {
+    const size_t n_bits = 8 * rows.n_bytes;
+    parallel(n_queries, settings.n_threads, [&](size_t q) {
+        std::vector<i8> turned((n_bits + kValues - 1) / kValues * kValues);
+        i32 most = 0;  // the sum over the ones of a row in which every bit is right
+        for (size_t bit = 0; bit < n_bits; bit++) {
+            const i8 value = values[q * n_bits + bit];
+            turned[bit ^ 7] = value;  // the first bit of a code is the highest of its byte
+            most += std::max<i32>(value, 0);
+        }
+        std::vector<i32> sums(n_listed);
+        settings.path->sums(turned.data(), rows, reinterpret_cast<const u64 *>(positions) + q * n_listed, n_listed,
+                            sums.data());
+        for (size_t i = 0; i < n_listed; i++) out[q * n_listed + i] = static_cast<u32>(most - sums[i]);
+    });
+}
+
 }  // namespace bitreid

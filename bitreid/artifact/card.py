@@ -12,7 +12,7 @@ from bitreid.open_set import OpenSet
 
 FORMAT_VERSION = 3
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration, format 2 no
-lengths, no thresholds of attributes and no tail of searches."""
+lengths, no thresholds of attributes, no tail of searches and no `input.flip`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class InputSpec:
     """Order of the three colour planes; always RGB."""
     resize: str = "bilinear"
     """Filter that resizes a picture to `height` x `width`; always bilinear (Pillow's)."""
+    flip: bool = False
+    """Whether features and attribute logits are means over a picture and its mirror image, in twice the time."""
 
     def __post_init__(self) -> None:
         if self.height <= 0 or self.width <= 0:
@@ -184,5 +186,7 @@ def fingerprint(card: Card) -> str:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")
     decides = ("model", "input", "n_bits", "parts", "n_features", "attributes", "thresholds", "weights_sha256")
     values = asdict(card)
+    if not card.input.flip:
+        del values["input"]["flip"]  # cards from before there was such a setting keep their fingerprints
     text = json.dumps({name: values[name] for name in decides}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -56,6 +56,8 @@ def parse_card(text: bytes, path: Path) -> Card:
     body.pop("card_sha256", None)
     if version < 2:
         body.setdefault("calibration", None)
+    if version < 3 and isinstance(body.get("input"), dict):
+        body["input"].setdefault("flip", False)
     calibration = body.get("calibration")
     if isinstance(calibration, dict) and isinstance(calibration.get("open_set"), dict):
         calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number

@@ -157,7 +157,7 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
         row(f"{evaluation.n_bits} bits", codes.expected, f"{100 * codes.worst.mAP:.1f}..{100 * codes.best.mAP:.1f}")
     for n_bits, scores in evaluation.lengths.items():
         row(f"first {n_bits} bits", scores)
-    for way, metrics in evaluation.reranked.items():
+    for way, metrics in (*evaluation.rescored.items(), *evaluation.reranked.items()):
         row(way, metrics.expected)
     for way, metrics_of_ws in (("AFR", evaluation.afr), ("weighted", evaluation.weighted_afr)):
         for afr in metrics_of_ws:
@@ -200,10 +200,12 @@ def hits_shown(title: str, hits: Hits, request: SearchRequest) -> list[str | Tab
 
 
 def hits_table(title: str, hits: Hits) -> Table:
-    """Return the hits of a query, nearest first, with a line where certainty ends.
+    """Return the hits of a query in order, with a line where certainty ends; a column where certain hits are scattered,
+    as after rescoring.
 
     A column of which nothing is known is left out.
     """
+    scattered = hits.scattered
     cells: dict[str, Callable[[Hit], object]] = {
         "id": lambda hit: hit.id,
         "distance": lambda hit: f"{hit.distance:.2f}".removesuffix(".00"),
@@ -212,6 +214,7 @@ def hits_table(title: str, hits: Hits) -> Table:
         "time": lambda hit: None if hit.time is None else hit.time.isoformat(" ", "seconds"),
         "tracklet": lambda hit: hit.tracklet,
         "person": lambda hit: hit.person,
+        "certain": lambda hit: ("yes" if hit.distance <= (hits.threshold or 0) else "no") if scattered else None,
         "votes": lambda hit: hit.votes if any(each.votes > 1 for each in hits) else None,
     }
     table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items")
@@ -220,7 +223,7 @@ def hits_table(title: str, hits: Hits) -> Table:
     for i in known:
         table.add_column(list(cells)[i], no_wrap=True)  # an id that is cut off or broken cannot be copied
     for rank, row in enumerate(rows, 1):
-        last_certain = rank == hits.n_certain
+        last_certain = rank == hits.n_certain and not scattered
         table.add_row(str(rank), *("" if row[i] is None else str(row[i]) for i in known), end_section=last_certain)
     return table
 
@@ -236,6 +239,8 @@ def _certainty_text(hits: Hits, request: SearchRequest) -> str:
         return f"none is certain: {limit}; these are the nearest, and may be anybody"
     if hits.n_certain == len(hits):
         return f"all are certain: {limit}"
+    if hits.scattered:
+        return f"certain where it says yes: {limit}; the others may be anybody"
     return f"certain above the line: {limit}; below it may be anybody"
 
 
@@ -275,7 +280,8 @@ def card_table(card: Card, model: str) -> Table:
     picture, fitted = card.input, card.calibration
     rows = {
         "fingerprint": model,
-        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}",
+        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}"
+        + (", averaged with the mirror image" if picture.flip else ""),
         "identity code": f"{card.n_bits} bits: "
         + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(card.parts).items()),
         **{

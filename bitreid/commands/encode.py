@@ -12,7 +12,7 @@ EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
-    from bitreid.commands.options import add_bits, add_pattern, add_people, add_time_unit
+    from bitreid.commands.options import add_bits, add_flip, add_pattern, add_people, add_time_unit
 
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=["train", "query", "gallery"], help="of a data set, only these pictures (default: all)"
     )
+    add_flip(parser)
     add_pattern(parser)
     add_people(parser)
     add_time_unit(parser)
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.training.load import load_encoder
 
     check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
-    encoder = load_encoder(arguments.artifact, bits=arguments.bits)
+    encoder = load_encoder(arguments.artifact, bits=arguments.bits, flip=arguments.flip)
     manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
     manifest = with_dates(manifest, arguments.time_unit)

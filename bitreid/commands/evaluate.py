@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_bits, add_data, add_pattern, add_threads
+from bitreid.commands.options import add_bits, add_data, add_flip, add_pattern, add_threads
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     *names, last = PROTOCOLS
     parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
     add_data(parser, required=False)
+    add_flip(parser)
     add_pattern(parser)
     add_bits(parser)
     parser.add_argument(
@@ -50,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     usual = USUAL_W.replace("%", "%%")
     parser.add_argument(
         "--w", help=f"short lists of two-stage search: rows or shares (default {usual} with attribute codes)"
+    )
+    parser.add_argument(
+        "--rescore",
+        metavar="W",
+        help="rows, or share, that are also scored in the order of the query's float features against their bits "
+        "(default 100 where both files, or the model, have them)",
     )
     parser.add_argument(
         "--rerank", metavar="W", help="also re-rank this many rows, or share: k-reciprocal encoding, query expansion"
@@ -89,7 +96,13 @@ def run(arguments: argparse.Namespace) -> int:
         [arguments.artifact, arguments.data, *(arguments.features or ())],
     )
     settings = EvaluationSettings(
-        arguments.protocol, arguments.w, arguments.rerank, arguments.fpir, arguments.memory_mb, arguments.threads
+        arguments.protocol,
+        arguments.w,
+        arguments.rerank,
+        arguments.rescore,
+        arguments.fpir,
+        arguments.memory_mb,
+        arguments.threads,
     )
     console = console_of()
     subject = _subject(arguments, settings, console).merged(settings)
@@ -140,14 +153,15 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
     if artifact and data and not files:
         from bitreid.training.load import load_encoder
 
-        encoder = load_encoder(artifact, bits=arguments.bits)
+        encoder = load_encoder(artifact, bits=arguments.bits, flip=arguments.flip)
         with progress_of(console, "encoding") as progress:
             subject = subject_of_model(encoder, data, progress, arguments.pattern, settings.rules.merge_queries)
-    elif files and not artifact and not data and arguments.pattern is None and arguments.bits is None:
+    elif files and not artifact and not data and (arguments.pattern, arguments.bits, arguments.flip) == (None,) * 3:
         subject = subject_of_files(*files)
     else:
         given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
         given["--bits"] = arguments.bits
+        given["--flip"] = arguments.flip is not None
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
@@ -165,10 +179,12 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words: list[str | Path] = ["bitreid", "evaluate"]
     words += ["--features", *arguments.features] if arguments.features else []
     words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
+    words += [] if arguments.flip is None else ["--flip" if arguments.flip else "--no-flip"]
     words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
     words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
+    words += ["--rescore", arguments.rescore] if arguments.rescore else []
     words += ["--rerank", arguments.rerank] if arguments.rerank else []
     words += ["--fpir", arguments.fpir] if arguments.fpir != usual.fpir else []
     return [*words, "--report", arguments.report, *(["--no-pictures"] if arguments.no_pictures else [])]

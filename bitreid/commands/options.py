@@ -87,6 +87,16 @@ def add_people(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_flip(parser: argparse.ArgumentParser) -> None:
+    """Add `--flip`, which averages each picture with its mirror image."""
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="encode each picture as the mean over it and its mirror image, in twice the time, or as it is; codes of "
+        "either kind are the same model's (default: as the model's card says)",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads`."""
     parser.add_argument(
@@ -120,6 +130,12 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out hits that are not certain (default: all are shown, with a line where certainty ends)",
     )
+    parser.add_argument(
+        "--rescore",
+        action="store_true",
+        help="order the nearest items by the query's float features against their bits: better, most of all with short "
+        "codes; distances stay those of the codes, and need not ascend",
+    )
     parser.add_argument("--max-distance", type=int, metavar="N", help="leave out hits that are more bits away")
     parser.add_argument(
         "--fpir",
@@ -132,8 +148,13 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     add_threads(parser)
 
 
-def loader_of(model: Path | None) -> Callable[[], Encoder]:
-    """Return what loads the model that encodes pictures; it raises `SettingsError` where none is named."""
+def loader_of(model: Path | None, flip: bool | None) -> Callable[[], Encoder]:
+    """Return what loads the model that encodes pictures, with `flip` as `--flip` says.
+
+    It raises `SettingsError` where no model is named, and so does `flip` without one.
+    """
+    if model is None and flip is not None:
+        raise SettingsError("expected --model ARTIFACT with --flip, which is about encoding pictures, got none")
 
     def load() -> Encoder:
         if model is None:
@@ -142,6 +163,6 @@ def loader_of(model: Path | None) -> Callable[[], Encoder]:
             )
         from bitreid.training.load import load_encoder
 
-        return load_encoder(model)
+        return load_encoder(model, flip=flip)
 
     return load

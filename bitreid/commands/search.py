@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bitreid.commands import left_out
-from bitreid.commands.options import add_bits, add_one_person, add_people, add_search_options
+from bitreid.commands.options import add_bits, add_flip, add_one_person, add_people, add_search_options
 
 HELP = "find a person: query pictures against a gallery"
 EXAMPLES = ("bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",)
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gallery", type=Path, nargs="+", required=True, help="files of codes (.npz), pictures, folders or a CSV"
     )
     add_bits(parser)
+    add_flip(parser)
     add_one_person(parser)
     add_people(parser)
     add_search_options(parser)
@@ -46,9 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         max_distance=arguments.max_distance,
         only_certain=arguments.only_certain,
         fpir=parse_share(arguments.fpir),
+        rescore=arguments.rescore,
         n_threads=arguments.threads,
     )
-    encoder = load_encoder(arguments.artifact, bits=arguments.bits)
+    encoder = load_encoder(arguments.artifact, bits=arguments.bits, flip=arguments.flip)
     contract = Contract.of(encoder.card, encoder.n_bits)
     console = console_of()
     pictures = manifest_of(arguments.query, same_people=arguments.one_person or arguments.same_people)

@@ -12,7 +12,7 @@ from bitreid.artifact import Card
 from bitreid.codes import Codes, pack, pack_bits, prefix_parts
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Findings, Progress, read_pictures
-from bitreid.encoding.engine import Engine, EngineOutput
+from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
 from bitreid.errors import ArtifactError, CodesError
 
 CHUNK = 256
@@ -43,9 +43,12 @@ class Encoder:
     """Encodes pictures with a model: its card's contract and an engine that runs its weights.
 
     `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
+
+    With `flip`, or by default where the card says so, the features and attribute logits of a picture are the means over
+    it and its mirror image. Codes with and without are of one model, and may be compared.
     """
 
-    def __init__(self, card: Card, engine: Engine, bits: int | None = None) -> None:
+    def __init__(self, card: Card, engine: Engine, bits: int | None = None, flip: bool | None = None) -> None:
         if card.attributes is not None and "attribute_probability" not in card.thresholds:
             raise ArtifactError(
                 f"expected the threshold 'attribute_probability' in the card of {card.name}, which has attributes, "
@@ -55,6 +58,7 @@ class Encoder:
         self.engine = engine
         self.n_bits = card.length_for(bits)
         self._parts = prefix_parts(card.parts, self.n_bits)
+        self._run: Engine = MirrorAveraged(engine) if (card.input.flip if flip is None else flip) else engine
 
     def encode_files(self, paths: Sequence[Path], progress: Progress | None = None) -> Encoded:
         """Return the codes of picture files, in order; `DataError` names the first files that cannot be read.
@@ -80,10 +84,10 @@ class Encoder:
                 found.refuse_bad(len(chunk))
             findings.extend(found)
             rows.append(start + good)
-            outputs.append(self.engine(pictures))
+            outputs.append(self._run(pictures))
             if progress is not None:
                 progress(min(start + CHUNK, len(paths)), len(paths))
-        encoded = self._encoded(outputs or [self.engine(np.empty((0, *self._shape()), dtype=np.uint8))])
+        encoded = self._encoded(outputs or [self._run(np.empty((0, *self._shape()), dtype=np.uint8))])
         return encoded, np.concatenate(rows) if rows else np.empty(0, np.int64), findings
 
     def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
@@ -93,7 +97,7 @@ class Encoder:
                 f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, "
                 f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
             )
-        return self._encoded([self.engine(pictures)])
+        return self._encoded([self._run(pictures)])
 
     def merge(self, encoded: Encoded) -> Encoded:
         """One item for several pictures of one person: codes are made from their mean features and probabilities."""

@@ -3,9 +3,8 @@
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from bitreid.arrays import Floats32
+from bitreid.arrays import Floats32, Pixels
 
 
 class EngineOutput(NamedTuple):
@@ -24,4 +23,25 @@ class EngineOutput(NamedTuple):
 class Engine(Protocol):
     """Runs a network on pictures `(n, H, W, 3) uint8`, red green blue, of the card's size; n may be 0."""
 
-    def __call__(self, pictures: npt.NDArray[np.uint8]) -> EngineOutput: ...
+    def __call__(self, pictures: Pixels) -> EngineOutput: ...
+
+
+MIRRORED = 256
+"""Pictures of which mirror images are in memory together."""
+
+
+class MirrorAveraged:
+    """An engine that returns the means of another's outputs for each picture and for its mirror image."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __call__(self, pictures: Pixels) -> EngineOutput:
+        means: list[EngineOutput] = []
+        for start in range(0, max(len(pictures), 1), MIRRORED):
+            some = pictures[start : start + MIRRORED]
+            seen, mirrored = self.engine(some), self.engine(np.ascontiguousarray(some[:, :, ::-1]))
+            pairs = zip(seen, mirrored, strict=True)
+            means.append(EngineOutput._make(None if a is None or b is None else (a + b) / 2 for a, b in pairs))
+        columns = zip(*means, strict=True)
+        return EngineOutput._make(None if each[0] is None else np.concatenate(each) for each in columns)

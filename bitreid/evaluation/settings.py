@@ -10,6 +10,8 @@ from bitreid.hamming.threads import default_threads
 
 USUAL_W = "1%,2%,5%,10%,20%"
 """Short lists of two-stage search that are scored where nothing else is said."""
+USUAL_RESCORED = "100"
+"""Rows that are rescored where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class EvaluationSettings:
     rerank: str | None = None
     """Rows to re-rank, such as `100` or `1%`; None not to."""
 
+    rescore: str | None = None
+    """Rows to rescore by the queries' features, such as `100` or `1%`; None for the usual number where there are codes
+    that are the signs of features."""
+
     fpir: str = "1%"
     """False alarms per search of somebody who is not there, for the report's threshold."""
 
@@ -44,9 +50,11 @@ class EvaluationSettings:
             parse_list(self.w, 1)
         if self.rerank:
             parse_rows(self.rerank, 1)
-        if (self.w or self.rerank) and self.rules.single_shots:
+        if self.rescore:
+            parse_rows(self.rescore, 1)
+        if (self.w or self.rerank or self.rescore) and self.rules.single_shots:
             raise SettingsError(
-                "expected a protocol of the whole gallery for short lists (w, rerank), got single shots; "
+                "expected a protocol of the whole gallery for short lists (w, rerank, rescore), got single shots; "
                 "choose another protocol or leave them out"
             )
         parse_share(self.fpir)

@@ -42,6 +42,13 @@ class Side:
         raise SettingsError("expected codes or float features of every picture, got neither")
 
 
+def signs_of_features(side: Side) -> bool:
+    """Return whether the codes are the signs of the features, as our models'; not if there are none of either."""
+    if side.codes is None or side.features is None or side.features.shape[1] != side.codes.n_bits:
+        return False
+    return np.array_equal(pack(side.features).packed, side.codes.packed)
+
+
 def labels_of(query: Side, gallery: Side, cameras: bool = True) -> Protocol:
     """Return the identities and cameras of both sides; the cameras are unknown where `cameras` do not count."""
     labels = Protocol(query.pids, query.camids, gallery.pids, gallery.camids)
@@ -69,7 +76,7 @@ def _merge(side: Side, merge: Merge) -> Side:
     if merge.groups is None:
         return side
     return Side(
-        None if side.codes is None else _merge_codes(side.codes, side.features, merge),
+        None if side.codes is None else _merge_codes(side, side.codes, merge),
         None if side.features is None else merge.features(side.features),
         None if side.attribute_codes is None else merge.codes(side.attribute_codes),
         merge.labels(side.pids),
@@ -79,8 +86,8 @@ def _merge(side: Side, merge: Merge) -> Side:
     )
 
 
-def _merge_codes(codes: Codes, features: Features | None, merge: Merge) -> Codes:
-    """Return the signs of the mean features if codes are the signs of features, as in our models; else majorities."""
-    if features is None or features.shape[1] != codes.n_bits or not np.array_equal(pack(features).packed, codes.packed):
+def _merge_codes(side: Side, codes: Codes, merge: Merge) -> Codes:
+    """Return the signs of the mean features if codes are the signs of features; else majorities."""
+    if side.features is None or not signs_of_features(side):
         return merge.codes(codes)
-    return pack(merge.features(features), codes.parts)
+    return pack(merge.features(side.features), codes.parts)

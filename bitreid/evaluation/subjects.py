@@ -12,8 +12,8 @@ from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.data.pictures import Progress, same_pictures
 from bitreid.errors import DataWarning, SettingsError
 from bitreid.evaluation.protocol import ProtocolSettings
-from bitreid.evaluation.settings import USUAL_W, EvaluationSettings, parse_list, parse_rows
-from bitreid.evaluation.side import Side, labels_of, merged
+from bitreid.evaluation.settings import USUAL_RESCORED, USUAL_W, EvaluationSettings, parse_list, parse_rows
+from bitreid.evaluation.side import Side, labels_of, merged, signs_of_features
 from bitreid.evaluation.summary import Evaluation, evaluate_model
 from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
@@ -85,6 +85,19 @@ def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
     return parse_list(text, len(subject.gallery)) if text else []
 
 
+def rows_to_rescore(subject: Subject, settings: EvaluationSettings) -> int | None:
+    """Return the rows that are rescored by the queries' features; None where the settings name none and it cannot be.
+
+    `SettingsError` if they name some, but the codes are not the signs of features.
+    """
+    possible = signs_of_features(subject.query) and subject.gallery.codes is not None
+    if settings.rescore and not possible:
+        raise SettingsError("expected features whose signs are the codes to rescore by, got others; leave out rescore")
+    usual = USUAL_RESCORED if possible and not settings.rules.single_shots else ""
+    text = settings.rescore or usual
+    return parse_rows(text, len(subject.gallery)) if text else None
+
+
 def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
     """Return all scores of a merged subject, also at the lengths that its card names."""
     card, codes = subject.card, subject.query.codes
@@ -97,6 +110,7 @@ def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
         settings.rules.after_merging(),
         settings.memory_mb,
         settings.n_threads,
+        rescore_w=rows_to_rescore(subject, settings),
         rerank_w=parse_rows(settings.rerank, len(subject.gallery)) if settings.rerank else None,
         attribute_weights=calibration.attribute_weights if calibration else (),
         lengths=lengths,

@@ -22,6 +22,7 @@ from bitreid.evaluation.rerank import (
 )
 from bitreid.evaluation.scores import Scores
 from bitreid.evaluation.side import Side, labels_of, merged
+from bitreid.hamming import asymmetric_distances_at, rounded
 
 _EXPANDED = 5  # rows that a query is expanded by
 
@@ -34,6 +35,7 @@ class Evaluation:
     afr            those of two-stage search for each `w`, empty without attributes
     weighted_afr   the same with weighted attribute bits, empty without weights
     lengths        those of prefixes of the codes, by their numbers of bits, ascending; empty where none were asked for
+    rescored       those of codes whose nearest rows the queries' features ordered, by what it is called; empty without
     reranked       those after re-ranking, by the name of the method
     n_bits, n_features  length of codes and of features, 0 without them
     bits           how the gallery's codes use their bits
@@ -49,6 +51,7 @@ class Evaluation:
     reranked: Mapping[str, RankingMetrics] = field(default_factory=dict)
     weighted_afr: tuple[AfrMetrics, ...] = ()
     lengths: Mapping[str, Scores] = field(default_factory=dict)
+    rescored: Mapping[str, RankingMetrics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.floats is None and self.codes is None:
@@ -80,6 +83,7 @@ def evaluate_model(
     memory_mb: float = 512,
     n_threads: int | None = None,
     *,
+    rescore_w: int | None = None,
     rerank_w: int | None = None,
     attribute_weights: Sequence[int] = (),
     lengths: Sequence[int] = (),
@@ -87,10 +91,11 @@ def evaluate_model(
     """Score a model under a protocol.
 
     With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept), and again with weighted
-    bits if there are `attribute_weights` (see `fit_attribute_weights`). With `rerank_w`, the codes (or else the
-    features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. The codes
-    are also scored by their first bits, for each number of them in `lengths`.
-    `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws` or `rerank_w` with a protocol of
+    bits if there are `attribute_weights` (see `fit_attribute_weights`). The codes are also scored by their first bits,
+    for each number of them in `lengths`. With `rescore_w`, codes are also scored with that many rows of each query in
+    the order of its features against their bits (`hamming.rescore`). With `rerank_w`, the codes (or else the features)
+    are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. `memory_mb` and
+    `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or `rerank_w` with a protocol of
     single shots, and for sides without codes and features.
     """
     query, gallery = merged(query, gallery, protocol)
@@ -108,12 +113,13 @@ def evaluate_model(
             query.codes, gallery.codes, *people, protocol=protocol, memory_mb=memory_mb, n_threads=n_threads
         )
         n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
+    rescored = {} if rescore_w is None else _rescored(query, gallery, rescore_w, protocol)
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
     afr = _afr(query, gallery, ws, None, protocol, memory_mb)
     weighted = _afr(query, gallery, ws, attribute_weights, protocol, memory_mb) if attribute_weights else ()
     prefixes = _prefixes(query, gallery, lengths, protocol, memory_mb)
-    n_gallery = len(gallery.pids)
-    return Evaluation(floats, codes, afr, n_bits, n_gallery, bits, n_features, reranked, weighted, lengths=prefixes)
+    sizes = (n_bits, len(gallery.pids), bits, n_features)
+    return Evaluation(floats, codes, afr, *sizes, reranked, weighted, prefixes, rescored)
 
 
 def _prefixes(
@@ -142,6 +148,20 @@ def _afr(
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
     codes = (short[0], long[0], short[1], long[1])
     return tuple(evaluate_afr(*codes, *people, ws, short_weights=weights, protocol=protocol, memory_mb=memory_mb))
+
+
+def _rescored(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:
+    """Return the scores of codes whose `w` nearest rows are rescored, by what they are called."""
+    if protocol.single_shots or query.codes is None or gallery.codes is None or query.features is None:
+        raise SettingsError(
+            "expected codes, features of the queries and a protocol of the whole gallery to rescore, got others"
+        )
+    labels = labels_of(query, gallery, protocol.cameras)
+    people = (labels.query_pids, labels.query_camids, labels.gallery_pids, labels.gallery_camids)
+    short_list = nearest_rows(query.codes, gallery.codes, w, _random_ids(gallery))
+    distances = asymmetric_distances_at(rounded(query.features), gallery.codes, short_list)
+    name = f"{gallery.codes.n_bits} bits, rescored w = {short_list.shape[1]}"
+    return {name: evaluate_reranked(query.codes, gallery.codes, short_list, distances, *people)}
 
 
 def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:

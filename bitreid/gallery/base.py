@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bitreid.arrays import Features
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest, DataWarning, WrongModel
 from bitreid.gallery.audit import entry_of
@@ -20,7 +21,17 @@ from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
 from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
-from bitreid.gallery.requests import BATCH, Found, Info, Request, Where, check_limit, check_number, judged
+from bitreid.gallery.requests import (
+    BATCH,
+    Found,
+    Info,
+    Request,
+    Where,
+    check_features,
+    check_number,
+    check_search,
+    judged,
+)
 from bitreid.gallery.unmet import unmet
 from bitreid.hamming.threads import default_threads
 from bitreid.open_set import OpenSet
@@ -118,6 +129,8 @@ class Gallery(ABC):
         *,
         only_certain: bool = False,
         attribute_codes: Codes | None = None,
+        features: Features | None = None,
+        rescore: bool = False,
         fpir: float = FPIR,
         by: By = "item",
         person: str | None = None,
@@ -132,25 +145,22 @@ class Gallery(ABC):
         calibrated or not all parts count. Hits beyond it are returned all the same, but for `only_certain`, and
         `max_distance`, the largest distance of a hit in bits.
 
+        With `rescore`, the nearest items, 100 at least and 4 for each of `k`, are ordered by asymmetric distance, that
+        is by the queries' float `features (n, n_bits)` against the items' bits (`hamming.rescore`). The distance of a
+        hit, its probability and what is certain stay those of the codes, and so distances need not ascend.
+
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
         (`people`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
         `model` is the fingerprint of the model that made the codes: the gallery's own are cut to its length where they
         are longer. `n_threads` changes no hit: None is
         `default_threads`.
 
-        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes, and for
-        `only_certain` where nothing says what is.
+        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes, for `rescore`
+        without features or of other hits than items, and for `only_certain` where nothing says what is.
         """
         codes = self.contract.cut(codes, model)
-        self.contract.check(codes, attribute_codes, model)
-        check_number("k", k)
-        check_limit(max_distance)
-        if w is not None:
-            check_number("w", w)
-            if attribute_codes is None or not self.contract.attributes:
-                raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
-        if attribute_codes is not None and len(attribute_codes) != len(codes):
-            raise BadRequest(f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}")
+        check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)
+        values = check_features(features, len(codes), self.contract, by) if rescore else None
         chosen = self._filter(where)
         if person is not None and (rejected := self.rejected(person)):
             others = Not(IdIn(rejected))
@@ -162,7 +172,7 @@ class Gallery(ABC):
                 f"{'no calibration' if self.contract.open_set is None else 'a search by parts'}; leave only_certain out"
             )
         n_threads = default_threads() if n_threads is None else n_threads
-        request = Request(codes, attribute_codes, k, w, chosen, mask, n_threads)
+        request = Request(codes, attribute_codes, k, w, chosen, mask, n_threads, values)
         found = self._find(request) if by == "item" else find_groups(self, request, by, POOL)
         if not found.n_compared and chosen is not None:
             self._warn_of_unmet(chosen)

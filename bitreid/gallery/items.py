@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -184,7 +185,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found for one query, nearest first, by (distance, key).
+    """What a search found for one query, nearest first, by (distance, key); rescored, by (asymmetric distance, key).
 
     hits       the items, or the nearest item of each tracklet or person that was asked for
     n_gallery  items that were compared: those that passed the filter
@@ -218,10 +219,19 @@ class Hits:
 
     @property
     def n_certain(self) -> int | None:
-        """How many hits, the first ones, are certain: within the threshold. None where nobody knows."""
+        """How many hits are certain, that is within the threshold: the first ones, unless they are `scattered`.
+
+        None where nobody knows.
+        """
         if self.threshold is None:
             return None
         return sum(hit.distance <= self.threshold for hit in self.hits)
+
+    @property
+    def scattered(self) -> bool:
+        """Whether a hit that is not certain is before one that is, which only rescoring can bring about."""
+        limit = self.threshold
+        return limit is not None and any(a.distance > limit >= b.distance for a, b in pairwise(self.hits))
 
     @property
     def ids(self) -> tuple[Id, ...]:

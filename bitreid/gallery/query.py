@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bitreid.arrays import Features
 from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN, Manifest
@@ -33,6 +34,7 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 class Queries(NamedTuple):
     """The queries of a search: n names, codes and attribute codes (or None), and the model's fingerprint.
 
+    `features (n, n_bits)` are floats whose signs are the codes; None where only codes are known.
     `item` is the id of the item that is the query, and is no hit itself; None for queries from elsewhere.
     """
 
@@ -41,6 +43,7 @@ class Queries(NamedTuple):
     attribute_codes: Codes | None
     model: str
     item: Id | None = None
+    features: Features | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ class SearchRequest:
     person: str | None = None
     """Whom the queries show: items that were rejected as this person are left out."""
 
+    rescore: bool = False
+    """Whether the nearest items are ordered by the queries' float features."""
+
     n_threads: int | None = None
     """None for `default_threads`."""
 
@@ -89,7 +95,8 @@ def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder, one_pers
         if len(inputs) > 1:
             raise SettingsError(f"expected one file of codes, or pictures, as query, got {len(inputs)} files; name one")
         found = load_encoded(inputs[0])
-        return Queries([str(path) for path in found.paths], found.codes, found.attribute_codes, found.model)
+        names = [str(path) for path in found.paths]
+        return Queries(names, found.codes, found.attribute_codes, found.model, features=found.features)
     return queries_of_people(load_encoder(), manifest_of(inputs, same_people=one_person or None), one_person)
 
 
@@ -110,13 +117,16 @@ def queries_of_people(encoder: Encoder, pictures: Manifest, one_person: bool = F
     if short[0] is not None:
         packed = [codes.packed for codes in short if codes is not None]
         attribute_codes = Codes(np.concatenate(packed), short[0].n_bits, short[0].parts)
-    return Queries([name for query in each for name in query.names], codes, attribute_codes, each[0].model)
+    features = np.concatenate([query.features for query in each if query.features is not None])
+    names = [name for query in each for name in query.names]
+    return Queries(names, codes, attribute_codes, each[0].model, features=features)
 
 
 def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:
     """Return pictures of one person as one query, named after the first."""
     query = encoder.merge(encoder.encode_files(paths))
-    return Queries([str(paths[0])], query.codes, query.attribute_codes, fingerprint(encoder.card))
+    model = fingerprint(encoder.card)
+    return Queries([str(paths[0])], query.codes, query.attribute_codes, model, features=query.features)
 
 
 def query_of_item(gallery: Gallery, id: Id) -> Queries:
@@ -162,6 +172,8 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         request.max_distance,
         only_certain=request.only_certain,
         attribute_codes=None if w is None else queries.attribute_codes,
+        features=queries.features,
+        rescore=request.rescore,
         fpir=request.fpir,
         by=request.by,
         person=request.person,

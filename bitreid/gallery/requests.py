@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bitreid.arrays import Bools
+import numpy as np
+
+from bitreid.arrays import Bools, Features
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
@@ -15,6 +17,11 @@ from bitreid.open_set import OpenSet
 BATCH = 10_000
 """Items that are read or written together."""
 
+RESCORED = 4
+"""Items of a short list that is rescored, for each hit that is asked for."""
+LEAST_RESCORED = 100
+"""Items of a short list that is rescored, at least."""
+
 Where = Filter | str | None
 
 
@@ -22,7 +29,8 @@ class Request(NamedTuple):
     """A search as a backend sees it: checked.
 
     `k` items of each query. With `w` in two stages: among the `w` items nearest by `short` code. `mask` says which bits
-    of the long code count (None: all), `where` which items.
+    of the long code count (None: all), `where` which items. With `features`, `(n_queries, n_bits)`, the `n_short`
+    items that such a search finds are rescored, and the first `k` of them are found.
     """
 
     queries: Codes
@@ -32,6 +40,12 @@ class Request(NamedTuple):
     where: Filter | None
     mask: Bools | None
     n_threads: int
+    features: Features | None = None
+
+    @property
+    def n_short(self) -> int:
+        """How many items are found by Hamming distance: `k`, or those to rescore."""
+        return self.k if self.features is None else max(RESCORED * self.k, LEAST_RESCORED)
 
 
 class Found(NamedTuple):
@@ -74,6 +88,46 @@ def check_number(name: str, value: int) -> None:
     """Check that it is a number of items; else `BadRequest`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadRequest(f"expected {name} to be a number of items, at least 1, got {value!r}")
+
+
+def check_search(
+    contract: Contract,
+    codes: Codes,
+    attribute_codes: Codes | None,
+    model: str,
+    k: int,
+    w: int | None,
+    max_distance: int | None,
+) -> None:
+    """Check that a gallery of this contract can be searched so; else `WrongModel` or `BadRequest`."""
+    contract.check(codes, attribute_codes, model)
+    check_number("k", k)
+    check_limit(max_distance)
+    if w is not None:
+        check_number("w", w)
+        if attribute_codes is None or not contract.attributes:
+            raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
+    if attribute_codes is not None and len(attribute_codes) != len(codes):
+        raise BadRequest(f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}")
+
+
+def check_features(features: Features | None, n_queries: int, contract: Contract, by: str) -> Features:
+    """Return the queries' features, as many columns as the gallery's codes have bits, for hits that are items.
+
+    `BadRequest` where there are none, or too few, and for other hits: tracklets and persons vote by distance.
+    """
+    if features is None:
+        raise BadRequest("expected the queries' float features to rescore by, got codes only; leave rescore out")
+    if by != "item":
+        raise BadRequest(f"expected hits by item to rescore, got {by!r}; leave rescore out")
+    if features.ndim != 2 or len(features) != n_queries or features.shape[1] < contract.n_bits:
+        raise BadRequest(
+            f"expected features of shape ({n_queries}, {contract.n_bits}), one a bit of the codes, got {features.shape}"
+        )
+    features = features[:, : contract.n_bits]
+    if features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise BadRequest(f"expected finite features of floats, got {features.dtype}, or NaN or infinity among them")
+    return features
 
 
 def judged(

@@ -99,6 +99,20 @@ def checked_ids(ids: Ints | None, n: int) -> Ints | None:
     return np.require(ids, requirements=["C", "A"])
 
 
+def checked_positions(positions: Ints, n_queries: int, n_gallery: int) -> Ints:
+    """Return rows of the gallery, as many for each query, aligned and contiguous."""
+    if positions.ndim != 2 or len(positions) != n_queries or not np.can_cast(positions.dtype, np.int64):
+        raise CodesError(
+            f"expected positions of shape ({n_queries}, m), whole numbers, got {positions.shape} {positions.dtype}"
+        )
+    if positions.size and (positions.min() < 0 or positions.max() >= n_gallery):
+        raise CodesError(
+            f"expected positions from 0 up to the {n_gallery} rows of the gallery, "
+            f"got {positions.min()} to {positions.max()}"
+        )
+    return np.require(positions, np.int64, ["C", "A"])
+
+
 def clipped(name: str, value: int, limit: int) -> int:
     """Return a number of gallery rows, clipped to `limit`."""
     if not isinstance(value, int | np.integer) or value < 1:

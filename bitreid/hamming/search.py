@@ -28,7 +28,7 @@ from typing import Literal
 
 import numpy as np
 
-from bitreid.arrays import Bools, Ints, Ints32, Words32
+from bitreid.arrays import Bools, Ints, Ints8, Ints32, Words32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel, twin
@@ -44,6 +44,7 @@ from bitreid.hamming.inputs import (
     check_sides,
     check_ties,
     checked_ids,
+    checked_positions,
     checked_threads,
     clipped,
     row_mask,
@@ -254,18 +255,27 @@ def prefix_distance_blocks(
 def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: int = 1) -> Ints32:
     """Return the Hamming distances `(n_queries, m)`, in bits, of each query to its gallery rows `positions`."""
     check_lengths(queries, gallery)
-    if positions.ndim != 2 or len(positions) != len(queries) or not np.can_cast(positions.dtype, np.int64):
-        raise CodesError(
-            f"expected positions of shape ({len(queries)}, m), whole numbers, got {positions.shape} {positions.dtype}"
-        )
-    if positions.size and (positions.min() < 0 or positions.max() >= len(gallery)):
-        raise CodesError(
-            f"expected positions from 0 up to the {len(gallery)} rows of the gallery, "
-            f"got {positions.min()} to {positions.max()}"
-        )
-    places = np.require(positions, np.int64, ["C", "A"])
+    places = checked_positions(positions, len(queries), len(gallery))
     found = _engine().distances_at(queries.packed, gallery.packed, places, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
+
+
+def asymmetric_distances_at(values: Ints8, gallery: Codes, positions: Ints, *, n_threads: int = 1) -> Ints32:
+    """Return the asymmetric distances `(n_queries, m)` of each query's values to its gallery rows `positions`.
+
+    `values` is `(n_queries, n_bits) int8`, a query's features before the sign (`rescoring.rounded`). The distance is
+    the sum of |value| over the bits that differ from the value's sign: the Hamming distance where all are +-1. A value
+    of 0 counts nothing. The order is that of the inner product of the values with the bits as +-1, largest first.
+    """
+    if values.ndim != 2 or values.dtype != np.int8 or values.shape[1] != gallery.n_bits:
+        raise CodesError(
+            f"expected values of shape (n_queries, {gallery.n_bits}) int8, one a bit of the codes, "
+            f"got {values.shape} {values.dtype}"
+        )
+    check_lengths(gallery, gallery)
+    places = checked_positions(positions, len(values), len(gallery))
+    arrays = np.ascontiguousarray(values), gallery.packed, places
+    return np.asarray(_engine().asymmetric_at(*arrays, checked_threads(n_threads))).view(np.int32)
 
 
 def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Ints32:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bitreid.arrays import Bytes, Ints, Ints32, Words, Words32
+from bitreid.arrays import Bytes, Ints, Ints8, Ints32, Words, Words32
 from bitreid.hamming.inputs import blocks
 
 _QUERY_BLOCK = 256
 _GALLERY_BLOCK = 8192
+_LISTED_BLOCK = 1024  # rows whose bits become floats together
 # Queries that meet a gallery block at once: xor, count and sum of one word then stay in the second-level cache.
 _QUERIES_IN_CACHE = 8
 # A byte holds the sum of the counts of three words (192), and bytes are what numpy adds fastest.
@@ -145,6 +146,17 @@ def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int
     found = np.empty(positions.shape, np.uint32)
     for i, rows in enumerate(positions):
         found[i] = _compare_listed(queries[i : i + 1], gallery, rows, None)
+    return found
+
+
+def asymmetric_at(values: Ints8, gallery: Bytes, positions: Ints, n_threads: int) -> Words32:
+    """Return the asymmetric distances of each query's values, one a bit, to its own rows `positions (n_queries, m)`."""
+    found = np.empty(positions.shape, np.uint32)
+    for i, rows in enumerate(positions):
+        # What a row in which every bit is right would have, less what this one has; exact in float64.
+        most, of_ones = np.maximum(values[i], 0).sum(dtype=np.int64), values[i].astype(np.float64)
+        for some in blocks(len(rows), _LISTED_BLOCK):
+            found[i, some] = most - np.unpackbits(gallery[rows[some]], axis=1) @ of_ones
     return found
 
 

@@ -10,6 +10,7 @@ from bitreid.artifact import Card
 from bitreid.codes import pack
 from bitreid.data.manifest import Manifest
 from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.encoding.engine import Engine, MirrorAveraged
 from bitreid.errors import DataError
 from bitreid.evaluation.calibration.attribute_thresholds import (
     balanced_accuracies,
@@ -35,7 +36,8 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
     student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values
     (left out if no bit has).
     """
-    engine = TorchEngine(network, recipe.input)
+    engine: Engine = TorchEngine(network, recipe.input)
+    engine = MirrorAveraged(engine) if recipe.input.flip else engine
     rows = task.held_out
     features, logits, teacher = engine(task.pictures[rows])
     n = len(task.split.query)

@@ -330,6 +330,7 @@ def test_fingerprint_follows_what_decides_a_bit(saved: Path, tmp_path: Path) -> 
         replace(card, thresholds={"attributes": 0.4}),
         replace(card, attributes=None),
         replace(card, input=replace(INPUT, mean=(0.0, 0.0, 0.0))),
+        replace(card, input=replace(INPUT, flip=True)),
         replace(card, model={**card.model, "n_parts": 2}),
         save_artifact(tmp_path, CARD, {"w": np.ones(1, np.float32)}).card,
     ]

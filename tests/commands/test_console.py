@@ -13,11 +13,14 @@ from bitreid.commands.console import (
     as_markdown,
     comparison_table,
     evaluation_table,
+    hits_shown,
     progress_of,
     relaxation_label,
 )
 from bitreid.evaluation.confidence import compare
 from bitreid.evaluation.summary import evaluate_model
+from bitreid.gallery.items import Hit, Hits
+from bitreid.gallery.query import SearchRequest
 from bitreid.training.checkpoint import Position
 from tests.evaluation.report.cases import sides
 
@@ -127,6 +130,32 @@ def test_scores_are_shown_of_what_there_is() -> None:
     table = evaluation_table("theirs", floats_only)
     assert table.title == "theirs: 12 queries, gallery of 60"
     assert [row[0] for row in cells_of(table)] == ["float"]
+
+
+def test_rescored_codes_have_a_row_beside_the_codes() -> None:
+    query, gallery = sides()
+    evaluation = evaluate_model(query, gallery, [], rescore_w=20)
+    rows = cells_of(evaluation_table("model", evaluation))
+    assert [row[0] for row in rows] == ["float", "64 bits", "64 bits, rescored w = 20"]
+    assert rows[2][3] == f"{100 * evaluation.rescored['64 bits, rescored w = 20'].expected.mAP:.1f}"
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_hits_that_are_certain_are_told_where_they_are(scattered: bool) -> None:
+    """A line where certainty ends, or a column where rescoring has scattered the certain hits."""
+    distances = (30, 10, 20) if scattered else (10, 20, 30)
+    found = tuple(Hit(i, distance, 0.5, None, None, None, None) for i, distance in enumerate(distances))
+    table, text = hits_shown("", Hits(found, 90, 20), SearchRequest())
+    assert isinstance(table, Table)
+    assert isinstance(text, str)
+    columns = [str(column.header) for column in table.columns]
+    assert ("certain" in columns) == scattered
+    assert [row.end_section for row in table.rows] == [False, not scattered, False]
+    if scattered:
+        assert [row[columns.index("certain")] for row in cells_of(table)] == ["no", "yes", "yes"]
+        assert text.startswith("certain where it says yes: within 20 bits, ")
+    else:
+        assert text.startswith("certain above the line: within 20 bits, ")
 
 
 def test_a_comparison_is_in_points() -> None:

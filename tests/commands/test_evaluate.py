@@ -202,7 +202,7 @@ def test_features_that_cannot_be_scored_are_refused(tmp_path: Path, capsys: Capt
     assert "Python objects, which are never loaded" in said(pids=np.array([{}] * 90, dtype=object))
     assert "the tracklet of each query and gallery picture, got none" in said("--protocol", "tracklets", tracklets=None)
     assert "for two-stage search, got none; leave out w" in said("--w", "5")
-    assert "whole gallery for short lists (w, rerank), got single shots" in said(
+    assert "whole gallery for short lists (w, rerank, rescore), got single shots" in said(
         "--protocol", "single_shot", "--rerank", "5"
     )
     assert "at least one query with a match in the gallery, got none" in said(pids=np.arange(90) + 100)

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from bitreid.artifact import Card, InputSpec, load_artifact
-from bitreid.codes import Part
+from bitreid.codes import Part, pack
 from bitreid.data import decoding
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import PictureStore, load_pictures
 from bitreid.encoding import encoder as encoder_module
+from bitreid.encoding import engine as engine_module
 from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
 from bitreid.encoding.engine import EngineOutput
 from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning, SettingsError
@@ -217,6 +218,47 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture", encoding="utf-8")
     with pytest.raises(DataError, match=r"notes.jpg"):
         Encoder(CARD, FakeEngine()).encode_files([tmp_path / "notes.jpg"])
+
+
+@pytest.mark.parametrize("memory", [3, 256])
+def test_with_flip_features_and_logits_are_means_over_the_mirror_image(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "MIRRORED", memory)
+    images = pictures(7, seed=5)
+    engine = FakeEngine()
+    averaged = Encoder(CARD, engine, flip=True).encode(images)
+    assert max(engine.sizes) <= memory, "no more mirror images than that are in memory"
+    seen, mirrored = (Encoder(CARD, FakeEngine()).encode(each) for each in (images, images[:, :, ::-1].copy()))
+    assert np.array_equal(averaged.features, (seen.features + mirrored.features) / 2)
+    assert np.array_equal(averaged.codes.packed, pack(averaged.features).packed)
+    assert not np.array_equal(averaged.codes.packed, seen.codes.packed)
+    logits = np.mean([each.reshape(7, 24)[:, 8:18] / 10 - 10.0 for each in (images, images[:, :, ::-1])], axis=0)
+    assert averaged.attributes is not None
+    assert averaged.attributes == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-6)
+    again = Encoder(CARD, FakeEngine(), flip=True).encode(images[:, :, ::-1].copy())
+    assert np.array_equal(again.features, averaged.features), "a mirror image has the code of its picture"
+
+
+@pytest.mark.parametrize("in_card", [False, True])
+@pytest.mark.parametrize("asked", [None, False, True])
+def test_flip_is_the_cards_unless_somebody_says_otherwise(in_card: bool, asked: bool | None) -> None:
+    card = replace(CARD, input=replace(CARD.input, flip=in_card))
+    engine = FakeEngine()
+    Encoder(card, engine, flip=asked).encode(pictures(4))
+    assert engine.sizes == [4] * (2 if (in_card if asked is None else asked) else 1)
+
+
+def test_no_pictures_and_no_attributes_are_averaged_too() -> None:
+    def engine(pictures: Pixels) -> EngineOutput:
+        return EngineOutput(np.ones((len(pictures), 8), np.float32), None, np.ones((len(pictures), 8), np.float32))
+
+    for n in (0, 2):
+        output = engine_module.MirrorAveraged(engine)(pictures(n))
+        assert output.features.shape == (n, 8)
+        assert output.attribute_logits is None
+        assert output.teacher is not None
+        assert output.teacher.shape == (n, 8)
 
 
 # With a real network

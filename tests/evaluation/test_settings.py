@@ -37,6 +37,8 @@ def test_shares() -> None:
         ({"protocol": "duke"}, "expected a protocol among market1501, .*, tracklets, got 'duke'"),
         ({"w": "1%,many"}, "got 'many'"),
         ({"rerank": "1%,2%"}, "got '1%,2%'"),
+        ({"rescore": "none"}, "got 'none'"),
+        ({"rescore": "5", "protocol": "single_shot"}, "whole gallery for short lists .*, got single shots"),
         ({"fpir": "2"}, "expected a share such as 1% or 0.01, between 0 and 1, got '2'"),
         ({"memory_mb": 10}, "memory_mb of at least 64, got 10"),
         ({"memory_mb": float("inf")}, "memory_mb of at least 64, got inf"),

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitreid.codes import Codes, pack
+from bitreid.codes import Codes, hamming_distances, pack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError, SettingsError
 from bitreid.evaluation import PROTOCOLS, RankingMetrics, evaluate_afr, evaluate_distances, evaluate_ranking
 from bitreid.evaluation.rerank import expand_queries, nearest_rows, rerank_k_reciprocal, short_list_distances
 from bitreid.evaluation.side import Side, merged
-from bitreid.evaluation.summary import Evaluation, evaluate_model, json_values, rows_of_share
+from bitreid.evaluation.summary import Evaluation, _random_ids, evaluate_model, json_values, rows_of_share
 
 
 def side(n: int, n_people: int, camera: int, seed: int) -> Side:
@@ -129,6 +129,37 @@ def test_reranked_rows_are_scored_too(protocol: str, query: Side, gallery: Side)
     assert len({tuple(each[:4].round(6)) for each in precision}) == 3, "each way has an order of its own"
 
 
+@pytest.mark.parametrize("w", [5, 12, 1000])
+def test_rescored_codes_are_scored_too(w: int, query: Side, gallery: Side) -> None:
+    """The nearest rows first, by the asymmetric distance, and the others behind them, by Hamming distance."""
+    evaluation = evaluate_model(query, gallery, [], rescore_w=w)
+    assert query.features is not None
+    assert query.codes is not None
+    assert gallery.codes is not None
+    signs = np.unpackbits(gallery.codes.packed, axis=1) * 2.0 - 1
+    largest = np.abs(query.features).max(axis=1, keepdims=True)
+    scores = np.rint(query.features.astype(np.float64) / largest * 127) @ signs.T
+    hamming = hamming_distances(query.codes, gallery.codes)
+    distances = 1e6 + hamming
+    for i, row in enumerate(nearest_rows(query.codes, gallery.codes, w, _random_ids(gallery))):
+        distances[i, row] = -scores[i, row]
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    expected = evaluate_distances(distances, *people)
+    (name,) = evaluation.rescored
+    assert name == f"16 bits, rescored w = {min(w, 12)}"
+    np.testing.assert_allclose(evaluation.rescored[name].average_precision, expected.average_precision)
+    assert evaluation.codes is not None
+    assert not np.allclose(expected.average_precision[:4], evaluation.codes.average_precision[:4])
+
+
+def test_what_cannot_be_rescored_is_refused(query: Side, gallery: Side) -> None:
+    for which in (replace(query, features=None), replace(query, codes=None)):
+        with pytest.raises(SettingsError, match="expected codes, features of the queries and a protocol of the whole"):
+            evaluate_model(which, gallery, [], rescore_w=5)
+    with pytest.raises(SettingsError, match="protocol of the whole gallery to rescore"):
+        evaluate_model(query, gallery, [], PROTOCOLS["single_shot"], rescore_w=3)
+
+
 def test_ties_of_a_short_list_are_not_broken_by_identity() -> None:
     """One code for all, the query's person first in the file: with rows as ids it would be a perfect ranking."""
     codes = Codes(np.ones((400, 1), np.uint8), 8)
@@ -181,7 +212,7 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths"}
+    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths", "rescored"}
     assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
     assert codes["expected"]["mAP"] == evaluation.main.expected.mAP

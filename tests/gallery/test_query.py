@@ -10,7 +10,7 @@ import pytest
 
 from bitreid.arrays import Ints
 from bitreid.artifact import fingerprint
-from bitreid.codes import Codes
+from bitreid.codes import Codes, pack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, save_encoded
@@ -190,6 +190,8 @@ def test_each_known_person_is_a_query(trained: Path, people: Path, tmp_path: Pat
     assert found.names == [query.names[0] for query in each]
     assert np.array_equal(found.codes.packed, np.concatenate([query.codes.packed for query in each]))
     assert found.codes.parts == each[0].codes.parts
+    assert found.features is not None
+    assert np.array_equal(pack(found.features).packed, found.codes.packed)
     merged = queries_of_files([table], lambda: encoder, one_person=True)
     pictures = [path for pair in pairs for path in pair]
     assert np.array_equal(merged.codes.packed, query_of_pictures(encoder, pictures).codes.packed)
@@ -208,7 +210,14 @@ def test_a_description_is_searched_by_attributes(gallery: Gallery) -> None:
     request = SearchRequest(k=3, where="camera = 1")
     found = search_description(gallery, description_of("a, not b"), request)
     assert found == gallery.search_attributes({"a": True, "b": False}, 3, "camera = 1")
-    for name, value in {"w": "5", "parts": ("head",), "max_distance": 3, "by": "person", "person": "x"}.items():
+    for name, value in {
+        "w": "5",
+        "parts": ("head",),
+        "max_distance": 3,
+        "by": "person",
+        "person": "x",
+        "rescore": True,
+    }.items():
         changes: dict[str, Any] = {name: value}
         with pytest.raises(SettingsError, match=f"with a description, got {name}; leave it out"):
             search_description(gallery, {"a": True}, SearchRequest(**changes))

@@ -16,7 +16,8 @@ def path(request: pytest.FixtureRequest) -> Iterator[str]:
     name = request.param.split()[0]
     with pytest.MonkeyPatch.context() as patch, using(name):
         if request.param == SMALL_BLOCKS:
-            for block, size in (("_QUERY_BLOCK", 2), ("_GALLERY_BLOCK", 3), ("_QUERIES_IN_CACHE", 1)):
+            sizes = {"_QUERY_BLOCK": 2, "_GALLERY_BLOCK": 3, "_QUERIES_IN_CACHE": 1, "_LISTED_BLOCK": 2}
+            for block, size in sizes.items():
                 patch.setattr(twin, block, size)
             patch.setattr(search, "_BLOCK_BYTES", 1)
             patch.setattr(search, "_ROWS_IN_BLOCK", 5)

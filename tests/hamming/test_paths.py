@@ -185,6 +185,7 @@ def test_other_threads_go_on_while_the_kernel_searches() -> None:
         "range": (few, codes, 30, None, None, None, 1),
         "count": (few, codes, [32], threshold, None, None, 1),
         "distances": (few, codes, None, 1),
+        "asymmetric_at": (np.ones((16, 256), np.int8), codes, np.tile(np.arange(20_000), (16, 1)), 1),
     }
     assert not goes_on(sum, (range(20_000),)), "what keeps Python's lock should stop other threads"
     for path in kernel.available_paths():

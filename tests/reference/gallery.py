@@ -89,6 +89,21 @@ class PlainGallery:
         found = [(distance(code, item.code, bits), key(item.id), item.id) for item in items]
         return [(id, near) for near, _, id in sorted(found, key=lambda each: each[:2])[:k]]
 
+    def rescored(
+        self, features: Iterable[float], short_list: list[tuple[Id, int]], k: int, bits: range | None = None
+    ) -> list[tuple[Id, int]]:
+        """The first of what `search` found, by the sum of |feature| over the bits that are not its sign."""
+        floats = list(features)
+        largest = max(map(abs, floats)) or 1
+        values = [round(each / largest * 127) for each in floats]
+
+        def far(id: Id) -> int:
+            ones = "".join(f"{byte:08b}" for byte in bytes(self.items[id].code))
+            wrong = [i for i in bits or range(len(ones)) if values[i] * (-1 if ones[i] == "1" else 1) > 0]
+            return sum(abs(values[i]) for i in wrong)
+
+        return sorted(short_list, key=lambda found: (far(found[0]), key(found[0])))[:k]
+
     def decide(self, action: str, person: str, about: Iterable[Id]) -> int:
         """Confirm or reject items as a person, with all of their tracklets; or merge items of another person."""
         chosen = {id: self.items[id] for id in about}

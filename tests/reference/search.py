@@ -53,3 +53,20 @@ def counts(query: Bits, gallery: Bits, threshold: int, rows: Bits | None = None)
     """How many rows are nearer than the threshold, and at it."""
     distances = [hamming(query, code) for row, code in enumerate(gallery) if rows is None or rows[row]]
     return sum(distance < threshold for distance in distances), sum(distance == threshold for distance in distances)
+
+
+def asymmetric(values: Sequence[int], code: Bits) -> int:
+    """The sum of |value| over the bits `(n_bits,)` that are not the value's sign."""
+    total = 0
+    for value, bit in zip(values, code, strict=True):
+        if (value > 0 and not bit) or (value < 0 and bit):
+            total += abs(value)
+    return total
+
+
+def rescored(
+    values: Sequence[int], gallery: Bits, rows: Sequence[int], ids: Sequence[int], k: int, bits: Bits | None = None
+) -> list[int]:
+    """The first k of some rows by (asymmetric distance, id, row); bits outside the mask do not count."""
+    counted = [value if bits is None or bits[i] else 0 for i, value in enumerate(values)]
+    return [row for _, _, row in sorted((asymmetric(counted, gallery[row]), ids[row], row) for row in rows)][:k]

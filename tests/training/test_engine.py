@@ -1,5 +1,6 @@
 """Pixels to the network's input: the torch engine, augmentation, validation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from bitreid.artifact import InputSpec
+from bitreid.codes import pack
 from bitreid.errors import DataError, SettingsError
+from bitreid.evaluation.ranking import evaluate_ranking
 from bitreid.models import HashingNetwork, build_network
 from bitreid.models.network import NetworkSettings
 from bitreid.training.augment import Augment
@@ -155,6 +158,25 @@ def test_validation_scores_the_held_out_identities(people: Path) -> None:
     assert scores["val_agreement"] == pytest.approx(sum(same) / len(same))
     assert scores["val_gap"] == pytest.approx(np.mean([abs(abs(value) - 1) for value in output.features.flat]))
     assert all(0 <= value <= 1 for name, value in scores.items() if name != "val_gap")
+
+
+def test_validation_averages_with_the_mirror_image_where_the_recipe_says_so(people: Path) -> None:
+    recipe = tiny_recipe()
+    task = tiny_task(recipe, people)
+    model = build_network(recipe.network, task.labels.shape[1], TinyBackbone())
+    flipped = recipe.model_copy(update={"input": replace(recipe.input, flip=True)})
+    scores = validate(flipped, task, model)
+    rows = np.concatenate([task.split.query, task.split.gallery])
+    engine, pictures = TorchEngine(model, recipe.input), task.pictures[rows]
+    seen, mirrored = engine(pictures), engine(pictures[:, :, ::-1].copy())
+    assert seen.teacher is not None
+    assert mirrored.teacher is not None
+    student, teacher = (seen.features + mirrored.features) / 2, (seen.teacher + mirrored.teacher) / 2
+    n, pids, camids = len(task.split.query), task.manifest.pids[rows], task.manifest.camids[rows]
+    expected = evaluate_ranking(pack(student[:n]), pack(student[n:]), pids[:n], camids[:n], pids[n:], camids[n:])
+    assert scores["val_mAP"] == pytest.approx(expected.expected.mAP)
+    assert scores["val_agreement"] == pytest.approx(((student > 0) == (teacher > 0)).mean(), abs=1e-3)
+    assert scores["val_gap"] != pytest.approx(validate(recipe, task, model)["val_gap"])
 
 
 def test_attributes_that_nobody_held_out_tells_apart_have_no_score(people: Path) -> None:

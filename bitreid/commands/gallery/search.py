@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bitreid.commands.console import hits_shown
 from bitreid.commands.gallery.action import Action, Answer, add_where, open_place, words_of
-from bitreid.commands.options import add_one_person, add_search_options, loader_of
+from bitreid.commands.options import add_flip, add_one_person, add_search_options, loader_of
 from bitreid.data.files import check_outputs
 from bitreid.errors import SettingsError
 from bitreid.evaluation.settings import parse_share
@@ -42,6 +42,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
         help="codes (.npz): each row a query; or pictures of one person, with --model: one query",
     )
     search.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
+    add_flip(search)
     search.add_argument("--like", metavar="ID", help="an item of the gallery instead, which is left out itself")
     search.add_argument(
         "--attributes", metavar="TEXT", help="a description instead, e.g. 'backpack, upper_colour=red, not jacket'"
@@ -70,10 +71,12 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
         parse_share(arguments.fpir),
         arguments.by,
         arguments.person,
+        arguments.rescore,
         arguments.threads,
     )
     if arguments.sheet and arguments.attributes is not None:
         raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")
+    load = loader_of(arguments.model, arguments.flip)
     check_outputs([arguments.sheet, None if arguments.json == Path("-") else arguments.json], arguments.inputs)
     with open_place(arguments) as gallery:
         if arguments.attributes is not None:
@@ -83,7 +86,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
             if arguments.like is not None:
                 queries = query_of_item(gallery, ids_of(gallery, [arguments.like])[0])
             else:
-                queries = queries_of_files(arguments.inputs, loader_of(arguments.model), arguments.one_person)
+                queries = queries_of_files(arguments.inputs, load, arguments.one_person)
             names, found = queries.names, search_queries(gallery, queries, request)
             if arguments.sheet:
                 asked = names if queries.item is None else _pictures_of(gallery, [queries.item])

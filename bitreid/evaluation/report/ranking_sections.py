@@ -57,10 +57,10 @@ def ranks(report: Report) -> Section | None:
 
 
 def _reranked(evaluation: Evaluation) -> tuple[Table, ...]:
-    """Return the scores after re-ranking the nearest rows, if that was asked for."""
-    if not evaluation.reranked:
+    """Return the scores after rescoring and re-ranking the nearest rows, of what was done."""
+    if not (evaluation.rescored or evaluation.reranked):
         return ()
-    ways = {"as searched": evaluation.main, **evaluation.reranked}
+    ways = {"as searched": evaluation.main, **evaluation.rescored, **evaluation.reranked}
     rows = tuple(
         (name, share(each.rank1), share(each.mAP), share(each.mINP))
         for name, each in ((name, metrics.expected) for name, metrics in ways.items())

@@ -20,8 +20,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bitreid.errors import (
     BadRequest,
     GalleryClosed,
@@ -41,12 +39,12 @@ from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, jo
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
 from bitreid.gallery.milvus.items import ItemCollections
 from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes, about_of, cameras_in
+from bitreid.gallery.milvus.ranking import by_parts, rescored
 from bitreid.gallery.milvus.rows import (
     HIT,
     ITEM,
     SHARED,
     WHOLE,
-    codes_of,
     hit_of,
     id_of,
     item_of,
@@ -55,7 +53,6 @@ from bitreid.gallery.milvus.rows import (
 )
 from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, SOON, TIMEOUT_S, Near, Server
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
-from bitreid.hamming import search_exact
 
 LOG_S = 1.0
 """How long entries of searches may wait before they are in the audit log."""
@@ -252,31 +249,33 @@ class MilvusGallery(Gallery):
     def _find(self, request: Request) -> Found:
         server, where = self._server, self._expression(request.where)
         self._check("k", request.k)
+        n_found = min(request.n_short, server.most_rows)
         n = server.count(self.name, where)
         if request.w is not None and request.short is not None:
             self._check("w", request.w)
             short = server.nearest(self._items.attributes, request.short, request.w, where, [], n)
             lists = [sorted(near.key for near in each) for each in short]
-            found = [self._ranked(request, i, keys) for i, keys in enumerate(lists)]
+            found = [self._ranked(request, i, keys, n_found) for i, keys in enumerate(lists)]
         elif request.mask is None:
-            found = server.nearest(self.name, request.queries, request.k, where, HIT, n, SOON)
+            found = server.nearest(self.name, request.queries, n_found, where, HIT, n, SOON)
         else:
             raise Unsupported("expected w in a search by parts of the body on Milvus, got none; search in two stages")
+        if request.features is not None:
+            found = [self._rescored(request, i, near) for i, near in enumerate(found)]
         return Found([[hit_of(near) for near in each] for each in found], n)
 
-    def _ranked(self, request: Request, query: int, keys: list[int]) -> list[Near]:
-        """Return the items of these keys that are nearest to one of the queries."""
+    def _ranked(self, request: Request, query: int, keys: list[int], n: int) -> list[Near]:
+        """Return the `n` items of these keys that are nearest to one of the queries."""
         code = request.queries[query : query + 1]
         if not keys:
             return []
         if request.mask is None:
-            k = min(request.k, len(keys))
-            return self._server.nearest(self.name, code, k, keys_in(keys), HIT, len(keys), SOON)[0]
-        rows = self._server.of_keys(self.name, keys, [*HIT, "code"], SOON)
-        codes, ids = codes_of(rows.values(), self.contract.n_bits), np.fromiter(rows, np.int64, len(rows))
-        ranking = search_exact(code, codes, request.k, ids, bits=request.mask)
-        pairs = zip(ranking.distances[0].tolist(), ids[ranking.positions[0]].tolist(), strict=True)
-        return [Near(distance, key, rows[key]) for distance, key in pairs]
+            return self._server.nearest(self.name, code, min(n, len(keys)), keys_in(keys), HIT, len(keys), SOON)[0]
+        return by_parts(self._server.of_keys(self.name, keys, [*HIT, "code"], SOON), request, query, n)
+
+    def _rescored(self, request: Request, query: int, near: list[Near]) -> list[Near]:
+        rows = self._server.of_keys(self.name, [each.key for each in near], ["code"], SOON)
+        return rescored(near, rows, request, query)
 
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         server, chosen = self._server, self._expression(where)

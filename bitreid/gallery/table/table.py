@@ -20,7 +20,7 @@ from bitreid.gallery.filters.types import Filter, mask
 from bitreid.gallery.items import Hit, Id, canonical, key_of
 from bitreid.gallery.requests import Found, Request
 from bitreid.gallery.table.columns import Column, Names, Texts, texts_of
-from bitreid.hamming import Ranking, search_exact, search_two_stage
+from bitreid.hamming import Ranking, rescore, search_exact, search_two_stage
 
 Metadata = Callable[[int, int], Iterable[tuple[int, str | bytes]]]
 """Sequence numbers and metadata (JSON) of the items numbered from the first to the last of two numbers, if any."""
@@ -150,12 +150,15 @@ class Snapshot:
         common: dict[str, Any] = {"bits": request.mask, "rows": rows, "n_threads": request.n_threads}
         ids = None if self.ascending else self.keys
         if request.w is None:
-            ranking = search_exact(request.queries, self.codes, request.k, ids, **common)
+            ranking = search_exact(request.queries, self.codes, request.n_short, ids, **common)
         else:
             assert request.short is not None, "a search in two stages has short codes"
             assert self.attribute_codes is not None, "they were checked"
             sides = request.short, request.queries, self.attribute_codes, self.codes
-            ranking = search_two_stage(*sides, request.w, request.k, ids, **common)
+            ranking = search_two_stage(*sides, request.w, request.n_short, ids, **common)
+        if request.features is not None:
+            common.pop("rows")
+            ranking = rescore(request.features, self.codes, ranking, request.k, ids, **common)
         return Found(self._hits(ranking), n)
 
     def find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
