@@ -51,7 +51,7 @@ def test_a_recipe_is_found_by_name_or_path(tmp_path: Path, monkeypatch: pytest.M
     assert load_recipe("drawn_tiny") == load_recipe(str(recipe_path("drawn_tiny").resolve()))
     (tmp_path / "mine.yaml").write_text("name: mine\n", encoding="utf-8")
     assert load_recipe("mine.yaml") == Recipe(name="mine")
-    with pytest.raises(SettingsError, match=r"one of drawn_lite0, drawn_tiny, .*, got 'mine'"):
+    with pytest.raises(SettingsError, match=r"one of drawn, drawn_lite0, drawn_tiny, .*, got 'mine'"):
         load_recipe("mine")
 
 
