@@ -47,33 +47,33 @@ BITREID_AVX2 BITREID_INLINE u32 distance(const u8 *query, const u8 *row, std::si
 }
 
 // Four codes of 8 bytes that lie one after the other.
-BITREID_AVX2 BITREID_INLINE std::size_t scan_words(const u8 *query, const u8 *from, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX2 BITREID_INLINE std::size_t scan_words(const u8 *query, const u8 *from, std::size_t n, const u8 *mask, u32 *out) {
     const __m256i word = _mm256_set1_epi64x(static_cast<long long>(load_word(query, 8)));
-    const __m256i kept = _mm256_set1_epi64x(pass.mask ? static_cast<long long>(load_word(pass.mask, 8)) : -1);
+    const __m256i kept = _mm256_set1_epi64x(mask ? static_cast<long long>(load_word(mask, 8)) : -1);
     std::size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         __m256i differ = _mm256_xor_si256(word, _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + 8 * i)));
         __m256i sums = _mm256_sad_epu8(counts_of_bytes(_mm256_and_si256(differ, kept)), _mm256_setzero_si256());
         alignas(32) u64 four[4];
         _mm256_store_si256(reinterpret_cast<__m256i *>(four), sums);
-        for (std::size_t j = 0; j < 4; j++) put(out + i + j, static_cast<u32>(four[j]), pass);
+        for (std::size_t j = 0; j < 4; j++) out[i + j] = static_cast<u32>(four[j]);
     }
     return i;
 }
 
-BITREID_AVX2 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX2 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
     std::size_t i = 0;
-    if (rows.n_bytes == 8 && rows.stride == 8) i = scan_words(query, rows.at(first), n, pass, out);
-    for (; i < n; i++) put(out + i, distance(query, rows.at(first + i), rows.n_bytes, pass.mask), pass);
+    if (rows.n_bytes == 8 && rows.stride == 8) i = scan_words(query, rows.at(first), n, mask, out);
+    for (; i < n; i++) out[i] = distance(query, rows.at(first + i), rows.n_bytes, mask);
 }
 
-BITREID_AVX2 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX2 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     for (std::size_t i = 0; i < n; i++) {
         if (i + 8 < n) {
             const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
             for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
         }
-        put(out + i, distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, pass.mask), pass);
+        out[i] = distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, mask);
     }
 }
 

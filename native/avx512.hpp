@@ -20,12 +20,8 @@ inline bool runs_here() {
 // (a ^ b) & c in one operation.
 BITREID_AVX512 BITREID_INLINE __m512i differing(__m512i a, __m512i b, __m512i c) { return _mm512_ternarylogic_epi64(a, b, c, 0x28); }
 
-BITREID_AVX512 BITREID_INLINE void put8(u32 *out, __m512i sums, Pass pass) {
-    __m256i eight = _mm512_cvtepi64_epi32(sums);
-    __m256i *to = reinterpret_cast<__m256i *>(out);
-    if (pass.shift) eight = _mm256_sll_epi32(eight, _mm_cvtsi32_si128(pass.shift));
-    if (pass.add) eight = _mm256_add_epi32(eight, _mm256_loadu_si256(to));
-    _mm256_storeu_si256(to, eight);
+BITREID_AVX512 BITREID_INLINE void put8(u32 *out, __m512i sums) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(out), _mm512_cvtepi64_epi32(sums));
 }
 
 // How far ahead rows that lie one after the other are fetched: the processor's own prefetcher stops at the end of a
@@ -87,7 +83,7 @@ BITREID_AVX512 BITREID_INLINE __m512i eight(const u8 *query, const u8 *const (&r
 
 // Eight rows at a time; with `ahead`, the rows that many places further on are fetched meanwhile.
 template <bool masked, bool streamed, typename RowAt>
-BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::size_t n, Pass pass, u32 *out,
+BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::size_t n, const u8 *mask, u32 *out,
                                             std::size_t ahead, RowAt row_at) {
     const u8 *row[8];
     for (std::size_t i = 0; i < n; i += 8) {
@@ -98,60 +94,56 @@ BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::siz
                 const u8 *next = row_at(r);
                 for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(next + j, _MM_HINT_T0);
             }
-        __m512i sums = eight<masked, streamed>(query, row, rows.n_bytes, pass.mask);
+        __m512i sums = eight<masked, streamed>(query, row, rows.n_bytes, mask);
         if (now == 8) {
-            put8(out + i, sums, pass);
+            put8(out + i, sums);
         } else {
             alignas(64) u64 each[8];
             _mm512_store_si512(each, sums);
-            for (std::size_t r = 0; r < now; r++) put(out + i + r, static_cast<u32>(each[r]), pass);
+            for (std::size_t r = 0; r < now; r++) out[i + r] = static_cast<u32>(each[r]);
         }
     }
 }
 
 // Codes of 8 or of 4 bytes that lie one after the other.
-BITREID_AVX512 BITREID_INLINE std::size_t scan_words(const u8 *query, const u8 *from, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX512 BITREID_INLINE std::size_t scan_words(const u8 *query, const u8 *from, std::size_t n, const u8 *mask, u32 *out) {
     const __m512i word = _mm512_set1_epi64(static_cast<long long>(load_word(query, 8)));
-    const __m512i kept = _mm512_set1_epi64(pass.mask ? static_cast<long long>(load_word(pass.mask, 8)) : -1);
+    const __m512i kept = _mm512_set1_epi64(mask ? static_cast<long long>(load_word(mask, 8)) : -1);
     std::size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        put8(out + i, _mm512_popcnt_epi64(differing(word, _mm512_loadu_si512(from + 8 * i), kept)), pass);
+        put8(out + i, _mm512_popcnt_epi64(differing(word, _mm512_loadu_si512(from + 8 * i), kept)));
     return i;
 }
 
-BITREID_AVX512 BITREID_INLINE std::size_t scan_half_words(const u8 *query, const u8 *from, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX512 BITREID_INLINE std::size_t scan_half_words(const u8 *query, const u8 *from, std::size_t n, const u8 *mask, u32 *out) {
     const __m512i word = _mm512_set1_epi32(static_cast<int>(load_word(query, 4)));
-    const __m512i kept = _mm512_set1_epi32(pass.mask ? static_cast<int>(load_word(pass.mask, 4)) : -1);
+    const __m512i kept = _mm512_set1_epi32(mask ? static_cast<int>(load_word(mask, 4)) : -1);
     std::size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        __m512i counts = _mm512_popcnt_epi32(differing(word, _mm512_loadu_si512(from + 4 * i), kept));
-        counts = _mm512_sll_epi32(counts, _mm_cvtsi32_si128(pass.shift));
-        if (pass.add) counts = _mm512_add_epi32(counts, _mm512_loadu_si512(out + i));
-        _mm512_storeu_si512(out + i, counts);
-    }
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_si512(out + i, _mm512_popcnt_epi32(differing(word, _mm512_loadu_si512(from + 4 * i), kept)));
     return i;
 }
 
-BITREID_AVX512 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX512 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
     std::size_t i = 0;
     const bool tight = rows.stride == static_cast<std::ptrdiff_t>(rows.n_bytes);
-    if (tight && rows.n_bytes == 8) i = scan_words(query, rows.at(first), n, pass, out);
-    if (tight && rows.n_bytes == 4) i = scan_half_words(query, rows.at(first), n, pass, out);
+    if (tight && rows.n_bytes == 8) i = scan_words(query, rows.at(first), n, mask, out);
+    if (tight && rows.n_bytes == 4) i = scan_half_words(query, rows.at(first), n, mask, out);
     auto row_at = [&](std::size_t row) BITREID_AVX512_LAMBDA { return rows.at(first + i + row); };
-    if (pass.mask)
-        tight ? by_eight<true, true>(query, rows, n - i, pass, out + i, 0, row_at)
-              : by_eight<true, false>(query, rows, n - i, pass, out + i, 0, row_at);
+    if (mask)
+        tight ? by_eight<true, true>(query, rows, n - i, mask, out + i, 0, row_at)
+              : by_eight<true, false>(query, rows, n - i, mask, out + i, 0, row_at);
     else
-        tight ? by_eight<false, true>(query, rows, n - i, pass, out + i, 0, row_at)
-              : by_eight<false, false>(query, rows, n - i, pass, out + i, 0, row_at);
+        tight ? by_eight<false, true>(query, rows, n - i, mask, out + i, 0, row_at)
+              : by_eight<false, false>(query, rows, n - i, mask, out + i, 0, row_at);
 }
 
-BITREID_AVX512 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, Pass pass, u32 *out) {
+BITREID_AVX512 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     auto row_at = [&](std::size_t i) BITREID_AVX512_LAMBDA { return rows.at(keys[i] & kRowMask); };
-    if (pass.mask)
-        by_eight<true, false>(query, rows, n, pass, out, 32, row_at);
+    if (mask)
+        by_eight<true, false>(query, rows, n, mask, out, 32, row_at);
     else
-        by_eight<false, false>(query, rows, n, pass, out, 32, row_at);
+        by_eight<false, false>(query, rows, n, mask, out, 32, row_at);
 }
 
 BITREID_AVX512 inline std::size_t select(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys) {
@@ -312,7 +304,7 @@ BITREID_AVX512 inline void load(Rows rows, std::size_t first, std::size_t n, con
 
 // Sixteen rows, as prepared columns, against some prepared queries.
 template <std::size_t n_queries>
-BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 *words, std::size_t n_words, Pass pass,
+BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 *words, std::size_t n_words,
                                            u32 *out, std::size_t out_stride) {
     __m512i sums[n_queries][2], carries[n_queries][2];
     for (std::size_t q = 0; q < n_queries; q++)
@@ -348,16 +340,16 @@ BITREID_AVX512 BITREID_INLINE void sixteen(const u64 *const *queries, const u64 
     for (std::size_t q = 0; q < n_queries; q++)
         for (std::size_t half = 0; half < 2; half++)
             put8(out + q * out_stride + 8 * half,
-                 _mm512_add_epi64(sums[q][half], _mm512_add_epi64(carries[q][half], carries[q][half])), pass);
+                 _mm512_add_epi64(sums[q][half], _mm512_add_epi64(carries[q][half], carries[q][half])));
 }
 
 BITREID_AVX512 inline void block(const u64 *const *queries, std::size_t n_queries, const u64 *tile, std::size_t n,
-                                 std::size_t n_words, Pass pass, u32 *out, std::size_t out_stride) {
+                                 std::size_t n_words, u32 *out, std::size_t out_stride) {
     for (std::size_t i = 0; i < n; i += 16, tile += 16 * n_words, out += 16) switch (n_queries) {
-            case 1: sixteen<1>(queries, tile, n_words, pass, out, out_stride); break;
-            case 2: sixteen<2>(queries, tile, n_words, pass, out, out_stride); break;
-            case 3: sixteen<3>(queries, tile, n_words, pass, out, out_stride); break;
-            default: sixteen<4>(queries, tile, n_words, pass, out, out_stride);
+            case 1: sixteen<1>(queries, tile, n_words, out, out_stride); break;
+            case 2: sixteen<2>(queries, tile, n_words, out, out_stride); break;
+            case 3: sixteen<3>(queries, tile, n_words, out, out_stride); break;
+            default: sixteen<4>(queries, tile, n_words, out, out_stride);
         }
 }
 

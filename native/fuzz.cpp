@@ -93,28 +93,16 @@ struct Table {
     }
 };
 
-// What each bit counts; no planes: one.
-struct Planes {
-    Exact<u8> memory;
-    Weights weights;
+// Which bits count; no memory: all.
+struct Bits {
+    Exact<u8> mask;
 
-    Planes(Source &source, size_t n_bytes) {
+    Bits(Source &source, size_t n_bytes) {
         if (source.one_in(2)) return;
-        size_t n = source.one_in(4) ? source.number(1, 24) : source.number(1, 5);
         const u64 all = source.number(0, 255);
-        memory = Exact<u8>(n * n_bytes);
-        for (size_t i = 0; i < memory.n; i++)
-            memory.get()[i] = static_cast<u8>(source.word() & (source.one_in(2) ? all : 255));
-        for (size_t i = 0; n > 4 && i < memory.n; i++)
-            if (i % n_bytes) memory.get()[i] = 0;  // large weights for few bits: sums are bounded
-        weights = {memory.get(), n};
-        while (largest_distance({nullptr, 0, n_bytes}, weights) >= (size_t{1} << 24)) weights.n--;
-        if (!weights.n) weights = {};
-        // The memory of fewer masks ends with the last one.
-        Exact<u8> fewer(weights.n * n_bytes);
-        std::copy(memory.get(), memory.get() + fewer.n, fewer.get());
-        memory = std::move(fewer);
-        if (weights.n) weights.masks = memory.get();
+        mask = Exact<u8>(n_bytes);
+        for (size_t i = 0; i < n_bytes; i++)
+            mask.get()[i] = static_cast<u8>(source.word() & (source.one_in(2) ? all : 255));
     }
 };
 
@@ -123,18 +111,15 @@ struct Planes {
 BITREID_UNWATCHED bool bit_of(const u8 *bytes, size_t bit) { return (bytes[bit / 8] >> (bit % 8)) % 2 == 1; }
 
 // (n_queries, n_gallery) of the codes' first `n_bytes`.
-BITREID_UNWATCHED std::vector<u32> loop_distances(const Codes &queries, const Codes &gallery, const Weights &weights,
+BITREID_UNWATCHED std::vector<u32> loop_distances(const Codes &queries, const Codes &gallery, const u8 *mask,
                                                   size_t n_bytes) {
-    const size_t stride = gallery.rows.n_bytes;
-    std::vector<u32> of_bits(8 * n_bytes, weights.n ? 0 : 1), distances;
-    for (size_t plane = 0; plane < weights.n; plane++)
-        for (size_t bit = 0; bit < of_bits.size(); bit++)
-            if (bit_of(weights.masks + plane * stride, bit)) of_bits[bit] += u32{1} << plane;
+    std::vector<u32> distances;
     for (size_t q = 0; q < queries.n; q++)
         for (size_t row = 0; row < gallery.n; row++) {
             u32 distance = 0;
-            for (size_t bit = 0; bit < of_bits.size(); bit++)
-                if (bit_of(queries.rows.at(q), bit) != bit_of(gallery.rows.at(row), bit)) distance += of_bits[bit];
+            for (size_t bit = 0; bit < 8 * n_bytes; bit++)
+                if (!mask || bit_of(mask, bit))
+                    distance += bit_of(queries.rows.at(q), bit) != bit_of(gallery.rows.at(row), bit);
             distances.push_back(distance);
         }
     return distances;
@@ -159,7 +144,7 @@ struct Case {
     bool large;
     size_t n, n_queries, n_bytes, n_short_bytes;
     Table queries, gallery, short_queries, short_gallery;
-    Planes planes, short_planes;
+    Bits bits, short_bits;
     Exact<u8> allowed;
     Exact<i64> ids;
     std::vector<i64> rows;  // that may be found
@@ -171,22 +156,22 @@ struct Case {
           n_bytes(draw_bytes()), n_short_bytes(bounded(source.one_in(3) ? 8 : source.number(1, 20))),
           queries(source, n_queries, n_bytes), gallery(source, n, n_bytes),
           short_queries(source, n_queries, n_short_bytes), short_gallery(source, n, n_short_bytes),
-          planes(source, n_bytes), short_planes(source, n_short_bytes) {
+          bits(source, n_bytes), short_bits(source, n_short_bytes) {
         draw_allowed();
         draw_ids();
         settings = {nullptr, source.number(1, 4), allowed.get(), ids.get()};
     }
 
     void check() {
-        const auto distances = loop_distances(queries.codes, gallery.codes, planes.weights, n_bytes);
-        const auto short_distances =
-            loop_distances(short_queries.codes, short_gallery.codes, short_planes.weights, n_short_bytes);
-        check_search(short_queries.codes, short_gallery.codes, short_planes.weights, short_distances);
-        check_search(queries.codes, gallery.codes, planes.weights, distances);
+        const auto distances = loop_distances(queries.codes, gallery.codes, bits.mask.get(), n_bytes);
+        const auto short_distances = loop_distances(short_queries.codes, short_gallery.codes, nullptr, n_short_bytes);
+        check_search(short_queries.codes, short_gallery.codes, short_bits.mask.get(),
+                     loop_distances(short_queries.codes, short_gallery.codes, short_bits.mask.get(), n_short_bytes));
+        check_search(queries.codes, gallery.codes, bits.mask.get(), distances);
         check_range(distances);
         check_two_stage(short_distances, distances);
         check_count();
-        check_distances(distances);
+        check_distances(loop_distances(queries.codes, gallery.codes, nullptr, n_bytes));
         check_asymmetric();
     }
 
@@ -249,10 +234,10 @@ private:
         if (same) return;
         std::fprintf(stderr,
                      "fuzz: expected what loops over bits find, got another result: %s, path %s, query %zu, place %zu "
-                     "(%zu rows, %zu queries, %zu bytes, %zu short bytes, %zu and %zu planes, %zu allowed, ids %d, "
+                     "(%zu rows, %zu queries, %zu bytes, %zu short bytes, masks %d and %d, %zu allowed, ids %d, "
                      "%zu threads)\n",
-                     doing, settings.path->name, query, place, n, n_queries, n_bytes, n_short_bytes, planes.weights.n,
-                     short_planes.weights.n, rows.size(), settings.ids != nullptr, settings.n_threads);
+                     doing, settings.path->name, query, place, n, n_queries, n_bytes, n_short_bytes, bits.mask.n > 0,
+                     short_bits.mask.n > 0, rows.size(), settings.ids != nullptr, settings.n_threads);
         std::abort();
     }
     void expect_list(const Keys &keys, Nearest &list, size_t query) const {
@@ -274,7 +259,7 @@ private:
         });
     }
 
-    void check_search(const Codes &of_queries, const Codes &of_rows, const Weights &weights,
+    void check_search(const Codes &of_queries, const Codes &of_rows, const u8 *mask,
                       const std::vector<u32> &distances) {
         const size_t k = draw_wanted(rows.size());
         Lists lists;
@@ -283,12 +268,12 @@ private:
             lists.back().resize(k);
         }
         expect_lists("search", lists, [&](const Settings &with, auto found) {
-            search(with, of_queries, of_rows, weights, k, found);
+            search(with, of_queries, of_rows, mask, k, found);
         });
     }
 
     void check_range(const std::vector<u32> &distances) {
-        u32 below = static_cast<u32>(source.number(0, largest_distance(gallery.codes.rows, planes.weights) + 2));
+        u32 below = static_cast<u32>(source.number(0, 8 * n_bytes + 2));
         if (!distances.empty() && source.one_in(2)) below = distances[source.number(0, distances.size() - 1)] + 1;
         if (source.one_in(10)) below = kFar;
         Lists lists;
@@ -299,7 +284,7 @@ private:
             lists.push_back(near);
         }
         expect_lists("range", lists, [&](const Settings &with, auto found) {
-            range(with, queries.codes, gallery.codes, planes.weights, below, found);
+            range(with, queries.codes, gallery.codes, bits.mask.get(), below, found);
         });
     }
 
@@ -317,8 +302,8 @@ private:
             lists.back().resize(k);
         }
         expect_lists("two_stage", lists, [&](const Settings &with, auto found) {
-            two_stage(with, short_queries.codes, short_gallery.codes, short_planes.weights, queries.codes,
-                      gallery.codes, planes.weights, w, k, ties, sweep, found);
+            two_stage(with, short_queries.codes, short_gallery.codes, queries.codes, gallery.codes, bits.mask.get(), w,
+                      k, ties, sweep, found);
         });
     }
 
@@ -328,9 +313,8 @@ private:
         const size_t n_thresholds = source.number(0, 4), n_counts = lengths.size() * n_queries * n_thresholds;
         Exact<i64> thresholds(n_counts), nearer(n_counts), at(n_counts);
         std::vector<i64> all_nearer, all_at;
-        const Weights mask{planes.weights.masks, planes.weights.n > 0};
         for (size_t length = 0, t = 0; length < lengths.size(); length++) {
-            const auto distances = loop_distances(queries.codes, gallery.codes, mask, lengths[length]);
+            const auto distances = loop_distances(queries.codes, gallery.codes, bits.mask.get(), lengths[length]);
             for (; t < (length + 1) * n_queries * n_thresholds; t++) {
                 i64 threshold = static_cast<i64>(source.number(0, 8 * n_bytes + 4)) - 2;
                 if (source.one_in(20)) threshold = std::numeric_limits<i64>::min();
@@ -344,8 +328,8 @@ private:
             }
         }
         on_every_path("count", [&](const Settings &with) {
-            count(with, queries.codes, gallery.codes, mask.n ? mask.masks : nullptr, lengths, thresholds.get(),
-                  n_thresholds, nearer.get(), at.get());
+            count(with, queries.codes, gallery.codes, bits.mask.get(), lengths, thresholds.get(), n_thresholds,
+                  nearer.get(), at.get());
             for (size_t t = 0; t < n_counts; t++)
                 expect(nearer.get()[t] == all_nearer[t] && at.get()[t] == all_at[t], t, 0);
         });
@@ -355,7 +339,7 @@ private:
         Exact<u32> all(n_queries * n);
         settings.allowed = nullptr;
         on_every_path("all_distances", [&](const Settings &with) {
-            all_distances(with, queries.codes, gallery.codes, planes.weights, all.get());
+            all_distances(with, queries.codes, gallery.codes, all.get());
             for (size_t i = 0; i < all.n; i++) expect(all.get()[i] == distances[i], i / n, i % n);
         });
         const size_t n_listed = n ? source.number(0, 30) : 0;
@@ -363,7 +347,7 @@ private:
         for (size_t i = 0; i < positions.n; i++) positions.get()[i] = static_cast<i64>(source.number(0, n - 1));
         Exact<u32> listed(positions.n);
         on_every_path("distances_at", [&](const Settings &with) {
-            distances_at(with, queries.codes, gallery.codes, planes.weights, positions.get(), n_listed, listed.get());
+            distances_at(with, queries.codes, gallery.codes, positions.get(), n_listed, listed.get());
             for (size_t i = 0; i < listed.n; i++)
                 expect(listed.get()[i] == distances[i / n_listed * n + static_cast<size_t>(positions.get()[i])],
                        i / n_listed, i % n_listed);

@@ -30,7 +30,6 @@ namespace {
 using Bytes = nb::ndarray<const u8, nb::ndim<2>, nb::device::cpu>;
 using Mask = std::optional<nb::ndarray<const u8, nb::ndim<1>, nb::c_contig, nb::device::cpu>>;
 using Ids = std::optional<nb::ndarray<const i64, nb::ndim<1>, nb::c_contig, nb::device::cpu>>;
-using Planes = std::optional<nb::ndarray<const u8, nb::ndim<2>, nb::c_contig, nb::device::cpu>>;
 template <typename T, size_t n>
 using Array = nb::ndarray<nb::numpy, T, nb::ndim<n>>;
 
@@ -58,13 +57,9 @@ void expect_one_length(const Codes &queries, const Codes &gallery) {
     expect(queries.rows.n_bytes == gallery.rows.n_bytes, "expected query and gallery codes of one length");
 }
 
-Weights weights_of(const Planes &planes, const Codes &gallery) {
-    if (!planes) return {};
-    expect(planes->shape(1) == gallery.rows.n_bytes, "expected masks as long as the codes");
-    expect(planes->shape(0) >= 1 && planes->shape(0) <= 24, "expected 1 to 24 masks");
-    Weights weights{planes->data(), planes->shape(0)};
-    expect(largest_distance(gallery.rows, weights) < (size_t{1} << 24), "expected weights with a smaller sum");
-    return weights;
+const u8 *bits_of(const Mask &mask, const Codes &gallery) {
+    expect(!mask || mask->shape(0) == gallery.rows.n_bytes, "expected a mask as long as the codes");
+    return mask ? mask->data() : nullptr;
 }
 
 Settings settings_of(size_t n_threads, const Mask &allowed, const Ids &ids, const Codes &gallery) {
@@ -119,18 +114,18 @@ void write(Nearest &list, i64 *positions, std::int32_t *distances) {
     }
 }
 
-nb::tuple search_of(const Bytes &queries, const Bytes &gallery, size_t k, const Planes &planes, const Mask &allowed,
+nb::tuple search_of(const Bytes &queries, const Bytes &gallery, size_t k, const Mask &mask, const Mask &allowed,
                     const Ids &ids, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
-    const Weights weights = weights_of(planes, g);
+    const u8 *bits = bits_of(mask, g);
     const Settings settings = settings_of(n_threads, allowed, ids, g);
     expect(k <= g.n, "expected k of at most the rows");
     auto [positions, first] = array<i64, 2>({q.n, k});
     auto [distances, second] = array<std::int32_t, 2>({q.n, k});
     {
         Released released;
-        search(settings, q, g, weights, k, [&, p = positions, d = distances](size_t i, Nearest &list) {
+        search(settings, q, g, bits, k, [&, p = positions, d = distances](size_t i, Nearest &list) {
             expect(list.size() == k, "expected k of at most the rows that may be found");
             write(list, p + i * k, d + i * k);
         });
@@ -138,21 +133,21 @@ nb::tuple search_of(const Bytes &queries, const Bytes &gallery, size_t k, const 
     return nb::make_tuple(first, second);
 }
 
-nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, const Planes &short_planes,
-                       const Bytes &queries, const Bytes &gallery, const Planes &planes, size_t w, size_t k, bool ties,
+nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, const Bytes &queries,
+                       const Bytes &gallery, const Mask &mask, size_t w, size_t k, bool ties,
                        bool sweep, const Mask &allowed, const Ids &ids, size_t n_threads) {
     const Codes sq = codes_of(short_queries), sg = codes_of(short_gallery), q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(sq, sg);
     expect_one_length(q, g);
     expect(sq.n == q.n && sg.n == g.n, "expected short and long codes of the same rows");
-    const Weights short_weights = weights_of(short_planes, sg), weights = weights_of(planes, g);
+    const u8 *bits = bits_of(mask, g);
     const Settings settings = settings_of(n_threads, allowed, ids, g);
     expect(w <= g.n && k <= w, "expected k of at most w, and w of at most the rows");
     auto [positions, first] = array<i64, 2>({q.n, k});
     auto [distances, second] = array<std::int32_t, 2>({q.n, k});
     {
         Released released;
-        two_stage(settings, sq, sg, short_weights, q, g, weights, w, k, ties, sweep,
+        two_stage(settings, sq, sg, q, g, bits, w, k, ties, sweep,
                   [&, p = positions, d = distances](size_t i, Nearest &list) {
                       expect(list.size() == k, "expected k of at most the rows that may be found");
                       write(list, p + i * k, d + i * k);
@@ -161,11 +156,11 @@ nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, c
     return nb::make_tuple(first, second);
 }
 
-nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance, const Planes &planes,
+nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance, const Mask &mask,
                    const Mask &allowed, const Ids &ids, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
-    const Weights weights = weights_of(planes, g);
+    const u8 *bits = bits_of(mask, g);
     const Settings settings = settings_of(n_threads, allowed, ids, g);
     const u32 below = static_cast<u32>(std::clamp<i64>(max_distance, -1, kFar - 1) + 1);
     std::vector<u64> keys;
@@ -173,7 +168,7 @@ nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance,
     {
         Released released;
         offsets[0] = 0;
-        range(settings, q, g, weights, below, [&, o = offsets](size_t i, Nearest &list) {
+        range(settings, q, g, bits, below, [&, o = offsets](size_t i, Nearest &list) {
             keys.insert(keys.end(), list.begin(), list.end());
             o[i + 1] = static_cast<i64>(keys.size());
         });
@@ -192,7 +187,7 @@ nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector
                    const Mask &mask, const Mask &allowed, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
-    expect(!mask || mask->shape(0) == g.rows.n_bytes, "expected a mask as long as the codes");
+    const u8 *bits = bits_of(mask, g);
     const Settings settings = settings_of(n_threads, allowed, std::nullopt, g);
     expect(g.n < kFar, "expected fewer rows to count");
     for (size_t i = 0; i < lengths.size(); i++)
@@ -204,19 +199,18 @@ nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector
     auto [at, second] = array<i64, 3>({lengths.size(), q.n, n_thresholds});
     {
         Released released;
-        count(settings, q, g, mask ? mask->data() : nullptr, lengths, thresholds.data(), n_thresholds, nearer, at);
+        count(settings, q, g, bits, lengths, thresholds.data(), n_thresholds, nearer, at);
     }
     return nb::make_tuple(first, second);
 }
 
-nb::object distances_of(const Bytes &queries, const Bytes &gallery, const Planes &planes, size_t n_threads) {
+nb::object distances_of(const Bytes &queries, const Bytes &gallery, size_t n_threads) {
     const Codes q = codes_of(queries), g = codes_of(gallery);
     expect_one_length(q, g);
-    const Weights weights = weights_of(planes, g);
     auto [distances, all] = array<u32, 2>({q.n, g.n});
     {
         Released released;
-        all_distances(settings_of(n_threads, {}, {}, g), q, g, weights, distances);
+        all_distances(settings_of(n_threads, {}, {}, g), q, g, distances);
     }
     return nb::cast(all);
 }
@@ -239,7 +233,7 @@ nb::object distances_at_of(const Bytes &queries, const Bytes &gallery, const Pos
     auto [distances, all] = array<u32, 2>({q.n, n_listed});
     {
         Released released;
-        distances_at(settings_of(n_threads, {}, {}, g), q, g, {}, positions.data(), n_listed, distances);
+        distances_at(settings_of(n_threads, {}, {}, g), q, g, positions.data(), n_listed, distances);
     }
     return nb::cast(all);
 }
@@ -280,18 +274,17 @@ NB_MODULE(_native, module) {
     module.def("paths", &paths, "The names of the paths that this processor can run, fastest first.");
     module.def("path", [] { return std::string(chosen.load()->name); }, "The name of the path in use.");
     module.def("use_path", &use_path, nb::arg("name"), "From now on, in all threads, the path of this name.");
-    module.def("search", &search_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("k"), nb::arg("planes").none(),
+    module.def("search", &search_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("k"), nb::arg("mask").none(),
                nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
     module.def("two_stage", &two_stage_of, nb::arg("short_queries"), nb::arg("short_gallery"),
-               nb::arg("short_planes").none(), nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
+               nb::arg("queries"), nb::arg("gallery"), nb::arg("mask").none(),
                nb::arg("w"), nb::arg("k"), nb::arg("ties"), nb::arg("sweep"), nb::arg("allowed").none(),
                nb::arg("ids").none(), nb::arg("n_threads"));
     module.def("range", &range_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("max_distance"),
-               nb::arg("planes").none(), nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
+               nb::arg("mask").none(), nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
     module.def("count", &count_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("lengths"), nb::arg("thresholds"),
                nb::arg("mask").none(), nb::arg("allowed").none(), nb::arg("n_threads"));
-    module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("planes").none(),
-               nb::arg("n_threads"));
+    module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("n_threads"));
     module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),
                nb::arg("n_threads"));
     module.def("asymmetric_at", &asymmetric_at_of, nb::arg("values"), nb::arg("gallery"), nb::arg("positions"),

@@ -31,17 +31,17 @@ inline u32 distance(const u8 *query, const u8 *row, std::size_t n_bytes, const u
     return sum;
 }
 
-inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, Pass pass, u32 *out) {
-    for (std::size_t i = 0; i < n; i++) put(out + i, distance(query, rows.at(first + i), rows.n_bytes, pass.mask), pass);
+inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
+    for (std::size_t i = 0; i < n; i++) out[i] = distance(query, rows.at(first + i), rows.n_bytes, mask);
 }
 
-inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, Pass pass, u32 *out) {
+inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     for (std::size_t i = 0; i < n; i++) {
         if (i + 8 < n) {
             const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
             for (std::size_t j = 0; j < rows.n_bytes; j += 64) __builtin_prefetch(ahead + j);
         }
-        put(out + i, distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, pass.mask), pass);
+        out[i] = distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, mask);
     }
 }
 

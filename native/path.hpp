@@ -1,8 +1,7 @@
 // Hamming distances of one query, or a block of queries, to rows: one implementation for each kind of processor.
 //
-// All paths give the same numbers. A distance is the number of bits that differ among those that the mask keeps,
-// shifted left by `shift`, and added to what stands in `out` if `add` is set (so that weighted distances are sums of
-// masked ones). Loads need no alignment, and nothing is read past a row's last byte.
+// All paths give the same numbers. A distance is the number of bits that differ among those that the mask keeps (null:
+// all). Loads need no alignment, and nothing is read past a row's last byte.
 #pragma once
 
 #include <algorithm>
@@ -32,13 +31,6 @@ struct Rows {
     const u8 *at(std::size_t row) const { return data + static_cast<std::ptrdiff_t>(row) * stride; }
 };
 
-// How a pass counts: which bits (null: all), how much each weighs, and whether it adds to an earlier pass.
-struct Pass {
-    const u8 *mask = nullptr;
-    int shift = 0;
-    bool add = false;
-};
-
 // What `find` looks for: rows nearer than `below` that `allowed`, a byte a row, does not rule out (null: all may be
 // found), by the bits that the mask keeps.
 struct Near {
@@ -55,16 +47,16 @@ struct Near {
 struct Path {
     const char *name;
     bool (*runs_here)();
-    void (*scan)(const u8 *query, Rows, std::size_t first, std::size_t n, Pass, u32 *out);
-    void (*gather)(const u8 *query, Rows, const u64 *keys, std::size_t n, Pass, u32 *out);
+    void (*scan)(const u8 *query, Rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out);
+    void (*gather)(const u8 *query, Rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out);
     std::size_t (*select)(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys);
-    // `scan`, as all bits count once, and `select` in one, for codes of 4 or 8 bytes that lie one after the other.
+    // `scan` and `select` in one, for codes of 4 or 8 bytes that lie one after the other.
     // Null where the two are as quick.
     std::size_t (*find)(const u8 *query, Rows, std::size_t first, std::size_t n, Near, u64 *keys);
     void (*prepare)(u64 *words, std::size_t n_words);
     void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile);
     void (*block)(const u64 *const *queries, std::size_t n_queries, const u64 *tile, std::size_t n, std::size_t n_words,
-                  Pass, u32 *out, std::size_t out_stride);
+                  u32 *out, std::size_t out_stride);
     // The sums of a query's values over the bits that are 1 in the rows of `n` keys: a value for each bit, those of a
     // byte's lowest bit first, and zeros up to a multiple of kValues.
     void (*sums)(const i8 *values, Rows, const u64 *keys, std::size_t n, i32 *out);
@@ -97,7 +89,5 @@ inline u64 load_word(const u8 *from, std::size_t n_bytes) {
     for (; i < n_bytes; i++) word |= u64{from[i]} << (8 * i);
     return word;
 }
-
-inline void put(u32 *out, u32 sum, Pass pass) { *out = (pass.add ? *out : 0) + (sum << pass.shift); }
 
 }  // namespace bitreid

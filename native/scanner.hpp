@@ -19,13 +19,6 @@ struct Codes {
     size_t n;
 };
 
-// Which bits count and how much: the distance is the sum over `masks` of (bits that differ in mask i) << i.
-// No masks: every bit counts once.
-struct Weights {
-    const u8 *masks = nullptr;
-    size_t n = 0;
-};
-
 struct Settings {
     const Path *path;
     size_t n_threads = 1;
@@ -33,42 +26,34 @@ struct Settings {
     const i64 *ids = nullptr;     // null: the row is the id
 };
 
-// A block of queries against rows, a tile at a time. One a thread.
+// A block of queries against rows, a tile at a time, by the bits that `mask` keeps (null: all). One a thread.
 class Scanner {
 public:
     Scanner(const Settings &settings, const Codes &queries, size_t first_query, size_t n_queries, Rows rows,
-            const Weights &weights)
-        : settings_(settings), rows_(rows), n_queries_(n_queries) {
-        for (size_t i = 0; i < weights.n; i++) {
-            const u8 *mask = weights.masks + i * rows.n_bytes;
-            const bool any = std::any_of(mask, mask + rows.n_bytes, [](u8 byte) { return byte != 0; });
-            if (any || (i + 1 == weights.n && passes_.empty()))
-                passes_.push_back({mask, static_cast<int>(i), !passes_.empty()});
-        }
-        if (!weights.n) passes_.push_back({});
+            const u8 *mask)
+        : settings_(settings), rows_(rows), n_queries_(n_queries), mask_(mask) {
         const size_t n_words = padded_words(rows.n_bytes);
-        words_.resize(passes_.size() * n_queries * n_words);
-        for (size_t p = 0; p < passes_.size(); p++)
-            for (size_t q = 0; q < n_queries; q++) {
-                u64 *words = words_.data() + (p * n_queries + q) * n_words;
-                const u8 *query = queries.rows.at(first_query + q), *mask = passes_[p].mask;
-                for (size_t i = 0; i < rows.n_bytes; i += 8) {
-                    const size_t rest = rows.n_bytes - i;
-                    words[i / 8] = load_word(query + i, rest) & (mask ? load_word(mask + i, rest) : ~u64{0});
-                }
-                queries_.push_back(words);
+        words_.resize(n_queries * n_words);
+        for (size_t q = 0; q < n_queries; q++) {
+            u64 *words = words_.data() + q * n_words;
+            const u8 *query = queries.rows.at(first_query + q);
+            for (size_t i = 0; i < rows.n_bytes; i += 8) {
+                const size_t rest = rows.n_bytes - i;
+                words[i / 8] = load_word(query + i, rest) & (mask ? load_word(mask + i, rest) : ~u64{0});
             }
+            queries_.push_back(words);
+        }
         shared_ = n_queries >= kShared && settings.path->load;
         if (shared_) {
             prepared_words_ = words_;
-            for (size_t i = 0; i < queries_.size(); i++) {
-                prepared_.push_back(prepared_words_.data() + i * n_words);
-                settings.path->prepare(prepared_words_.data() + i * n_words, n_words);
+            for (size_t q = 0; q < n_queries; q++) {
+                prepared_.push_back(prepared_words_.data() + q * n_words);
+                settings.path->prepare(prepared_words_.data() + q * n_words, n_words);
             }
         }
         n_rows_ = n_queries == 1 ? kRowsInScan : rows_in_tile(rows.n_bytes);
         distances_.grow(kQueriesAtOnce * n_rows_);
-        if (shared_) tiles_.grow(passes_.size() * n_rows_ * n_words);
+        if (shared_) tile_.grow(n_rows_ * n_words);
     }
 
     // Calls `found(query, distances, n, first)` for tiles of rows `first .. last`, in order.
@@ -79,7 +64,7 @@ public:
             const size_t n_allowed = settings_.allowed ? count_allowed(first, n) : n;
             const bool few = 4 * n_allowed < n;
             if (!n_allowed) continue;
-            if (!few && shared_) load(first, n);
+            if (!few && shared_) settings_.path->load(rows_, first, n, mask_, tile_.get());
             for (size_t q = 0; q < n_queries_; q += kQueriesAtOnce) {
                 const size_t n_queries = std::min(kQueriesAtOnce, n_queries_ - q);
                 // For one query, the processor itself fetches rows that lie side by side.
@@ -96,7 +81,7 @@ public:
     // Adds to each query's list the rows of `first .. last` that are nearer than its bound.
     void find(size_t first, size_t last, std::vector<Nearest> &lists) {
         const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) && !strided();
-        if (!settings_.path->find || !words || passes_.size() > 1 || passes_[0].shift) {
+        if (!settings_.path->find || !words) {
             scan(first, last, [&](size_t q, const u32 *distances, size_t n, size_t row) {
                 lists[q].add(*settings_.path, distances, n, row);
             });
@@ -106,7 +91,7 @@ public:
             const size_t n = std::min(kRowsInScan, last - first);
             if (settings_.allowed && !count_allowed(first, n)) continue;
             for (size_t q = 0; q < n_queries_; q++)
-                lists[q].find(*settings_.path, bytes_of(0, q), rows_, first, n, settings_.allowed, passes_[0].mask);
+                lists[q].find(*settings_.path, bytes_of(q), rows_, first, n, settings_.allowed, mask_);
         }
     }
 
@@ -118,14 +103,11 @@ public:
 
     // The distances of one query to listed rows.
     void gather(size_t query, const u64 *keys, size_t n, u32 *out) {
-        for (size_t p = 0; p < passes_.size(); p++)
-            settings_.path->gather(bytes_of(p, query), rows_, keys, n, passes_[p], out);
+        settings_.path->gather(bytes_of(query), rows_, keys, n, mask_, out);
     }
 
 private:
-    const u8 *bytes_of(size_t pass, size_t query) const {
-        return reinterpret_cast<const u8 *>(queries_[pass * n_queries_ + query]);
-    }
+    const u8 *bytes_of(size_t query) const { return reinterpret_cast<const u8 *>(queries_[query]); }
 
     bool strided() const { return rows_.stride != static_cast<std::ptrdiff_t>(rows_.n_bytes); }
 
@@ -133,12 +115,6 @@ private:
         size_t n_allowed = 0;
         for (size_t i = first; i < first + n; i++) n_allowed += settings_.allowed[i] != 0;
         return n_allowed;
-    }
-
-    void load(size_t first, size_t n) {
-        const size_t size = n_rows_ * padded_words(rows_.n_bytes);
-        for (size_t p = 0; p < passes_.size(); p++)
-            settings_.path->load(rows_, first, n, passes_[p].mask, tiles_.get() + p * size);
     }
 
     // While a tile is compared, the next one comes closer: its share for the queries from `q` on. (Inlined by force: GCC
@@ -152,16 +128,12 @@ private:
 
     // The distances of a few queries to a tile's rows.
     void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked) {
-        const size_t n_words = padded_words(rows_.n_bytes), size = n_rows_ * n_words;
-        for (size_t p = 0; p < passes_.size(); p++) {
-            if (shared_) {
-                settings_.path->block(prepared_.data() + p * n_queries_ + q, n_queries, tiles_.get() + p * size, n,
-                                      n_words, passes_[p], distances_.get(), n_rows_);
-                continue;
-            }
+        if (shared_)
+            settings_.path->block(prepared_.data() + q, n_queries, tile_.get(), n, padded_words(rows_.n_bytes),
+                                  distances_.get(), n_rows_);
+        else
             for (size_t i = 0; i < n_queries; i++)
-                settings_.path->scan(bytes_of(p, q + i), rows_, first, n, passes_[p], distances_.get() + i * n_rows_);
-        }
+                settings_.path->scan(bytes_of(q + i), rows_, first, n, mask_, distances_.get() + i * n_rows_);
         if (!masked) return;
         const u8 *allowed = settings_.allowed + first;
         for (size_t i = 0; i < n_queries; i++) {
@@ -187,12 +159,12 @@ private:
     Settings settings_;
     Rows rows_;
     size_t n_queries_, n_rows_;
-    std::vector<Pass> passes_;
+    const u8 *mask_;
     std::vector<u64> words_, prepared_words_;
     std::vector<const u64 *> queries_, prepared_;
     bool shared_ = false;  // the queries share tiles
     Buffer<u32> distances_;
-    Buffer<u64> tiles_;
+    Buffer<u64> tile_;
     std::vector<u64> few_;
     std::vector<u32> few_distances_;
 };

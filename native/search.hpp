@@ -1,4 +1,5 @@
-// Exact top-k, range, two-stage search and counts over rows of packed codes, in (distance, id) order.
+// Exact top-k, range, two-stage search and counts over rows of packed codes, in (distance, id) order. The bits that a
+// `mask` keeps count (null: all).
 #pragma once
 
 #include <algorithm>
@@ -16,20 +17,11 @@ namespace bitreid {
 constexpr size_t kListBytes = 48 << 20;     // about what all short lists of a block of queries take
 constexpr size_t kSweepBytes = 512 * 1024;  // of long codes, which a block of queries visits before it goes on
 
-inline size_t largest_distance(Rows rows, const Weights &weights) {
-    if (!weights.n) return 8 * rows.n_bytes;
-    size_t sum = 0;
-    for (size_t i = 0; i < weights.n; i++)
-        for (size_t j = 0; j < rows.n_bytes; j++)
-            sum += static_cast<size_t>(__builtin_popcount(weights.masks[i * rows.n_bytes + j])) << i;
-    return sum;
-}
-
 // A bound below which, judged by a sample, lie `w` rows and some more; kFar where guessing would not pay.
 inline std::vector<u32> guess_bounds(const Settings &settings, const Codes &queries, size_t first_query,
-                                     size_t n_queries, const Codes &gallery, const Weights &weights, size_t w) {
+                                     size_t n_queries, const Codes &gallery, const u8 *mask, size_t w) {
     std::vector<u32> bounds(n_queries, kFar);
-    const size_t largest = largest_distance(gallery.rows, weights), n_bytes = gallery.rows.n_bytes;
+    const size_t largest = 8 * gallery.rows.n_bytes, n_bytes = gallery.rows.n_bytes;
     if (w < 512 || gallery.n < 16 * 1024 || w > gallery.n / 4 || largest >= kCounted) return bounds;
     const size_t n_sample = std::clamp<size_t>((n_queries > 1 ? 192 : 48) * (gallery.n / w), 1024,
                                                 std::min<size_t>(gallery.n / 8, n_queries > 1 ? 16384 : 8192));
@@ -46,7 +38,7 @@ inline std::vector<u32> guess_bounds(const Settings &settings, const Codes &quer
     if (wanted >= n) return bounds;
     const Settings unmasked{settings.path};
     Scanner scanner(unmasked, queries, first_query, n_queries,
-                    {sample.get(), static_cast<std::ptrdiff_t>(n_bytes), n_bytes}, weights);
+                    {sample.get(), static_cast<std::ptrdiff_t>(n_bytes), n_bytes}, mask);
     std::vector<u32> counts(n_queries * (largest + 1));
     scanner.scan(0, n, [&](size_t q, const u32 *distances, size_t rows, size_t) {
         for (size_t i = 0; i < rows; i++) counts[q * (largest + 1) + distances[i]]++;
@@ -63,18 +55,18 @@ inline std::vector<u32> guess_bounds(const Settings &settings, const Codes &quer
 
 // Per query of a block, its `w` nearest rows, trimmed, in row order.
 inline std::vector<Nearest> nearest(const Settings &settings, const Codes &queries, size_t first_query,
-                                    size_t n_queries, const Codes &gallery, const Weights &weights, size_t w,
+                                    size_t n_queries, const Codes &gallery, const u8 *mask, size_t w,
                                     bool ties, bool guess = true) {
-    const size_t largest = largest_distance(gallery.rows, weights);
+    const size_t largest = 8 * gallery.rows.n_bytes;
     std::vector<u32> bounds(n_queries, kFar);
-    if (guess) bounds = guess_bounds(settings, queries, first_query, n_queries, gallery, weights, w);
+    if (guess) bounds = guess_bounds(settings, queries, first_query, n_queries, gallery, mask, w);
     // Slices of rows, a thread each.
     const size_t n_slices = std::clamp<size_t>(gallery.n / 4096, 1, settings.n_threads);
     std::vector<std::vector<Nearest>> of_slices(n_slices);
     parallel(n_slices, settings.n_threads, [&](size_t slice) {
         auto &lists = of_slices[slice];
         for (u32 bound : bounds) lists.emplace_back(w, bound, settings.ids, ties, largest);
-        Scanner scanner(settings, queries, first_query, n_queries, gallery.rows, weights);
+        Scanner scanner(settings, queries, first_query, n_queries, gallery.rows, mask);
         scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices, lists);
     });
     std::vector<Nearest> lists = std::move(of_slices[0]);
@@ -84,7 +76,7 @@ inline std::vector<Nearest> nearest(const Settings &settings, const Codes &queri
         for (size_t slice = 1; slice < n_slices; slice++) lists[q].append(of_slices[slice][q]);
         const bool missed = lists[q].size() < w && bounds[q] != kFar;
         if (missed)
-            lists[q] = std::move(nearest(alone, queries, first_query + q, 1, gallery, weights, w, ties, false)[0]);
+            lists[q] = std::move(nearest(alone, queries, first_query + q, 1, gallery, mask, w, ties, false)[0]);
         else
             lists[q].trim();
     });
@@ -94,10 +86,10 @@ inline std::vector<Nearest> nearest(const Settings &settings, const Codes &queri
 // The `k` nearest by long code among the rows of `lists`, in (distance, id) order. `sweep`: all queries visit one
 // stretch of rows before they go on.
 inline std::vector<Nearest> rerank(const Settings &settings, const Codes &queries, size_t first_query,
-                                   const Codes &gallery, const Weights &weights, std::vector<Nearest> &lists, size_t k,
+                                   const Codes &gallery, const u8 *mask, std::vector<Nearest> &lists, size_t k,
                                    bool sweep) {
     constexpr size_t kListed = 1024;
-    const size_t n_queries = lists.size(), largest = largest_distance(gallery.rows, weights);
+    const size_t n_queries = lists.size(), largest = 8 * gallery.rows.n_bytes;
     // A stretch stays in the second-level cache, unless the rows to visit there would be too few.
     size_t n_listed = n_queries;
     for (const auto &list : lists) n_listed += list.size();
@@ -109,7 +101,7 @@ inline std::vector<Nearest> rerank(const Settings &settings, const Codes &querie
     parallel(n_slices, settings.n_threads, [&](size_t slice) {
         auto &best = of_slices[slice];
         for (size_t q = 0; q < n_queries; q++) best.emplace_back(k, kFar, settings.ids, false, largest);
-        Scanner scanner(settings, queries, first_query, n_queries, gallery.rows, weights);
+        Scanner scanner(settings, queries, first_query, n_queries, gallery.rows, mask);
         std::vector<u32> distances(kListed);
         auto visit = [&](size_t q, const u64 *from, const u64 *to) {
             for (; from < to; from += kListed) {
@@ -154,11 +146,11 @@ inline std::vector<Nearest> rerank(const Settings &settings, const Codes &querie
 
 // Calls `found(query, list)` with each query's `k` nearest rows, in order.
 template <typename Found>
-void search(const Settings &settings, const Codes &queries, const Codes &gallery, const Weights &weights, size_t k,
+void search(const Settings &settings, const Codes &queries, const Codes &gallery, const u8 *mask, size_t k,
             Found found) {
     for (size_t q = 0; q < queries.n; q += kQueriesInBlock) {
         const size_t n = std::min(kQueriesInBlock, queries.n - q);
-        auto lists = nearest(settings, queries, q, n, gallery, weights, k, false);
+        auto lists = nearest(settings, queries, q, n, gallery, mask, k, false);
         for (size_t i = 0; i < n; i++) {
             lists[i].sort();
             found(q + i, lists[i]);
@@ -168,7 +160,7 @@ void search(const Settings &settings, const Codes &queries, const Codes &gallery
 
 // The same for all rows at a distance below `below`.
 template <typename Found>
-void range(const Settings &settings, const Codes &queries, const Codes &gallery, const Weights &weights, u32 below,
+void range(const Settings &settings, const Codes &queries, const Codes &gallery, const u8 *mask, u32 below,
            Found found) {
     for (size_t q = 0; q < queries.n; q += kQueriesInBlock) {
         const size_t n = std::min(kQueriesInBlock, queries.n - q);
@@ -176,7 +168,7 @@ void range(const Settings &settings, const Codes &queries, const Codes &gallery,
         std::vector<std::vector<Nearest>> of_slices(n_slices);
         parallel(n_slices, settings.n_threads, [&](size_t slice) {
             for (size_t i = 0; i < n; i++) of_slices[slice].emplace_back(gallery.n, below, settings.ids, true, 0);
-            Scanner scanner(settings, queries, q, n, gallery.rows, weights);
+            Scanner scanner(settings, queries, q, n, gallery.rows, mask);
             scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices, of_slices[slice]);
         });
         for (size_t i = 0; i < n; i++) {
@@ -191,22 +183,21 @@ void range(const Settings &settings, const Codes &queries, const Codes &gallery,
 // The same for the `k` nearest by long code among the `w` nearest by short code (with `ties`, and those as near).
 template <typename Found>
 void two_stage(const Settings &settings, const Codes &short_queries, const Codes &short_gallery,
-               const Weights &short_weights, const Codes &queries, const Codes &gallery, const Weights &weights,
-               size_t w, size_t k, bool ties, bool sweep, Found found) {
+               const Codes &queries, const Codes &gallery, const u8 *mask, size_t w, size_t k, bool ties, bool sweep,
+               Found found) {
     // With ties a list may grow to the whole gallery.
     const size_t longest = 2 * sizeof(u64) * (ties ? short_gallery.n : w) + 1;
     const size_t in_block = std::clamp<size_t>(kListBytes / longest, 8, kQueriesInBlock);
     for (size_t q = 0; q < queries.n; q += in_block) {
         const size_t n = std::min(in_block, queries.n - q);
-        auto lists = nearest(settings, short_queries, q, n, short_gallery, short_weights, w, ties);
-        auto best = rerank(settings, queries, q, gallery, weights, lists, k, sweep);
+        auto lists = nearest(settings, short_queries, q, n, short_gallery, nullptr, w, ties);
+        auto best = rerank(settings, queries, q, gallery, mask, lists, k, sweep);
         for (size_t i = 0; i < n; i++) found(q + i, best[i]);
     }
 }
 
 // How many allowed rows are nearer than, and at, each query's `n_thresholds` distances, by the prefixes of the codes
-// of so many bytes: `thresholds`, `nearer` and `at` are (n_lengths, n_queries, n_thresholds). The bits that `mask` keeps
-// count (null: all). Fewer than 2^32 rows.
+// of so many bytes: `thresholds`, `nearer` and `at` are (n_lengths, n_queries, n_thresholds). Fewer than 2^32 rows.
 inline void count(const Settings &settings, const Codes &queries, const Codes &gallery, const u8 *mask,
                   const std::vector<size_t> &lengths, const i64 *thresholds, size_t n_thresholds, i64 *nearer, i64 *at) {
     constexpr size_t kBlock = 32;
@@ -220,7 +211,7 @@ inline void count(const Settings &settings, const Codes &queries, const Codes &g
             const size_t start = l ? lengths[l - 1] : 0, n_bytes = lengths[l] - start;
             const Codes part{{queries.rows.data + start, queries.rows.stride, n_bytes}, queries.n};
             scanners.emplace_back(settings, part, q, n, Rows{gallery.rows.data + start, gallery.rows.stride, n_bytes},
-                                  mask ? Weights{mask + start, 1} : Weights{});
+                                  mask ? mask + start : nullptr);
         }
         const size_t tile = rows_in_tile(lengths.back());
         std::vector<u32> so_far(n * tile);
@@ -256,12 +247,11 @@ inline void count(const Settings &settings, const Codes &queries, const Codes &g
 }
 
 // All distances, (n_queries, n_gallery).
-inline void all_distances(const Settings &settings, const Codes &queries, const Codes &gallery, const Weights &weights,
-                          u32 *out) {
+inline void all_distances(const Settings &settings, const Codes &queries, const Codes &gallery, u32 *out) {
     const size_t n_slices = std::clamp<size_t>(gallery.n / 1024, 1, settings.n_threads);
     parallel(n_slices, settings.n_threads, [&](size_t slice) {
         for (size_t q = 0; q < queries.n; q += kQueriesInBlock) {
-            Scanner scanner(settings, queries, q, std::min(kQueriesInBlock, queries.n - q), gallery.rows, weights);
+            Scanner scanner(settings, queries, q, std::min(kQueriesInBlock, queries.n - q), gallery.rows, nullptr);
             scanner.scan(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices,
                          [&](size_t i, const u32 *distances, size_t n, size_t first) {
                              std::copy(distances, distances + n, out + (q + i) * gallery.n + first);
@@ -271,10 +261,10 @@ inline void all_distances(const Settings &settings, const Codes &queries, const 
 }
 
 // The distances of each query to its own `n_listed` rows, (n_queries, n_listed).
-inline void distances_at(const Settings &settings, const Codes &queries, const Codes &gallery, const Weights &weights,
-                         const i64 *positions, size_t n_listed, u32 *out) {
+inline void distances_at(const Settings &settings, const Codes &queries, const Codes &gallery, const i64 *positions,
+                         size_t n_listed, u32 *out) {
     parallel(queries.n, settings.n_threads, [&](size_t q) {
-        Scanner scanner(settings, queries, q, 1, gallery.rows, weights);
+        Scanner scanner(settings, queries, q, 1, gallery.rows, nullptr);
         scanner.gather(0, reinterpret_cast<const u64 *>(positions) + q * n_listed, n_listed, out + q * n_listed);
     });
 }

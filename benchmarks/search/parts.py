@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -153,21 +152,16 @@ def two_stage_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> li
 
 
 def short_part(plan: Plan, short: SearchSet, report: Report) -> list[Timing]:
-    """Time stage 1 alone over many short codes, w of them found: ours, weighted by 0 to 15, and faiss's."""
+    """Time stage 1 alone over many short codes, w of them found: ours and faiss's."""
     rows = len(short.gallery)
-    weights = [bit % 16 for bit in range(SHORT_BITS)]
     index, timings = plan.rivals.flat(short.gallery), []
     cells = [Cell("stage 1", rows, SHORT_BITS, queries, w=round(SHARES[0] * rows)) for queries in AT_ONCE]
     for done, cell in enumerate(cells):
         report(done, len(cells))
         task = Task(batches(short.queries, cell.queries), short.gallery, cell.w)
-        ways = [our_exact(task), Way("weighted", partial(_weighted, task, weights)), *read_ways(short.gallery, 1)]
+        ways = [our_exact(task), *read_ways(short.gallery, 1)]
         timings += in_turns(cell, [*ways, *plan.rivals.exact(index, task, usearch=False)], len(task.queries), plan.pace)
     return timings
-
-
-def _weighted(task: Task, weights: Sequence[int], i: int) -> AnyArray:
-    return search_exact(task.queries[i], task.gallery, task.k, weights=weights).positions
 
 
 def path_part(plan: Plan, data: dict[int, SearchSet], report: Report) -> list[Timing]:

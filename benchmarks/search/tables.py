@@ -93,7 +93,7 @@ def two_stage_table(timings: Sequence[Timing]) -> Table:
 
 
 def short_table(timings: Sequence[Timing]) -> Table:
-    table = table_of("rows", "queries", "w", "ours", "GB/s", "of read rate", "weights 0 to 15", "faiss")
+    table = table_of("rows", "queries", "w", "ours", "GB/s", "of read rate", "faiss")
     for cell, ms in cells_of(timings).items():
         ours = ms["exact"]
         table.add_row(
@@ -101,7 +101,7 @@ def short_table(timings: Sequence[Timing]) -> Table:
             f"{ours:.3g}",
             f"{Timing(cell, 'exact', '', ours).gb_per_s:.0f}",
             share(ms, ours) if cell.queries == 1 else "",
-            *(times(ms, way, ours) for way in ("weighted", FLAT)),
+            times(ms, FLAT, ours),
         )
     return table
 

@@ -51,9 +51,6 @@ class Calibration:
 
     open_set: OpenSet
     """The threshold for a gallery of any size, and probabilities that two pictures show one person."""
-    attribute_weights: tuple[int, ...]
-    """How much each bit of the attribute code says in stage 1 of AFR, whole numbers from 0; empty without attributes.
-    """
     identities: int
     """The people that it was fitted on."""
     pictures: int
@@ -64,10 +61,10 @@ class Calibration:
     """Pictures of other people that were searched for them; 0 where they were searched for among each other."""
 
     def __post_init__(self) -> None:
-        if min(self.attribute_weights, default=0) < 0 or min(self.identities, self.pictures) < 1 or self.others < 0:
+        if min(self.identities, self.pictures) < 1 or self.others < 0:
             raise ArtifactError(
-                "expected a calibration of one person or more with weights from 0, got "
-                f"{self.identities} people and weights from {min(self.attribute_weights, default=0)}"
+                "expected a calibration on pictures of one person or more, got "
+                f"{self.pictures} of {self.identities} people and {self.others} of others"
             )
 
 
@@ -122,8 +119,6 @@ class Card:
             raise ArtifactError(f"expected n_features above 0, got {self.n_features}")
         if self.parts:
             check_layout(self.parts, self.n_bits)
-        n_weights = len(self.calibration.attribute_weights) if self.calibration else 0
-        n_code_bits = self.attributes.n_code_bits if self.attributes else 0
         n_attributes = len(self.attributes) if self.attributes else 0
         if len(self.attribute_thresholds) not in (0, n_attributes):
             raise ArtifactError(
@@ -131,8 +126,6 @@ class Card:
             )
         if not all(0 < threshold < 1 for threshold in self.attribute_thresholds):
             raise ArtifactError(f"expected thresholds of attributes between 0 and 1, got {self.attribute_thresholds}")
-        if n_weights not in (0, n_code_bits):
-            raise ArtifactError(f"expected a weight for each of {n_code_bits} attribute bits, got {n_weights}")
         possible = {str(n_bits) for n_bits in range(8, self.n_bits + 1, 8)}
         wrong = [name for name in self.lengths if name not in possible]
         if wrong:

@@ -66,6 +66,7 @@ def parse_card(text: bytes, path: Path) -> Card:
         body.setdefault("attribute_thresholds", [])
         if isinstance(calibration, dict):
             calibration.setdefault("lengths", {})
+            calibration.pop("attribute_weights", None)
             calibration.setdefault("others", 0)
             if isinstance(calibration.get("open_set"), dict):
                 calibration["open_set"].setdefault("search", None)

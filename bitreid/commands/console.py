@@ -159,9 +159,8 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
         row(f"first {n_bits} bits", scores)
     for way, metrics in (*evaluation.rescored.items(), *evaluation.reranked.items()):
         row(way, metrics.expected)
-    for way, metrics_of_ws in (("AFR", evaluation.afr), ("weighted", evaluation.weighted_afr)):
-        for afr in metrics_of_ws:
-            row(f"{way}, w = {afr.w} ({_percent(afr.share)} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
+    for afr in evaluation.afr:
+        row(f"AFR, w = {afr.w} ({_percent(afr.share)} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
     if evaluation.main.n_without_match:
         table.caption = f"{evaluation.main.n_without_match} queries have no match in the gallery and are left out"
     return table

@@ -58,7 +58,6 @@ def evaluate_afr(
     ws: Sequence[int],
     n_ranks: int = 50,
     *,
-    short_weights: Sequence[int] | None = None,
     protocol: ProtocolSettings = MARKET1501,
     tracklets: Tracklets | None = None,
     memory_mb: float = 512,
@@ -69,11 +68,10 @@ def evaluate_afr(
     leaves out (junk, the query's own camera, see `Protocol`) take part in stage 1, as they would in use, and leave
     before the ranks are counted. Ties in both stages enter as the exact expectation over their random order. With `w`
     at the whole gallery the result is `evaluate_ranking` of the long codes; `protocol`, `tracklets` and `memory_mb` are
-    as there. With `short_weights` the distance of stage 1 is the sum of the weights of the short code's differing bits,
-    see `hamming.distance_blocks`.
+    as there.
 
-    Raises `DataError` if no query has a match, `SettingsError` for an impossible `w` or weight or a protocol of single
-    shots, whose galleries are too small for a short list, `CodesError` if codes and weights do not fit together.
+    Raises `DataError` if no query has a match, `SettingsError` for an impossible `w` or a protocol of single shots,
+    whose galleries are too small for a short list, `CodesError` if the codes do not fit together.
     """
     labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
     labels.check_rows(len(long_queries), len(long_gallery))
@@ -92,7 +90,7 @@ def evaluate_afr(
     ws = [min(w, n_gallery) for w in ws]
     chunks = [
         _scores_of_chunk(
-            _all_distances(short_queries[rows], short_gallery, short_weights),
+            _all_distances(short_queries[rows], short_gallery),
             _all_distances(long_queries[rows], long_gallery),
             *labels.masks(rows),
             ws,
@@ -121,9 +119,9 @@ def bytes_read(short_bits: int, long_bits: int, w: int, n_gallery: int) -> int:
     return (n_gallery * short_bits + w * long_bits) // 8
 
 
-def _all_distances(queries: Codes, gallery: Codes, weights: Sequence[int] | None = None) -> Words32:
+def _all_distances(queries: Codes, gallery: Codes) -> Words32:
     distances = np.empty((len(queries), len(gallery)), np.uint32)
-    for columns, block in distance_blocks(queries, gallery, weights):
+    for columns, block in distance_blocks(queries, gallery):
         distances[:, columns] = block
     return distances
 

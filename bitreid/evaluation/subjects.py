@@ -101,7 +101,6 @@ def rows_to_rescore(subject: Subject, settings: EvaluationSettings) -> int | Non
 def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
     """Return all scores of a merged subject, also at the lengths that its card names."""
     card, codes = subject.card, subject.query.codes
-    calibration = card.calibration if card else None
     lengths = [] if card is None or codes is None else [n for n in card.code_lengths if n < codes.n_bits]
     return evaluate_model(
         subject.query,
@@ -112,7 +111,6 @@ def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
         settings.n_threads,
         rescore_w=rows_to_rescore(subject, settings),
         rerank_w=parse_rows(settings.rerank, len(subject.gallery)) if settings.rerank else None,
-        attribute_weights=calibration.attribute_weights if calibration else (),
         lengths=lengths,
     )
 

@@ -33,7 +33,6 @@ class Evaluation:
 
     floats, codes  those of its float features and of its codes; one of them may be None
     afr            those of two-stage search for each `w`, empty without attributes
-    weighted_afr   the same with weighted attribute bits, empty without weights
     lengths        those of prefixes of the codes, by their numbers of bits, ascending; empty where none were asked for
     rescored       those of codes whose nearest rows the queries' features ordered, by what it is called; empty without
     reranked       those after re-ranking, by the name of the method
@@ -49,7 +48,6 @@ class Evaluation:
     bits: BitStatistics | None
     n_features: int = 0
     reranked: Mapping[str, RankingMetrics] = field(default_factory=dict)
-    weighted_afr: tuple[AfrMetrics, ...] = ()
     lengths: Mapping[str, Scores] = field(default_factory=dict)
     rescored: Mapping[str, RankingMetrics] = field(default_factory=dict)
 
@@ -85,18 +83,16 @@ def evaluate_model(
     *,
     rescore_w: int | None = None,
     rerank_w: int | None = None,
-    attribute_weights: Sequence[int] = (),
     lengths: Sequence[int] = (),
 ) -> Evaluation:
     """Score a model under a protocol.
 
-    With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept), and again with weighted
-    bits if there are `attribute_weights` (see `fit_attribute_weights`). The codes are also scored by their first bits,
-    for each number of them in `lengths`. With `rescore_w`, codes are also scored with that many rows of each query in
-    the order of its features against their bits (`hamming.rescore`). With `rerank_w`, the codes (or else the features)
-    are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. `memory_mb` and
-    `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or `rerank_w` with a protocol of
-    single shots, and for sides without codes and features.
+    With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept). The codes are also
+    scored by their first bits, for each number of them in `lengths`. With `rescore_w`, codes are also scored with that
+    many rows of each query in the order of its features against their bits (`hamming.rescore`). With `rerank_w`, the
+    codes (or else the features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query
+    expansion. `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or
+    `rerank_w` with a protocol of single shots, and for sides without codes and features.
     """
     query, gallery = merged(query, gallery, protocol)
     protocol = protocol.after_merging()
@@ -115,11 +111,10 @@ def evaluate_model(
         n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
     rescored = {} if rescore_w is None else _rescored(query, gallery, rescore_w, protocol)
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
-    afr = _afr(query, gallery, ws, None, protocol, memory_mb)
-    weighted = _afr(query, gallery, ws, attribute_weights, protocol, memory_mb) if attribute_weights else ()
+    afr = _afr(query, gallery, ws, protocol, memory_mb)
     prefixes = _prefixes(query, gallery, lengths, protocol, memory_mb)
     sizes = (n_bits, len(gallery.pids), bits, n_features)
-    return Evaluation(floats, codes, afr, *sizes, reranked, weighted, prefixes, rescored)
+    return Evaluation(floats, codes, afr, *sizes, reranked, prefixes, rescored)
 
 
 def _prefixes(
@@ -137,7 +132,6 @@ def _afr(
     query: Side,
     gallery: Side,
     ws: Sequence[int],
-    weights: Sequence[int] | None,
     protocol: ProtocolSettings,
     memory_mb: float,
 ) -> tuple[AfrMetrics, ...]:
@@ -147,7 +141,7 @@ def _afr(
         return ()
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
     codes = (short[0], long[0], short[1], long[1])
-    return tuple(evaluate_afr(*codes, *people, ws, short_weights=weights, protocol=protocol, memory_mb=memory_mb))
+    return tuple(evaluate_afr(*codes, *people, ws, protocol=protocol, memory_mb=memory_mb))
 
 
 def _rescored(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:

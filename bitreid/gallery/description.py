@@ -7,8 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from bitreid.arrays import Bools
-from bitreid.codes import Codes, pack_bits
+from bitreid.arrays import Bools, Bytes, Ints
 from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
 
@@ -50,10 +49,15 @@ class Description:
         base = sum(min(float(p), 1 - float(p)) for p in attributes.values())
         return cls(likely > 0.5, weights, base)
 
-    @property
-    def code(self) -> Codes:
-        """The bits as one attribute code."""
-        return pack_bits(self.bits[None])
+    def wrong(self, codes: Bytes) -> Ints:
+        """Return what the wrong bits of each of the attribute codes `(n, n_bytes)` weigh, `(n,)`."""
+        unlike = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # the bits of each byte, (256, 8)
+        total = np.zeros(len(codes), np.int64)
+        for first in range(0, len(self.weights), 8):
+            bits, weights = self.bits[first : first + 8], self.weights[first : first + 8]
+            of_bytes = (unlike[:, : len(bits)] != bits) @ np.array(weights, np.int64)
+            total += of_bytes[codes[:, first // 8]]
+        return total
 
     def distance(self, weighted: int) -> float:
         """Return the expected number of wrong attributes, of an item whose wrong bits weigh so much."""

@@ -1,9 +1,8 @@
 """The kernel of `native/hamming.cpp`, built as a module. `twin` has the same functions in numpy.
 
-Packed codes are `(n, n_bytes) uint8`, the bytes of a code one after the other. `planes` is `(n_planes, n_bytes) uint8`:
-a distance is the sum over them of the bits that differ among those of plane p, times 2**p. `mask`, `(n_bytes,) uint8`,
-keeps the bits that count. `allowed` is `(n_gallery,) uint8`, 0 where a row may not be found. Results are in (distance,
-id, row) order. `ValueError` for what would read or write out of bounds.
+Packed codes are `(n, n_bytes) uint8`, the bytes of a code one after the other. `mask`, `(n_bytes,) uint8`, keeps the
+bits that count; in two stages those of the long code. `allowed` is `(n_gallery,) uint8`, 0 where a row may not be
+found. Results are in (distance, id, row) order. `ValueError` for what would read or write out of bounds.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ def search(
     queries: Bytes,
     gallery: Bytes,
     k: int,
-    planes: Bytes | None,
+    mask: Bytes | None,
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
@@ -25,10 +24,9 @@ def search(
 def two_stage(
     short_queries: Bytes,
     short_gallery: Bytes,
-    short_planes: Bytes | None,
     queries: Bytes,
     gallery: Bytes,
-    planes: Bytes | None,
+    mask: Bytes | None,
     w: int,
     k: int,
     ties: bool,
@@ -41,7 +39,7 @@ def range(
     queries: Bytes,
     gallery: Bytes,
     max_distance: int,
-    planes: Bytes | None,
+    mask: Bytes | None,
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
@@ -55,6 +53,6 @@ def count(
     allowed: Bytes | None,
     n_threads: int,
 ) -> tuple[Ints, Ints]: ...
-def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Words32: ...
+def distances(queries: Bytes, gallery: Bytes, n_threads: int) -> Words32: ...
 def distances_at(queries: Bytes, gallery: Bytes, positions: Ints, n_threads: int) -> Words32: ...
 def asymmetric_at(values: Ints8, gallery: Bytes, positions: Ints, n_threads: int) -> Words32: ...

@@ -11,7 +11,7 @@ from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 
 LARGEST_DISTANCE = 2**23
-"""The largest distance: codes have fewer bits, and weights no larger sum, as the kernel sorts distances of 24 bits."""
+"""A distance that is larger than any: codes have fewer bits, as the kernel sorts distances of 24 bits."""
 
 MOST_RESULTS = 2**59
 """The most results of one call: the size in bytes of a larger array would not fit in 64 bits."""
@@ -21,35 +21,27 @@ MOST_COUNTED_ROWS = 2**32 - 2
 
 
 @dataclass(frozen=True)
-class BitWeights:
-    """The weight of each bit in a distance, as bit planes.
-
-    Only the bytes `run` of each code are read. A distance is the sum over `planes`, `(n_planes, n_bytes of the run)`,
-    of the bits that differ among those of plane p, times 2**p; without planes it is the number of bits that differ.
-    """
+class CountedBits:
+    """Which bits count in a distance: of the bytes `run` of each code those in `mask`, `(n_bytes of the run,)`; None:
+    all of them."""
 
     run: slice
-    planes: Bytes | None
+    mask: Bytes | None
 
     def bytes_of(self, codes: Codes) -> Bytes:
-        """Return the bytes `(n, n_bytes of the run)` of packed codes that have a weight."""
+        """Return the bytes `(n, n_bytes of the run)` of packed codes."""
         return codes.packed[:, self.run]
 
 
-def bit_weights(n_bits: int, bits: Bools | None, weights: Sequence[int] | None) -> BitWeights:
-    """Return the weights of codes of `n_bits`, from a mask of bits, from weights, from both or from neither."""
-    if bits is None and weights is None:
-        return BitWeights(slice(None), None)
-    each = np.ones(n_bits, np.int64) if weights is None else _checked_weights(weights, n_bits)
-    if bits is not None:
-        _check_mask("bits", bits, n_bits, "one a bit of the codes")
-        each = each * bits
-    n_planes = max(int(each.max()).bit_length(), 1)
-    planes = np.packbits(each >> np.arange(n_planes)[:, None] & 1, axis=1)
-    read = np.flatnonzero(planes.any(axis=0))
+def counted_bits(n_bits: int, bits: Bools | None) -> CountedBits:
+    """Return which bits of codes of `n_bits` count, by a mask; None: all."""
+    mask = bit_mask(bits, n_bits)
+    if mask is None:
+        return CountedBits(slice(None), None)
+    read = np.flatnonzero(mask)
     run = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(0, 1)
-    planes = np.ascontiguousarray(planes[:, run])
-    return BitWeights(run, None if n_planes == 1 and (planes == 255).all() else planes)
+    mask = mask[run]
+    return CountedBits(run, None if (mask == 255).all() else np.ascontiguousarray(mask))
 
 
 def bit_mask(bits: Bools | None, n_bits: int) -> Bytes | None:
@@ -58,22 +50,6 @@ def bit_mask(bits: Bools | None, n_bits: int) -> Bytes | None:
         return None
     _check_mask("bits", bits, n_bits, "one a bit of the codes")
     return np.packbits(bits)
-
-
-def _checked_weights(weights: Sequence[int], n_bits: int) -> Ints:
-    """Return a weight for each of `n_bits` bits, 0 for those that fill the last byte."""
-    if not n_bits - 8 < len(weights) <= n_bits:
-        raise CodesError(
-            f"expected a weight for each bit of codes of {n_bits} bits, those that fill the last byte left out or not, "
-            f"got {len(weights)}"
-        )
-    whole = all(isinstance(weight, int | np.integer) for weight in weights)
-    if not whole or min(weights) < 0 or sum(map(int, weights)) > LARGEST_DISTANCE:
-        raise SettingsError(
-            f"expected weights from 0 with a sum of at most {LARGEST_DISTANCE}, whole numbers, "
-            f"got {min(weights)} to {max(weights)} with a sum of {sum(weights)}"
-        )
-    return np.pad(np.asarray(weights, np.int64), (0, n_bits - len(weights)))
 
 
 def row_mask(rows: Bools | None, n: int) -> tuple[Bytes | None, int]:

@@ -12,10 +12,9 @@ from bitreid.errors import CodesError
 class Ranking:
     """Per query, gallery rows and their distances, nearest first, ordered by (distance, id).
 
-    `positions` is `(n_queries, k) int64`, rows of the gallery; `distances` is `(n_queries, k) int32`, in bits (after a
-    search with weights, their sum over the bits that differ).
-    There is no padding: a `k` past the rows that may be found (or past the short list) is clipped to them, so `k` may
-    be smaller than what was asked for, and is 0 for an empty gallery.
+    `positions` is `(n_queries, k) int64`, rows of the gallery; `distances` is `(n_queries, k) int32`, in bits. There is
+    no padding: a `k` past the rows that may be found (or past the short list) is clipped to them, so `k` may be smaller
+    than what was asked for, and is 0 for an empty gallery.
     """
 
     positions: Ints
@@ -37,8 +36,7 @@ class Matches:
     """Per query, all gallery rows up to a distance, nearest first, ordered by (distance, id).
 
     Query `i` has rows `positions[offsets[i] : offsets[i + 1]]` at the same places of `distances`. `offsets` is
-    `(n_queries + 1,) int64`, `positions` `(n,) int64`, `distances` `(n,) int32`, in bits (after a search with weights,
-    their sum over the bits that differ).
+    `(n_queries + 1,) int64`, `positions` `(n,) int64`, `distances` `(n,) int32`, in bits.
     """
 
     offsets: Ints

@@ -11,14 +11,10 @@ that several functions share:
 - `ids`, `(n_gallery,) int64`, decide between rows of equal distance, by default the row; rows of equal distance and id
   keep the gallery's order. Ids that only ascend order nothing that the rows do not: leave them out, which is a little
   faster (to check whether they ascend would cost as much as a search of short codes).
-- `weights`, whole numbers from 0 for the bits in order: a distance is then the sum of the weights of the bits that
-  differ. Bits that fill the last byte need none. Their sum is at most 2**23. The cost of a search grows with the
-  binary digits of the largest.
-- `bits`, `(n_bits,) bool`: which bits count, in weighted distances too. Only the bytes from the first of them to the
-  last are read.
+- `bits`, `(n_bits,) bool`: which bits count. Only the bytes from the first of them to the last are read.
 - `rows`, `(n_gallery,) bool`: which gallery rows may be found. Numbers of rows are clipped to them.
 
-Codes, ids and masks that do not fit raise `CodesError`; impossible numbers and weights raise `SettingsError`.
+Codes, ids and masks that do not fit raise `CodesError`; impossible numbers raise `SettingsError`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +32,6 @@ from bitreid.hamming.inputs import (
     LARGEST_DISTANCE,
     MOST_COUNTED_ROWS,
     bit_mask,
-    bit_weights,
     blocks,
     check_lengths,
     check_n_results,
@@ -47,6 +42,7 @@ from bitreid.hamming.inputs import (
     checked_positions,
     checked_threads,
     clipped,
+    counted_bits,
     row_mask,
 )
 from bitreid.hamming.ranking import Matches, Ranking
@@ -61,7 +57,6 @@ def search_exact(
     gallery: Codes,
     k: int,
     ids: Ints | None = None,
-    weights: Sequence[int] | None = None,
     *,
     bits: Bools | None = None,
     rows: Bools | None = None,
@@ -79,13 +74,13 @@ def search_exact(
     ([[1, 2]], [[1, 1]])
     """
     check_lengths(queries, gallery)
-    weighted = bit_weights(queries.n_bits, bits, weights)
+    counted = counted_bits(queries.n_bits, bits)
     allowed, n_allowed = row_mask(rows, len(gallery))
     k = clipped("k", k, n_allowed)
     check_n_results(len(queries), k)
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
-    return Ranking(*_engine().search(*sides, k, weighted.planes, allowed, ids, n_threads))
+    sides = counted.bytes_of(queries), counted.bytes_of(gallery)
+    return Ranking(*_engine().search(*sides, k, counted.mask, allowed, ids, n_threads))
 
 
 def search_range(
@@ -93,7 +88,6 @@ def search_range(
     gallery: Codes,
     max_distance: int,
     ids: Ints | None = None,
-    weights: Sequence[int] | None = None,
     *,
     bits: Bools | None = None,
     rows: Bools | None = None,
@@ -101,7 +95,7 @@ def search_range(
 ) -> Matches:
     """Return all gallery rows at most `max_distance` from each query, ordered by (distance, id).
 
-    `max_distance` is in bits, or in units of the weights; below 0 nothing is found. The other arguments and the errors
+    `max_distance` is in bits; below 0 nothing is found. The other arguments and the errors
     are those of this module's docstring. All that is found is held in memory, about 32 bytes a row.
 
     >>> gallery = Codes(np.array([[0b1111_0000], [0b0000_0000], [0b0000_0011]], np.uint8), 8)
@@ -112,12 +106,12 @@ def search_range(
     check_lengths(queries, gallery)
     if not isinstance(max_distance, int | np.integer):
         raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
-    weighted = bit_weights(queries.n_bits, bits, weights)
+    counted = counted_bits(queries.n_bits, bits)
     allowed, _ = row_mask(rows, len(gallery))
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     max_distance = min(max(int(max_distance), -1), LARGEST_DISTANCE)
-    sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)
-    return Matches(*_engine().range(*sides, max_distance, weighted.planes, allowed, ids, n_threads))
+    sides = counted.bytes_of(queries), counted.bytes_of(gallery)
+    return Matches(*_engine().range(*sides, max_distance, counted.mask, allowed, ids, n_threads))
 
 
 def search_two_stage(
@@ -129,7 +123,6 @@ def search_two_stage(
     k: int,
     ids: Ints | None = None,
     *,
-    short_weights: Sequence[int] | None = None,
     bits: Bools | None = None,
     rows: Bools | None = None,
     ties: Literal["cut", "keep"] = "cut",
@@ -142,22 +135,21 @@ def search_two_stage(
     row as near as the last of them. Stage 2 orders what is kept by (long distance, id). The distances returned are of
     the long code. `w` is clipped to the rows that may be found, and `k` to `w`, whatever the ties.
 
-    `short_weights` weigh the bits of the short code, and `bits` choose among those of the long one. With `sweep` all
-    queries visit one stretch of long codes before they go on to the next, which is faster for several queries with long
-    short lists and changes no result; None chooses by the number of queries. The other arguments and the errors are
-    those of this module's docstring.
+    `bits` choose among those of the long code. With `sweep` all queries visit one stretch of long codes before they go
+    on to the next, which is faster for several queries with long short lists and changes no result; None chooses by the
+    number of queries. The other arguments and the errors are those of this module's docstring.
     """
     check_sides(short_queries, long_queries, short_gallery, long_gallery)
     check_ties(ties)
-    short, long = bit_weights(short_queries.n_bits, None, short_weights), bit_weights(long_queries.n_bits, bits, None)
+    counted = counted_bits(long_queries.n_bits, bits)
     allowed, n_allowed = row_mask(rows, len(long_gallery))
     w = clipped("w", w, n_allowed)
     k = clipped("k", k, w)
     check_n_results(len(long_queries), k)
     ids, n_threads = checked_ids(ids, len(long_gallery)), checked_threads(n_threads)
     stages = (
-        *(short.bytes_of(short_queries), short.bytes_of(short_gallery), short.planes),
-        *(long.bytes_of(long_queries), long.bytes_of(long_gallery), long.planes),
+        *(short_queries.packed, short_gallery.packed),
+        *(counted.bytes_of(long_queries), counted.bytes_of(long_gallery), counted.mask),
     )
     sweeps = len(long_queries) >= _SWEEP_QUERIES if sweep is None else bool(sweep)
     return Ranking(*_engine().two_stage(*stages, w, k, ties == "keep", sweeps, allowed, ids, n_threads))
@@ -220,19 +212,16 @@ def count_nearer_prefixes(
     return nearer, at
 
 
-def distance_blocks(
-    queries: Codes, gallery: Codes, weights: Sequence[int] | None = None, *, n_threads: int = 1
-) -> Iterator[tuple[slice, Words32]]:
+def distance_blocks(queries: Codes, gallery: Codes, *, n_threads: int = 1) -> Iterator[tuple[slice, Words32]]:
     """Yield runs of gallery rows in order, with the distances `(n_queries, rows)`, in bits, of all queries to them.
 
-    Every block holds all the queries, and is a few MB: pass a few hundred at a time. `weights` and the errors are those
-    of this module's docstring.
+    Every block holds all the queries, and is a few MB: pass a few hundred at a time. The errors are those of this
+    module's docstring.
     """
     check_lengths(queries, gallery)
-    weighted, n_threads, engine = bit_weights(queries.n_bits, None, weights), checked_threads(n_threads), _engine()
+    n_threads, engine = checked_threads(n_threads), _engine()
     for rows in _row_blocks(queries, gallery, 1):
-        sides = weighted.bytes_of(queries), weighted.bytes_of(gallery)[rows]
-        yield rows, engine.distances(*sides, weighted.planes, n_threads)
+        yield rows, engine.distances(queries.packed, gallery.packed[rows], n_threads)
 
 
 def prefix_distance_blocks(
@@ -248,7 +237,7 @@ def prefix_distance_blocks(
     n_threads, engine = checked_threads(n_threads), _engine()
     runs = [slice(start // 8, stop // 8) for start, stop in pairwise((0, *lengths))]
     for rows in _row_blocks(queries, gallery, len(lengths)):
-        of_runs = [engine.distances(queries.packed[:, run], gallery.packed[rows, run], None, n_threads) for run in runs]
+        of_runs = [engine.distances(queries.packed[:, run], gallery.packed[rows, run], n_threads) for run in runs]
         yield rows, np.cumsum(of_runs, axis=0, dtype=np.uint32)
 
 
@@ -282,7 +271,7 @@ def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Ints32:
     """Return the Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
     check_lengths(codes, codes)
     check_n_results(len(codes), len(codes))
-    found = _engine().distances(codes.packed, codes.packed, None, checked_threads(n_threads))
+    found = _engine().distances(codes.packed, codes.packed, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
 
 

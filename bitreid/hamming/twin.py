@@ -24,7 +24,7 @@ def search(
     queries: Bytes,
     gallery: Bytes,
     k: int,
-    planes: Bytes | None,
+    mask: Bytes | None,
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
@@ -36,7 +36,7 @@ def search(
         best = np.empty((some.stop - some.start, 0), np.int64)
         for rows, codes in _gallery_blocks(gallery, allowed):
             # One number that orders by (distance, id) makes every key different, so a partition is unambiguous.
-            found = _compare(queries[some], codes, planes).astype(np.int64) * len(gallery) + rank[rows]
+            found = _compare(queries[some], codes, mask).astype(np.int64) * len(gallery) + rank[rows]
             best = np.concatenate([best, found], axis=1)
             if best.shape[1] > k:
                 best = np.partition(best, k - 1, axis=1)[:, :k]
@@ -47,10 +47,9 @@ def search(
 def two_stage(
     short_queries: Bytes,
     short_gallery: Bytes,
-    short_planes: Bytes | None,
     queries: Bytes,
     gallery: Bytes,
-    planes: Bytes | None,
+    mask: Bytes | None,
     w: int,
     k: int,
     ties: bool,
@@ -63,13 +62,13 @@ def two_stage(
     by_id, rank = _id_order(len(gallery), ids)
     keys = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), _QUERY_BLOCK):
-        lists, distances = search(short_queries[some], short_gallery, w, short_planes, allowed, ids, 1)
+        lists, distances = search(short_queries[some], short_gallery, w, None, allowed, ids, 1)
         for i, kept in enumerate(lists, some.start):
             one = slice(i, i + 1)
             if ties and w:
                 as_near = int(distances[i - some.start, -1])
-                _, kept, _ = range(short_queries[one], short_gallery, as_near, short_planes, allowed, ids, 1)
-            found = _compare_listed(queries[one], gallery, kept, planes).astype(np.int64) * len(gallery) + rank[kept]
+                _, kept, _ = range(short_queries[one], short_gallery, as_near, None, allowed, ids, 1)
+            found = _compare_listed(queries[one], gallery, kept, mask).astype(np.int64) * len(gallery) + rank[kept]
             keys[i] = np.sort(found)[:k]
     return _of_keys(keys, by_id)
 
@@ -78,7 +77,7 @@ def range(  # named as the kernel's: this module has no use for the built-in one
     queries: Bytes,
     gallery: Bytes,
     max_distance: int,
-    planes: Bytes | None,
+    mask: Bytes | None,
     allowed: Bytes | None,
     ids: Ints | None,
     n_threads: int,
@@ -90,7 +89,7 @@ def range(  # named as the kernel's: this module has no use for the built-in one
     for i, query in enumerate(queries):
         keys = [np.empty(0, np.int64)]
         for rows, codes in _gallery_blocks(gallery, allowed):
-            (distances,) = _compare(query[None], codes, planes).astype(np.int64)
+            (distances,) = _compare(query[None], codes, mask).astype(np.int64)
             near = distances <= max_distance
             keys.append(distances[near] * len(gallery) + rank[rows][near])
         found.append(np.sort(np.concatenate(keys)))
@@ -132,12 +131,12 @@ def count(
     return nearer, at
 
 
-def distances(queries: Bytes, gallery: Bytes, planes: Bytes | None, n_threads: int) -> Words32:
+def distances(queries: Bytes, gallery: Bytes, n_threads: int) -> Words32:
     """Return all distances `(n_queries, n_gallery)`."""
     found = np.empty((len(queries), len(gallery)), np.uint32)
     for some in blocks(len(queries), _QUERY_BLOCK):
         for rows, codes in _gallery_blocks(gallery, None):
-            found[some, rows] = _compare(queries[some], codes, planes)
+            found[some, rows] = _compare(queries[some], codes, None)
     return found
 
 
@@ -170,23 +169,20 @@ def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[sli
         yield listed, gallery[listed]
 
 
-def _compare(queries: Bytes, gallery: Bytes, planes: Bytes | None) -> Words32:
-    """Return the distances `(n_queries, rows)`, weighted by `planes`."""
+def _compare(queries: Bytes, gallery: Bytes, mask: Bytes | None) -> Words32:
+    """Return the distances `(n_queries, rows)`, by the bits in `mask`."""
     distances = np.zeros((len(queries), len(gallery)), np.uint32)
-    if planes is None:
-        _add_distances(distances, _words(queries), _words(gallery))
-        return distances
-    for mask in planes[::-1]:
-        distances *= 2  # the planes so far weigh twice as much as this one
-        _add_distances(distances, _words(queries & mask), _words(gallery & mask))
+    if mask is not None:
+        queries, gallery = queries & mask, gallery & mask
+    _add_distances(distances, _words(queries), _words(gallery))
     return distances
 
 
-def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, planes: Bytes | None) -> Words32:
+def _compare_listed(query: Bytes, gallery: Bytes, rows: Ints, mask: Bytes | None) -> Words32:
     """Return the distances of one query `(1, n_bytes)` to listed rows."""
     found = np.empty(len(rows), np.uint32)
     for some in blocks(len(rows), _GALLERY_BLOCK):
-        found[some] = _compare(query, gallery[rows[some]], planes)[0]
+        found[some] = _compare(query, gallery[rows[some]], mask)[0]
     return found
 
 

@@ -131,19 +131,12 @@ def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encode
     own calibration; one whose codes are too short to tell how rare look-alikes are gets none. `DataError` for too few
     people or pictures.
     """
-    n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
-    calibration = calibrate(
-        encoded.codes,
-        people.pids,
-        people.camids,
-        encoded.attribute_codes,
-        n_attribute_bits=n_attribute_bits,
-        others=None if others is None else others.codes,
-    )
+    other_codes = None if others is None else others.codes
+    calibration = calibrate(encoded.codes, people.pids, people.camids, other_codes)
     lengths = {}
     for n_bits in card.code_lengths[:-1]:
         with suppress(DataError):
-            shorter = None if others is None else others.codes.prefix(n_bits)
-            found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, others=shorter)
+            shorter = None if other_codes is None else other_codes.prefix(n_bits)
+            found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, shorter)
             lengths[str(n_bits)] = found.open_set
     return replace(card, calibration=replace(calibration, lengths=lengths))

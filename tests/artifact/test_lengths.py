@@ -19,7 +19,7 @@ NESTED = replace(
     CARD,
     parts=PARTS,
     lengths={"8": {"mAP": 0.25, "rank1": 0.5}, "16": {"mAP": 0.5}},
-    calibration=Calibration(WHOLE, (15, 0), 60, 562, {"8": SHORT}),
+    calibration=Calibration(WHOLE, 60, 562, {"8": SHORT}),
 )
 
 
@@ -32,7 +32,7 @@ def test_lengths_round_trip_and_decide_no_bit(tmp_path: Path) -> None:
 
 
 def test_a_card_of_format_2_has_no_lengths(tmp_path: Path) -> None:
-    plain = replace(NESTED, lengths={}, calibration=Calibration(WHOLE, (15, 0), 60, 562))
+    plain = replace(NESTED, lengths={}, calibration=Calibration(WHOLE, 60, 562))
     new = save_artifact(tmp_path, plain, WEIGHTS).card
     body = json.loads((tmp_path / "card.json").read_bytes())
     del body["lengths"], body["calibration"]["lengths"]
@@ -48,7 +48,7 @@ def test_a_card_says_which_lengths_there_are_and_what_their_distances_mean() -> 
     assert [NESTED.length_for(bits) for bits in (None, 8, 16)] == [16, 8, 16]
     assert [NESTED.open_set_of(n_bits) for n_bits in (8, 16)] == [SHORT, WHOLE]
     assert CARD.open_set_of(16) is None
-    without = replace(NESTED, calibration=Calibration(WHOLE, (15, 0), 60, 562))
+    without = replace(NESTED, calibration=Calibration(WHOLE, 60, 562))
     assert without.open_set_of(8) is None
     with pytest.raises(SettingsError, match="expected bits among the lengths of Prüfstück, 8, 16, got 12"):
         NESTED.length_for(12)
@@ -65,4 +65,4 @@ def test_impossible_lengths_are_refused(name: str) -> None:
 @pytest.mark.parametrize(("card", "name"), [(NESTED, "16"), (NESTED, "long"), (CARD, "8")])
 def test_calibrations_of_other_lengths_are_refused(card: Card, name: str) -> None:
     with pytest.raises(ArtifactError, match=f"lengths below the whole, got one of '{name}' bits"):
-        replace(card, calibration=Calibration(WHOLE, (15, 0), 60, 562, {name: SHORT}))
+        replace(card, calibration=Calibration(WHOLE, 60, 562, {name: SHORT}))

@@ -94,18 +94,6 @@ def test_a_student_that_did_not_learn_the_bits_is_called_so(agreement: float | N
     assert relaxation_label("ssr", agreement) == label
 
 
-@pytest.mark.parametrize("weights", [(), (1, 2, 3, 4, 5, 6, 7, 8)])
-def test_scores_with_weighted_attribute_bits_have_rows_of_their_own(weights: tuple[int, ...]) -> None:
-    query, gallery = sides()
-    evaluation = evaluate_model(query, gallery, [3, 6], attribute_weights=weights)
-    out = console(terminal=False)
-    out.print(as_markdown(evaluation_table("model", evaluation)))
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text_of(out).splitlines() if "w = " in line]
-    kept = [f"{100 * each.kept:.1f}" for each in (*evaluation.afr, *evaluation.weighted_afr)]
-    ways = ["AFR, w = 3 (5 %)", "AFR, w = 6 (10 %)", "weighted, w = 3 (5 %)", "weighted, w = 6 (10 %)"]
-    assert [(row[0], row[-1]) for row in cells] == list(zip(ways if weights else ways[:2], kept, strict=True))
-
-
 def cells_of(table: Table) -> list[list[str]]:
     """The cells of a table's rows, as they are shown."""
     out = console(terminal=False)

@@ -22,7 +22,7 @@ def model(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model as if it had been trained to be cut to 32 and 64 bits."""
     folder = tmp_path_factory.mktemp("nested") / "artifact"
     saved = load_artifact(artifact)
-    calibration = Calibration(OPEN_SET, (), 40, 10, {"64": SHORT})
+    calibration = Calibration(OPEN_SET, 40, 10, {"64": SHORT})
     lengths = {"32": {"mAP": 0.25, "rank1": 0.125}, "64": {"mAP": 0.5}, "128": {"mAP": 0.75}}
     save_artifact(folder, replace(saved.card, calibration=calibration, lengths=lengths), saved.weights)
     return folder

@@ -24,9 +24,7 @@ from tests.evaluation.cases import (
     verdicts,
 )
 from tests.reference import ranking as twin
-from tests.reference.search import hamming, weighted
-
-WEIGHTS = st.none() | st.lists(st.integers(0, 3), min_size=8, max_size=8)
+from tests.reference.search import hamming
 
 
 def distances(queries: Codes, gallery: Codes) -> list[list[int]]:
@@ -34,20 +32,16 @@ def distances(queries: Codes, gallery: Codes) -> list[list[int]]:
 
 
 @settings(max_examples=80)
-@given(small_people().filter(any_match), WEIGHTS, st.data())
-def test_scores_are_those_of_every_short_list_and_order(
-    people: People, weights: list[int] | None, data: st.DataObject
-) -> None:
+@given(small_people().filter(any_match), st.data())
+def test_scores_are_those_of_every_short_list_and_order(people: People, data: st.DataObject) -> None:
     def draw_codes(n: int) -> Codes:
         return codes_of(data.draw(st.lists(NEAR_CODES, min_size=n, max_size=n)))
 
     n_queries, n_gallery = len(people.query_pids), len(people.gallery_pids)
     queries, gallery = (draw_codes(n_queries), draw_codes(n_queries)), (draw_codes(n_gallery), draw_codes(n_gallery))
     ws = range(1, n_gallery + 2)
-    found = evaluate_afr(*queries, *gallery, *people.arguments(), ws, n_ranks=N_RANKS, short_weights=weights)
+    found = evaluate_afr(*queries, *gallery, *people.arguments(), ws, n_ranks=N_RANKS)
     short, long = distances(queries[0], gallery[0]), distances(queries[1], gallery[1])
-    if weights is not None:
-        short = [[weighted(query, code, weights) for code in unpack(gallery[0])] for query in unpack(queries[0])]
     for w, metrics in zip(ws, found, strict=True):
         results = [
             twin.one_afr_query(short[i], long[i], verdict, w, N_RANKS) for i, verdict in enumerate(verdicts(people))
@@ -74,8 +68,8 @@ def assert_same(a: AfrMetrics, b: AfrMetrics) -> None:
 
 @pytest.mark.parametrize("name", ["market1501", "no_cameras", "multi_query", "tracklets"])
 @settings(max_examples=5)
-@given(seed=st.integers(0, 10_000), weights=WEIGHTS)
-def test_order_and_blocks_change_nothing(name: str, seed: int, weights: list[int] | None) -> None:
+@given(seed=st.integers(0, 10_000))
+def test_order_and_blocks_change_nothing(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     people = random_people(rng, 10, 200)
     queries, (short, long) = random_sides(rng, 10), random_sides(rng, 200)
@@ -91,7 +85,6 @@ def test_order_and_blocks_change_nothing(name: str, seed: int, weights: list[int
             people.gallery_pids[order],
             people.gallery_camids[order],
             [1, 20, 100, 199],
-            short_weights=weights,
             protocol=PROTOCOLS[name],
             tracklets=(tracklets[0], tracklets[1][order]),
         )
@@ -210,8 +203,6 @@ def test_impossible_arguments_are_refused() -> None:
     codes, pair = codes_of([0]), codes_of([0, 1])
     with pytest.raises(SettingsError, match="w and n_ranks of at least 1"):
         evaluate_afr(codes, codes, codes, codes, one, one, one, two, [5, 0])
-    with pytest.raises(CodesError, match="a weight for each bit of codes of 8 bits"):
-        evaluate_afr(codes, codes, codes, codes, one, one, one, two, [1], short_weights=(1,) * 9)
     with pytest.raises(CodesError, match="short and long codes of the same queries"):
         evaluate_afr(codes, codes, pair, codes, one, one, one, two, [1])
     with pytest.raises(DataError, match="a pid for each of"):

@@ -59,23 +59,6 @@ def test_the_scores_are_those_of_each_evaluation(query: Side, gallery: Side) -> 
     assert evaluation.bits.balance.shape == (16,)
 
 
-def test_weighted_attribute_bits_are_scored_beside_plain_ones(query: Side, gallery: Side) -> None:
-    weights = (9, 0, 0, 0, 1, 0, 0, 5)
-    evaluation = evaluate_model(query, gallery, [3, 6], attribute_weights=weights)
-    assert query.attribute_codes is not None
-    assert gallery.attribute_codes is not None
-    assert query.codes is not None
-    assert gallery.codes is not None
-    codes = (query.attribute_codes, query.codes, gallery.attribute_codes, gallery.codes)
-    people = (query.pids, query.camids, gallery.pids, gallery.camids)
-    for found, each in ((evaluation.afr, None), (evaluation.weighted_afr, weights)):
-        assert [metrics.kept for metrics in found] == [
-            metrics.kept for metrics in evaluate_afr(*codes, *people, [3, 6], short_weights=each)
-        ]
-    assert evaluation.afr[0].kept != evaluation.weighted_afr[0].kept
-    assert evaluate_model(query, gallery, [3]).weighted_afr == ()
-
-
 def test_what_is_missing_is_not_scored(query: Side, gallery: Side) -> None:
     assert evaluate_model(replace(query, features=None), gallery, [3]).floats is None
     assert evaluate_model(query, replace(gallery, attribute_codes=None), [3]).afr == ()
@@ -212,7 +195,7 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    scores = {"floats", "codes", "afr", "weighted_afr", "reranked", "lengths", "rescored"}
+    scores = {"floats", "codes", "afr", "reranked", "lengths", "rescored"}
     assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
     assert codes["expected"]["mAP"] == evaluation.main.expected.mAP

@@ -46,7 +46,7 @@ def test_format_1() -> None:
 
 
 def test_format_2_has_a_calibration() -> None:
-    calibration = Calibration(OpenSet(0.125, -7.0, -0.5, 3.0, -0.01), (15, 4), identities=60, pictures=562)
+    calibration = Calibration(OpenSet(0.125, -7.0, -0.5, 3.0, -0.01), identities=60, pictures=562)
     check(load_artifact(FORMATS / "artifact-2"), replace(CARD, calibration=calibration, format_version=2))
 
 

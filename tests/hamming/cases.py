@@ -53,8 +53,6 @@ class Case:
     ids: Ints | None
     rows: Bools | None
     bits: Bools | None
-    weights: list[int] | None
-    short_weights: list[int] | None
     n_threads: int
 
 
@@ -65,14 +63,13 @@ def cases(
     n_queries: st.SearchStrategy[int],
     n_bytes: st.SearchStrategy[int],
 ) -> Case:
-    """Cases of such sizes; ids of which some repeat; masks of none, few, half or all; weights that are often all 0."""
+    """Cases of such sizes; ids of which some repeat; masks of none, few, half or all."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     rows_and_queries = draw(n_gallery), draw(n_queries)
     sizes = draw(n_bytes), draw(n_bytes)
     kind = draw(st.sampled_from(["few ones", "even", "clustered", "constant"]))
     short, long = (_codes(rng, kind, *rows_and_queries, 8 * size) for size in sizes)
     share = st.none() | st.sampled_from([0.0, 0.03, 0.5, 1.0])
-    largest = st.none() | st.sampled_from([0, 1, 2, 15])
     return Case(
         rng,
         *short,
@@ -80,8 +77,6 @@ def cases(
         draw(st.sampled_from([None, _ids(rng, rows_and_queries[0])])),
         _mask(rng, rows_and_queries[0], draw(share)),
         _bits(rng, long[0].n_bits, draw(st.sampled_from([None, "run", "bytes", "some", "none"]))),
-        _weights(rng, long[0].n_bits, draw(largest)),
-        _weights(rng, short[0].n_bits, draw(largest)),
         draw(st.integers(1, 3)),
     )
 
@@ -127,10 +122,3 @@ def _bits(rng: Rng, n_bits: int, kind: str | None) -> Bools | None:
     elif kind == "some":
         bits[:] = rng.random(n_bits) < 0.3
     return bits
-
-
-def _weights(rng: Rng, n_bits: int, largest: int | None) -> list[int] | None:
-    if largest is None:
-        return None
-    weights: list[int] = rng.integers(0, largest + 1, n_bits - int(rng.integers(0, 8))).tolist()
-    return weights

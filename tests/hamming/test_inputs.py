@@ -23,7 +23,7 @@ from bitreid.hamming import (
     search_range,
     search_two_stage,
 )
-from bitreid.hamming.inputs import bit_weights
+from bitreid.hamming.inputs import counted_bits
 from tests.hamming.cases import random_codes
 
 RNG = np.random.default_rng(0)
@@ -33,16 +33,6 @@ NAN: Any = float("nan")
 ALL: Any = "all"
 WHOLE: Any = np.ones(8, np.uint8)
 REAL: Any = np.zeros((3, 1))
-
-
-def test_impossible_weights_are_refused() -> None:
-    for weights in ([1] * 8, [1] * 17, []):
-        with pytest.raises(CodesError, match=f"a weight for each bit of codes of 16 bits.* got {len(weights)}"):
-            search_exact(LONGER, LONGER, 1, weights=weights)
-    careless: Any = [0.5] * 16
-    for weights in ([1] * 15 + [-1], [2**23] + [1] * 15, [2**70] + [1] * 15, careless):
-        with pytest.raises(SettingsError, match="weights from 0 with a sum of at most 8388608"):
-            search_range(LONGER, LONGER, 1, weights=weights)
 
 
 @pytest.mark.parametrize("lengths", [(), (8, 8), (16, 8), (12,), (0, 8), (-8,), (8, 24)])
@@ -120,9 +110,9 @@ def test_more_results_than_an_array_can_hold_are_refused(tmp_path: Path) -> None
     native, none = kernel.native(), None
     if native:
         calls: list[tuple[Callable[..., object], tuple[object, ...]]] = [
-            (native.distances, (many.packed, many.packed, none, 1)),
+            (native.distances, (many.packed, many.packed, 1)),
             (native.search, (many.packed, many.packed, n, none, none, none, 1)),
-            (native.two_stage, (*(many.packed, many.packed, none) * 2, n, n, False, False, none, none, 1)),
+            (native.two_stage, (*(many.packed,) * 4, none, n, n, False, False, none, none, 1)),
         ]
         for function, arguments in calls:
             with pytest.raises(ValueError, match="expected fewer results"):
@@ -153,19 +143,20 @@ def test_results_of_loose_arrays_are_refused() -> None:
 def test_only_the_bytes_that_count_are_read() -> None:
     bits = np.zeros(64, np.bool_)
     bits[16:32] = True
-    whole_bytes = bit_weights(64, bits, None)
+    whole_bytes = counted_bits(64, bits)
     assert whole_bytes.run == slice(2, 4)
-    assert whole_bytes.planes is None
+    assert whole_bytes.mask is None
     bits[17] = False
-    some = bit_weights(64, bits, [3] * 20 + [0] * 44)
+    bits[20:] = False
+    some = counted_bits(64, bits)
     assert some.run == slice(2, 3)
-    assert some.planes is not None
-    assert some.planes.tolist() == [[0b1011_0000]] * 2
-    nothing = bit_weights(64, bits, [0] * 64)
+    assert some.mask is not None
+    assert some.mask.tolist() == [0b1011_0000]
+    nothing = counted_bits(64, np.zeros(64, np.bool_))
     assert nothing.run == slice(0, 1)
-    assert nothing.planes is not None
-    assert nothing.planes.tolist() == [[0]]
-    assert bit_weights(64, None, None).bytes_of(random_codes(RNG, 5, 64)).shape == (5, 8)
+    assert nothing.mask is not None
+    assert nothing.mask.tolist() == [0]
+    assert counted_bits(64, None).bytes_of(random_codes(RNG, 5, 64)).shape == (5, 8)
 
 
 def test_blocks_of_many_queries_stay_small() -> None:

@@ -55,9 +55,9 @@ def test_exact_and_range_search(case: Case, k: int) -> None:
 
     def answer() -> Arrays:
         asked = (case.queries, case.gallery)
-        ranking = search_exact(*asked, k, case.ids, case.weights, **masks, n_threads=case.n_threads)
+        ranking = search_exact(*asked, k, case.ids, **masks, n_threads=case.n_threads)
         middle = int(np.median(ranking.distances)) if ranking.distances.size else 4
-        matches = search_range(*asked, middle, case.ids, case.weights, **masks, n_threads=case.n_threads)
+        matches = search_range(*asked, middle, case.ids, **masks, n_threads=case.n_threads)
         return [ranking.positions, ranking.distances, matches.offsets, matches.positions, matches.distances]
 
     assert_all_paths_agree(answer)
@@ -68,7 +68,6 @@ def test_two_stage_search(case: Case, w: int, k: int, ties: Literal["cut", "keep
     def answer() -> Arrays:
         ranking = search_two_stage(
             *(case.short_queries, case.queries, case.short_gallery, case.gallery, w, k, case.ids),
-            short_weights=case.short_weights,
             bits=case.bits,
             rows=case.rows,
             ties=ties,
@@ -91,7 +90,7 @@ def test_distances_and_counts(case: Case, n_lengths: int) -> None:
         asked, threads = (case.queries, case.gallery), case.n_threads
         return [
             *count_nearer_prefixes(*asked, lengths, thresholds, bits=case.bits, rows=case.rows, n_threads=threads),
-            *(distances for _, distances in distance_blocks(*asked, case.weights, n_threads=threads)),
+            *(distances for _, distances in distance_blocks(*asked, n_threads=threads)),
             *(distances for _, distances in prefix_distance_blocks(*asked, lengths, n_threads=threads)),
             distances_at(*asked, positions, n_threads=threads),
         ]
@@ -149,17 +148,6 @@ def test_large_short_lists_are_exact_whatever_a_sample_says(order: str, with_ids
     assert_all_paths_agree(answer)
 
 
-def test_the_largest_distance_that_a_key_holds_is_cut_as_others_are() -> None:
-    planes, far = np.full((24, 1), 1, np.uint8), 2**24 - 1
-    query, gallery = np.zeros((1, 1), np.uint8), np.ones((700, 1), np.uint8)
-    for path in kernel.available_paths():
-        with using(path):
-            native = kernel.native()
-            if native:
-                rows, distances = native.search(query, gallery, 5, planes, None, None, 1)
-                assert (rows.tolist(), distances.tolist()) == ([[0, 1, 2, 3, 4]], [[far] * 5]), path
-
-
 @pytest.mark.parametrize("path", kernel.available_paths())
 def test_searches_at_the_same_time_do_not_mix(path: str) -> None:
     rng = np.random.default_rng(0)
@@ -181,10 +169,10 @@ def test_other_threads_go_on_while_the_kernel_searches() -> None:
     few, threshold = codes[:16], np.zeros((1, 16, 1), np.int64)
     calls: dict[str, tuple[Any, ...]] = {
         "search": (few, codes, 9, None, None, None, 1),
-        "two_stage": (few, codes, None, few, codes, None, 9999, 9, False, False, None, None, 1),
+        "two_stage": (few, codes, few, codes, None, 9999, 9, False, False, None, None, 1),
         "range": (few, codes, 30, None, None, None, 1),
         "count": (few, codes, [32], threshold, None, None, 1),
-        "distances": (few, codes, None, 1),
+        "distances": (few, codes, 1),
         "asymmetric_at": (np.ones((16, 256), np.int8), codes, np.tile(np.arange(20_000), (16, 1)), 1),
     }
     assert not goes_on(sum, (range(20_000),)), "what keeps Python's lock should stop other threads"

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.usefixtures("path")
 TIES = st.sampled_from(["cut", "keep"])
 
 
-def ordered(queries: Codes, gallery: Codes, case: Case, weights: list[int] | None, *, masked: bool) -> Lists:
+def ordered(queries: Codes, gallery: Codes, case: Case, *, masked: bool) -> Lists:
     """The whole gallery in each query's order."""
     ids = list(range(len(gallery))) if case.ids is None else case.ids.tolist()
     bits = case.bits if masked else None
-    return [twin.ordered(query, unpack(gallery), ids, weights, bits, case.rows) for query in unpack(queries)]
+    return [twin.ordered(query, unpack(gallery), ids, bits, case.rows) for query in unpack(queries)]
 
 
 def n_findable(case: Case) -> int:
@@ -38,8 +38,8 @@ def of_matches(matches: Matches) -> Lists:
 @given(SMALL, st.integers(1, 15))
 def test_exact_search_is_the_sorted_list(case: Case, k: int) -> None:
     masks: dict[str, Any] = {"bits": case.bits, "rows": case.rows}
-    found = search_exact(case.queries, case.gallery, k, case.ids, case.weights, **masks, n_threads=case.n_threads)
-    wanted = ordered(case.queries, case.gallery, case, case.weights, masked=True)
+    found = search_exact(case.queries, case.gallery, k, case.ids, **masks, n_threads=case.n_threads)
+    wanted = ordered(case.queries, case.gallery, case, masked=True)
     assert as_lists(found) == [each[:k] for each in wanted]
     assert found.positions.shape == (len(case.queries), min(k, n_findable(case)))
     assert len(found) == len(case.queries)
@@ -48,9 +48,9 @@ def test_exact_search_is_the_sorted_list(case: Case, k: int) -> None:
 @given(SMALL, st.sampled_from([-(10**30), -1, 0, 1, 5, 12, 30, 10**30]))
 def test_range_search_is_the_sorted_list_up_to_a_distance(case: Case, max_distance: int) -> None:
     masks: dict[str, Any] = {"bits": case.bits, "rows": case.rows}
-    asked = (case.queries, case.gallery, max_distance, case.ids, case.weights)
+    asked = (case.queries, case.gallery, max_distance, case.ids)
     found = search_range(*asked, **masks, n_threads=case.n_threads)
-    wanted = ordered(case.queries, case.gallery, case, case.weights, masked=True)
+    wanted = ordered(case.queries, case.gallery, case, masked=True)
     assert of_matches(found) == [[item for item in each if item[0] <= max_distance] for each in wanted]
     assert len(found) == len(case.queries)
 
@@ -61,15 +61,14 @@ def test_two_stage_search_is_the_sorted_short_list(
 ) -> None:
     found = search_two_stage(
         *(case.short_queries, case.queries, case.short_gallery, case.gallery, w, k, case.ids),
-        short_weights=case.short_weights,
         bits=case.bits,
         rows=case.rows,
         ties=ties,
         sweep=sweep,
         n_threads=case.n_threads,
     )
-    short = ordered(case.short_queries, case.short_gallery, case, case.short_weights, masked=False)
-    long = ordered(case.queries, case.gallery, case, None, masked=True)
+    short = ordered(case.short_queries, case.short_gallery, case, masked=False)
+    long = ordered(case.queries, case.gallery, case, masked=True)
     assert as_lists(found) == [twin.two_stage(*lists, w, k, ties) for lists in zip(short, long, strict=True)]
     assert found.positions.shape == (len(case.queries), min(w, k, n_findable(case)))
 
@@ -86,26 +85,16 @@ def test_ties_at_the_end_of_the_short_list_are_cut_or_kept() -> None:
 
 
 @given(SMALL)
-def test_equal_weights_and_all_bits_change_no_distance(case: Case) -> None:
-    n_bits = case.queries.n_bits
+def test_a_mask_of_all_bits_changes_no_distance(case: Case) -> None:
     plain = search_exact(case.queries, case.gallery, 15, case.ids)
-    weighted = search_exact(case.queries, case.gallery, 15, case.ids, [1] * n_bits, bits=np.ones(n_bits, np.bool_))
-    assert as_lists(plain) == as_lists(weighted)
+    masked = search_exact(case.queries, case.gallery, 15, case.ids, bits=np.ones(case.queries.n_bits, np.bool_))
+    assert as_lists(plain) == as_lists(masked)
 
 
 def test_long_codes_count_beyond_a_byte() -> None:
     codes = pack_bits(np.array([[False] * 40_000, [True] * 40_000]))
     assert search_exact(codes[:1], codes, 2).distances.tolist() == [[0, 40_000]]
     assert search_range(codes, codes, 39_999).positions.tolist() == [0, 1]
-
-
-def test_weights_as_large_as_can_be_are_exact() -> None:
-    """The largest sum, and sums one apart at it."""
-    codes = pack_bits(np.array([[True] * 8, [False] * 8, [False] * 7 + [True]]))
-    weights = [2**23 - 7, 1, 1, 1, 1, 1, 1, 1]
-    assert as_lists(search_exact(codes[:1], codes, 3, weights=weights)) == [[(0, 0), (2**23 - 1, 2), (2**23, 1)]]
-    assert search_range(codes[:1], codes, 2**23 - 1, weights=weights).positions.tolist() == [0, 2]
-    assert search_range(codes[:1], codes, 2**30, weights=weights).positions.tolist() == [0, 2, 1]
 
 
 def test_ids_may_be_the_smallest_and_the_largest() -> None:

@@ -13,29 +13,19 @@ def hamming(a: Bits, b: Bits) -> int:
     return sum(bool(x) != bool(y) for x, y in zip(a, b, strict=True))
 
 
-def weighted(a: Bits, b: Bits, weights: Sequence[int], bits: Bits | None = None) -> int:
-    """The weights of the bits that differ, added up; bits beyond the weights and outside the mask have none."""
-    total = 0
-    for bit, weight in enumerate(weights):
-        if a[bit] != b[bit] and (bits is None or bits[bit]):
-            total += weight
-    return total
-
-
 def ordered(
     query: Bits,
     gallery: Bits,
     ids: Sequence[int],
-    weights: Sequence[int] | None = None,
     bits: Bits | None = None,
     rows: Bits | None = None,
 ) -> list[tuple[int, int]]:
     """All (distance, row) of one query that may be found, by (distance, id)."""
-    each = [1] * len(query) if weights is None else weights
+    kept = [True] * len(query) if bits is None else bits.tolist()
     found = []
     for row, code in enumerate(gallery):
         if rows is None or rows[row]:
-            found.append((weighted(query, code, each, bits), ids[row], row))
+            found.append((hamming(query[kept], code[kept]), ids[row], row))
     return [(distance, row) for distance, _, row in sorted(found)]
 
 

@@ -1,4 +1,4 @@
-"""Fit an `OpenSet` and attribute weights to people whom a model was not trained on.
+"""Fit an `OpenSet` to people whom a model was not trained on.
 
 `calibrate` does it all, once, on held-out training identities; the artifact stores the result.
 """
@@ -14,7 +14,6 @@ from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.errors import DataError
-from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
 from bitreid.evaluation.calibration.search_tail import LEAST_ROWS, fit_search_tail
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs
 from bitreid.evaluation.protocol import Protocol
@@ -34,30 +33,19 @@ an error, 0.9 to 1.0 % with one (for 10 % promised: 8.8 to 10.6, 6.0 to 7.8, 4.3
 """
 
 
-def calibrate(
-    codes: Codes,
-    pids: Ints,
-    camids: Ints,
-    attribute_codes: Codes | None = None,
-    n_attribute_bits: int = 0,
-    others: Codes | None = None,
-) -> Calibration:
+def calibrate(codes: Codes, pids: Ints, camids: Ints, others: Codes | None = None) -> Calibration:
     """Return the calibration of a model, fitted to pictures of people whom it was not trained on.
 
     `pids` and `camids` are `(n,) int64`; pictures of nobody in particular (pid 0 and below) are left out. `others` are
-    codes of pictures of people who are none of them, see `calibrate_open_set`. The attribute weights are empty without
-    attribute codes, of whose bits the first `n_attribute_bits` mean something.
+    codes of pictures of people who are none of them, see `calibrate_open_set`.
 
     `DataError` for too few people or pictures, see `fit_open_set`.
     """
     people = pids > 0
     known = pids[people]
-    weights: tuple[int, ...] = ()
-    if attribute_codes is not None:
-        weights = fit_attribute_weights(attribute_codes[people], n_attribute_bits, known, camids[people])
     open_set = calibrate_open_set(codes[people], known, camids[people], others)
     n_others = len(others) if others is not None and open_set.search is not None else 0
-    return Calibration(open_set, weights, len(np.unique(known)), len(known), others=n_others)
+    return Calibration(open_set, len(np.unique(known)), len(known), others=n_others)
 
 
 def calibrate_open_set(codes: Codes, pids: Ints, camids: Ints, others: Codes | None = None) -> OpenSet:

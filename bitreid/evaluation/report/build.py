@@ -217,15 +217,10 @@ def _promise(card: Card | None, fpir: float, gallery: Side) -> Promise | None:
 
 
 def _afr_curves(gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:
-    if gallery.attribute_codes is None:
+    if gallery.attribute_codes is None or not evaluation.afr:
         return ()
-    n_bits = gallery.attribute_codes.n_bits
-    kinds = {"attribute code": evaluation.afr, "weighted attribute code": evaluation.weighted_afr}
-    return tuple(
-        AfrCurve(name, n_bits, tuple(sorted(metrics, key=lambda each: each.w)))
-        for name, metrics in kinds.items()
-        if metrics
-    )
+    metrics = tuple(sorted(evaluation.afr, key=lambda each: each.w))
+    return (AfrCurve("attribute code", gallery.attribute_codes.n_bits, metrics),)
 
 
 def _ranked(

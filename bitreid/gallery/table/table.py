@@ -165,9 +165,13 @@ class Snapshot:
         """Return the nearest items by attributes (see `Gallery._find_attributes`)."""
         rows, n = self.matching(where)
         assert self.attribute_codes is not None, "attributes were asked for"
-        ids = None if self.ascending else self.keys
-        found = search_exact(description.code, self.attribute_codes, k, ids, description.weights, rows=rows)
-        return [hit._replace(distance=description.distance(int(hit.distance))) for hit in self._hits(found)[0]], n
+        weights = description.wrong(self.attribute_codes.packed)
+        there = np.arange(len(self)) if rows is None else np.flatnonzero(rows)
+        if k < len(there):
+            there = there[weights[there] <= np.partition(weights[there], k - 1)[k - 1]]
+        nearest = there[np.lexsort((self.keys[there], weights[there]))][:k]
+        found = self._hits(Ranking(nearest[None], weights[nearest][None].astype(np.int32)))[0]
+        return [hit._replace(distance=description.distance(int(hit.distance))) for hit in found], n
 
     def _hits(self, ranking: Ranking) -> list[list[Hit]]:
         found = []

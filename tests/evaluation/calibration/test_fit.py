@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from bitreid.codes import Codes, pack_bits
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
 from bitreid.errors import ArtifactError, DataError, SettingsError
-from bitreid.evaluation.calibration.attribute_weights import fit_attribute_weights
 from bitreid.evaluation.calibration.fit import MARGIN, TAIL, calibrate, fit_open_set, levels_of_queries
 from bitreid.evaluation.calibration.promises import reliability
 from bitreid.evaluation.open_set_metrics import PairCounts
@@ -279,52 +278,47 @@ def test_rows_are_counted_by_distance(case: tuple[Codes, Codes, Protocol]) -> No
         assert found == [[search[kind].count(level) for level in LEVELS] for search in searches_of(*case)]
 
 
-def crowd(seed: int = 0, n_people: int = 12) -> tuple[Codes, Ints, Ints, Codes]:
-    """Codes, people, cameras and attribute codes (5 bits) of 6 pictures of each of some people by 2 cameras."""
+def crowd(seed: int = 0, n_people: int = 12) -> tuple[Codes, Ints, Ints]:
+    """Codes, people and cameras of 6 pictures of each of some people by 2 cameras."""
     rng = np.random.default_rng(seed)
     pids = np.repeat(np.arange(n_people) + 1, 6)
-
-    def bits_of(n_bits: int, wrong: float) -> Codes:
-        bits = rng.random((n_people, n_bits)) < 0.5
-        return pack_bits(bits[pids - 1] ^ (rng.random((len(pids), n_bits)) < wrong))
-
-    return bits_of(256, 0.1), pids, np.tile([1, 1, 1, 2, 2, 2], n_people), bits_of(5, 0.05)
+    bits = rng.random((n_people, 256)) < 0.5
+    codes = pack_bits(bits[pids - 1] ^ (rng.random((len(pids), 256)) < 0.1))
+    return codes, pids, np.tile([1, 1, 1, 2, 2, 2], n_people)
 
 
 def test_a_calibration_comes_from_all_pictures_against_all() -> None:
-    codes, pids, camids, attributes = crowd()
-    found = calibrate(codes, pids, camids, attributes, 5)
+    codes, pids, camids = crowd()
+    found = calibrate(codes, pids, camids)
     assert (found.identities, found.pictures) == (12, 72)
-    assert found.attribute_weights == fit_attribute_weights(attributes, 5, pids, camids)
     open_set = found.open_set
     # One person's pictures differ in 18 % of the bits, those of two people in half.
     assert open_set.probability(0.18 * 256, 100) > 0.9
     assert 0.18 * 256 < open_set.threshold(0.01, 100) < 128
-    assert calibrate(codes, pids, camids).attribute_weights == ()
 
 
 def test_a_picture_never_meets_itself() -> None:
-    codes, pids, _, attributes = crowd()
+    codes, pids, _ = crowd()
     unknown, own = np.full_like(pids, UNKNOWN), np.arange(len(pids))
-    assert calibrate(codes, pids, unknown, attributes, 5) == calibrate(codes, pids, own, attributes, 5)
+    assert calibrate(codes, pids, unknown) == calibrate(codes, pids, own)
     mixed = np.where(own % 6 < 2, UNKNOWN, 3)  # the other pictures of each person are by one camera
     expected = calibrate(codes, pids, np.where(mixed == UNKNOWN, 100 + own, 3))
     assert calibrate(codes, pids, mixed) == expected
 
 
 def test_the_order_of_pictures_and_those_of_nobody_change_nothing() -> None:
-    codes, pids, camids, attributes = crowd()
+    codes, pids, camids = crowd()
     nobody = np.array([JUNK, UNKNOWN, DISTRACTOR, DISTRACTOR])
     rows = np.random.default_rng(1).permutation(len(pids) + 4) % len(pids)  # four rows come twice
     again = np.array([(rows[:i] == row).any() for i, row in enumerate(rows)])
     labels = pids[rows]
     labels[again] = nobody
-    shuffled = calibrate(codes[rows], labels, camids[rows], attributes[rows], 5)
-    assert shuffled == calibrate(codes, pids, camids, attributes, 5)
+    shuffled = calibrate(codes[rows], labels, camids[rows])
+    assert shuffled == calibrate(codes, pids, camids)
 
 
 def test_too_few_people_are_refused() -> None:
-    codes, pids, camids, _ = crowd(n_people=4)
+    codes, pids, camids = crowd(n_people=4)
     with pytest.raises(DataError, match="at least 1,000 pairs of two people and 10 of one"):
         calibrate(codes, pids, camids)
     with pytest.raises(DataError, match="expected pairs of one person and pairs of two people"):

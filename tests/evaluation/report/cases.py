@@ -178,7 +178,7 @@ def full_report(folder: Path) -> Report:
         ),
         verification=verify(pairs),
         identification=identify(pairs),
-        afr=(AfrCurve("attribute code", 8, evaluation.afr), AfrCurve("weighted attribute code", 8, evaluation.afr[1:])),
+        afr=(AfrCurve("attribute code", 8, evaluation.afr), AfrCurve("coarse code", 8, evaluation.afr[1:])),
         worst=ranked[:1],
         best=ranked[1:],
         attributes=(AttributeRow("hat", 0.9, 0.8, 12, 70), AttributeRow("bag", 0.5, None, 0, 72)),

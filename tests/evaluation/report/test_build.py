@@ -87,18 +87,6 @@ def test_the_report_has_the_scores_of_the_evaluation(query: Side, gallery: Side)
     assert {"bitreid", "python", "numpy"} <= set(report.record.versions)
 
 
-def test_weighted_two_stage_search_is_a_curve_of_its_own(query: Side, gallery: Side) -> None:
-    evaluation = evaluate_model(query, gallery, [24, 6], attribute_weights=(3, 1))
-    report = report_of("A title", card(), query, gallery, evaluation, "people")
-    assert [(curve.name, curve.n_bits) for curve in report.afr] == [
-        ("attribute code", 8),
-        ("weighted attribute code", 8),
-    ]
-    assert [each.w for each in report.afr[1].metrics] == [6, 24]
-    assert report.afr[1].metrics[1] == evaluation.weighted_afr[0]
-    assert [curve.name for curve in made(query, gallery).afr] == ["attribute code"]
-
-
 def test_worst_and_best_queries_are_told_apart(query: Side, gallery: Side) -> None:
     report = made(query, gallery)
     assert report.evaluation is not None
@@ -140,7 +128,7 @@ def test_a_nested_code_is_cut_at_the_lengths_of_its_card(query: Side, gallery: S
     parts = (Part("summary", 0, 16), Part("global", 16, 24), Part("stripe1", 24, 40), Part("global", 40, 64))
     sides = [replace(side, codes=replace(codes_of(side), parts=parts)) for side in (query, gallery)]
     open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
-    fitted = Calibration(open_set, (), 60, 500, {"48": replace(open_set, tail_offset=-5.0)})
+    fitted = Calibration(open_set, 60, 500, {"48": replace(open_set, tail_offset=-5.0)})
     nested = replace(card(), parts=parts, lengths={"16": {}, "48": {}}, calibration=fitted)
 
     def made_of(n_bits: int) -> Report:
@@ -174,7 +162,7 @@ def test_a_nested_code_is_cut_at_the_lengths_of_its_card(query: Side, gallery: S
 
 def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
     open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
-    calibrated = replace(card(), calibration=Calibration(open_set, (), 60, 500))
+    calibrated = replace(card(), calibration=Calibration(open_set, 60, 500))
     report = report_of("", calibrated, query, gallery, evaluated(query, gallery), "people", fpir=0.05)
     assert report.promise is not None
     assert (report.promise.fpir, report.promise.n_gallery) == (0.05, 48)

@@ -157,7 +157,7 @@ def test_the_tables_hold_the_numbers_of_the_charts(report: Report, page: Page) -
     ]
     kept = [f"{100 * afr.kept:.1f}" for afr in report.evaluation.afr]
     assert page.table("right pictures kept, %") == [
-        ["rows (w)", "share, %", "attribute code", "weighted attribute code"],
+        ["rows (w)", "share, %", "attribute code", "coarse code"],
         ["3", "5.0", kept[0], ""],
         ["6", "10.0", kept[1], kept[1]],
         ["30", "50.0", kept[2], kept[2]],
