@@ -118,10 +118,10 @@ class Codes:
         Shares are exact to less than one bit. A prefix is then a shorter code of the whole picture, though not one that
         was trained to be. Codes without parts stay as they are.
         """
-        return pack_bits(unpack(self)[:, _spread(self.parts)]) if self.parts else self
+        return pack_bits(unpack(self)[:, spread(self.parts)]) if self.parts else self
 
 
-def _spread(parts: tuple[Part, ...]) -> list[int]:
+def spread(parts: tuple[Part, ...]) -> list[int]:
     """Return the bits of parts in an order in which every part has its share of every prefix, to less than one bit.
 
     Of the parts that have less than their share, the one comes next that would first have a whole bit too few (Steiner

@@ -1,9 +1,9 @@
-"""Two-stage search with attribute codes: what stage 1 keeps, how its bits behave, what it saves.
+"""Two-stage search by attribute code and by coarse code: what stage 1 keeps, how codes use their bits, what it saves.
 
     python benchmarks/accuracy/afr.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
 
-`--quick` takes every tenth query and gallery picture of the test people. Each full run is a look at the test set: add
-its dated line to docs/results.md.
+The coarse code is the card's. `--quick` takes every tenth query and gallery picture of the test people. Each full run
+is a look at the test set: add its dated line to docs/results.md.
 """
 
 import json
@@ -26,9 +26,9 @@ from bitreid.commands.console import as_markdown, progress_of
 from bitreid.data.parsers import parse
 from bitreid.encoding.files import encode_manifest, side_of
 from bitreid.errors import DataError
-from bitreid.evaluation.afr import bytes_read
+from bitreid.evaluation.afr import AfrMetrics, bytes_read
 from bitreid.evaluation.side import Side
-from bitreid.evaluation.summary import Evaluation, evaluate_model, rows_of_share
+from bitreid.evaluation.summary import evaluate_model, rows_of_share
 from bitreid.hamming import kernel, search_exact, search_two_stage
 from bitreid.training.load import load_encoder
 
@@ -47,6 +47,7 @@ N_TIMED = 256  # queries that are searched at once
 
 # The name of a value, its heading, and how it is shown.
 KEPT: Columns = {
+    "code": ("short code", "s"),
     "share": ("w, share", ".1%"),
     "w": ("w, rows", ",.4g"),
     "kept": ("matches kept", ".1%"),
@@ -79,13 +80,13 @@ def main() -> None:
         query, gallery = (side_of(encode_manifest(encoder, split, progress)) for split in splits)
     n_attribute_bits = attribute_bits_of(card)
     ws = [rows_of_share(share, len(gallery)) for share in SHARES]
-    evaluation = evaluate_model(query, gallery, ws)
+    evaluation = evaluate_model(query, gallery, ws, coarse=card.coarse)
     exact = evaluation.main.expected.mAP
     tables = {
         "test": (
             f"{len(query)} queries of the test people, gallery of {len(gallery)}; mAP in one stage {exact:.1%}",
             KEPT,
-            rows_of(evaluation),
+            rows_of("attribute", evaluation.afr) + rows_of("coarse", evaluation.coarse_afr),
         ),
         "codes": (f"codes of the {len(gallery)} gallery pictures", CODES, codes_of(gallery, n_attribute_bits)),
         "savings": (
@@ -122,11 +123,11 @@ def taken(side: Side, rows: npt.NDArray[np.intp]) -> Side:
     return Side(codes[0], None, codes[1], side.pids[rows], side.camids[rows])
 
 
-def rows_of(evaluation: Evaluation) -> list[Row]:
-    """Return what stage 1 keeps and the mAP at each of `SHARES`."""
+def rows_of(code: str, metrics: Sequence[AfrMetrics]) -> list[Row]:
+    """Return what stage 1 keeps by a short code, and the mAP, at each of `SHARES`."""
     return [
-        {"share": share, "w": each.w, "kept": each.kept, "mAP": each.expected.mAP}
-        for share, each in zip(SHARES, evaluation.afr, strict=True)
+        {"code": code, "share": each.share, "w": each.w, "kept": each.kept, "mAP": each.expected.mAP}
+        for each in metrics
     ]
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     with progress_of(console, "encoding") as progress:
         sides = [side_of(encode_manifest(encoder, split, progress)) for split in (query, gallery)]
     ws = [rows_of_share(share, len(gallery)) for share in (0.01, 0.02, 0.05, 0.1, 0.2)]
-    evaluation = evaluate_model(sides[0], sides[1], ws, rescore_w=100)
+    evaluation = evaluate_model(sides[0], sides[1], ws, rescore_w=100, coarse=encoder.card.coarse)
     attributes = attribute_scores(encoder, manifest, arguments.data / "attributes_train.csv")
     for table in (evaluation_table(encoder.card.name, evaluation), attribute_table(attributes)):
         console.print(as_markdown(table) if arguments.markdown else table)

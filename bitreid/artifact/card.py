@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, SettingsError
@@ -105,6 +106,8 @@ class Card:
     lengths: dict[str, dict[str, float]] = field(default_factory=dict)
     """The prefixes of the identity code that are codes in their own right, by their numbers of bits ("512"), each with
     its scores on held-out people ("mAP", "rank1"); empty where only the whole is. They decide no bit."""
+    coarse: CoarseCode | None = None
+    """The short code of the first stage of a search, made of bits of the two codes; None where it was not fitted."""
     weights_sha256: str = ""
     """Checksum of the weights' file, in hex; `save_artifact` fills it in."""
     weights_bytes: int = 0
@@ -134,6 +137,12 @@ class Card:
         unknown = [name for name in (self.calibration.lengths if self.calibration else {}) if name not in shorter]
         if unknown:
             raise ArtifactError(f"expected calibrations of lengths below the whole, got one of {unknown[0]!r} bits")
+        n_attribute_bits = self.attributes.n_code_bits if self.attributes else 0
+        if self.coarse is not None and not self.coarse.fits(self.n_bits, n_attribute_bits):
+            raise ArtifactError(
+                f"expected a coarse code of {n_attribute_bits} attribute bits and {self.n_bits} identity bits, got one "
+                "with bits beyond them"
+            )
 
     @property
     def code_lengths(self) -> tuple[int, ...]:
@@ -172,8 +181,8 @@ class Card:
 def fingerprint(card: Card) -> str:
     """Return 16 hex digits that differ for models whose codes may not be compared.
 
-    They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics or
-    calibration. ArtifactError for a card that has not been saved.
+    They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics,
+    calibration or coarse code. ArtifactError for a card that has not been saved.
     """
     if not card.weights_sha256:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")

@@ -64,6 +64,7 @@ def parse_card(text: bytes, path: Path) -> Card:
     if version < 3:
         body.setdefault("lengths", {})
         body.setdefault("attribute_thresholds", [])
+        body.setdefault("coarse", None)
         if isinstance(calibration, dict):
             calibration.setdefault("lengths", {})
             calibration.pop("attribute_weights", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bitreid.commands.options import add_pattern
 
-HELP = "fit thresholds and probabilities on people whom the model was not trained on"
+HELP = "fit thresholds, probabilities and the coarse code on people whom the model was not trained on"
 EXAMPLES = (
     "bitreid calibrate runs/people/artifact --data people",
     "bitreid calibrate runs/people/artifact --own mine.csv --out mine.calibration.json",
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from bitreid.artifact import load_artifact, save_artifact
-    from bitreid.commands.console import calibration_text, console_of, progress_of, say, thresholds_text
+    from bitreid.commands.console import calibration_text, console_of, progress_of, recall_text, say, thresholds_text
     from bitreid.data.files import check_outputs
     from bitreid.data.labels import read_attributes_as
     from bitreid.data.parsers import parse
@@ -97,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     assert card.calibration is not None
     say(console, f"calibrated on {calibration_text(card)}")
     say(console, f"same person within {thresholds_text(card.calibration.open_set)}")
+    if card.coarse is not None:
+        say(console, f"matches kept by coarse code: {recall_text(card.coarse)}")
     if arguments.out:
         say(console, f"calibration: {arguments.out}")
     return 0

@@ -19,6 +19,7 @@ from bitreid.text import printable
 
 if TYPE_CHECKING:
     from bitreid.artifact import Card
+    from bitreid.coarse import CoarseCode
     from bitreid.data.pictures import Progress as Report
     from bitreid.evaluation.confidence import PairedComparison
     from bitreid.evaluation.scores import Scores
@@ -159,8 +160,9 @@ def evaluation_table(name: str, evaluation: Evaluation) -> Table:
         row(f"first {n_bits} bits", scores)
     for way, metrics in (*evaluation.rescored.items(), *evaluation.reranked.items()):
         row(way, metrics.expected)
-    for afr in evaluation.afr:
-        row(f"AFR, w = {afr.w} ({_percent(afr.share)} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
+    for way, metrics_of_ws in (("AFR", evaluation.afr), ("coarse", evaluation.coarse_afr)):
+        for afr in metrics_of_ws:
+            row(f"{way}, w = {afr.w} ({_percent(afr.share)} %)", afr.expected, kept=f"{100 * afr.kept:.1f}")
     if evaluation.main.n_without_match:
         table.caption = f"{evaluation.main.n_without_match} queries have no match in the gallery and are left out"
     return table
@@ -262,6 +264,11 @@ def thresholds_text(open_set: OpenSet, fpir: float = 0.01, sizes: Sequence[int] 
     return f"{found} ({fpir:.0%} false alarms a search)"
 
 
+def recall_text(coarse: CoarseCode) -> str:
+    """Return which shares of the matches a search by coarse code keeps, and which shares of a gallery that takes."""
+    return ", ".join(f"{wanted:.0%} in {_percent(share)} %" for wanted, share in coarse.recall)
+
+
 def calibration_text(card: Card) -> str:
     """Return what a model was calibrated on; empty if it was not."""
     if card.calibration is None:
@@ -288,6 +295,7 @@ def card_table(card: Card, model: str) -> Table:
             for name in card.lengths
         },
         "attribute code": f"{card.attributes.n_code_bits} bits" if card.attributes else "none",
+        "coarse code": _coarse_text(card.coarse) if card.coarse else "none",
         "network": ", ".join(f"{name} {value}" for name, value in card.model.items()),
         "trained on": f"{card.training.get('data')}: {card.training.get('pictures')} pictures of "
         f"{card.training.get('identities')} identities",
@@ -313,6 +321,11 @@ def _length_text(card: Card, n_bits: int) -> str:
             *([] if open_set is None else [f"same person within {thresholds_text(open_set)}"]),
         ]
     )
+
+
+def _coarse_text(coarse: CoarseCode) -> str:
+    n = len(coarse.attribute_bits), len(coarse.identity_bits)
+    return f"{n[0]} attribute bits, {n[1]} identity bits; keeps of the matches {recall_text(coarse)} of a gallery"
 
 
 def recipes_table(recipes: Mapping[str, Recipe]) -> Table:

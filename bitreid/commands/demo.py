@@ -121,7 +121,7 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
         encoded = [encode_manifest(encoder, manifest.split(split), progress) for split in ("query", "gallery")]
     query, gallery = (side_of(each) for each in encoded)
     ws = [rows_of_share(share, len(gallery)) for share in (0.05, 0.1, 0.2)]
-    evaluation = evaluate_model(query, gallery, ws)
+    evaluation = evaluate_model(query, gallery, ws, coarse=encoder.card.coarse)
     if relaxation == "ssr":
         sheet_of_queries(query, gallery, out / "sheet.png", "Drawn people: queries and their ten nearest, SSR codes")
         _show_search(encoder, query.paths[0], encoded[1], console)

@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     usual = USUAL_W.replace("%", "%%")
     parser.add_argument(
-        "--w", help=f"short lists of two-stage search: rows or shares (default {usual} with attribute codes)"
+        "--w", help=f"short lists of two-stage search: rows or shares (default {usual} with short codes)"
+    )
+    parser.add_argument(
+        "--recall",
+        metavar="SHARE",
+        help="instead of --w: shares of the matches to keep, e.g. 0.95, for which the model's coarse code knows w",
     )
     parser.add_argument(
         "--rescore",
@@ -103,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.fpir,
         arguments.memory_mb,
         arguments.threads,
+        arguments.recall,
     )
     console = console_of()
     subject = _subject(arguments, settings, console).merged(settings)
@@ -184,6 +190,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
+    words += ["--recall", arguments.recall] if arguments.recall is not None else []
     words += ["--rescore", arguments.rescore] if arguments.rescore else []
     words += ["--rerank", arguments.rerank] if arguments.rerank else []
     words += ["--fpir", arguments.fpir] if arguments.fpir != usual.fpir else []

@@ -126,6 +126,11 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         "--w", help="two-stage search: items that stage 1 keeps, e.g. 100 or 1%% (default: exact search)"
     )
     parser.add_argument(
+        "--recall",
+        metavar="SHARE",
+        help="two-stage search that keeps this share of the matches, e.g. 0.95: the coarse code knows what it takes",
+    )
+    parser.add_argument(
         "--only-certain",
         action="store_true",
         help="leave out hits that are not certain (default: all are shown, with a line where certainty ends)",

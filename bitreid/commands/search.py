@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         fpir=parse_share(arguments.fpir),
         rescore=arguments.rescore,
         n_threads=arguments.threads,
+        recall=None if arguments.recall is None else parse_share(arguments.recall),
     )
     encoder = load_encoder(arguments.artifact, bits=arguments.bits, flip=arguments.flip)
     contract = Contract.of(encoder.card, encoder.n_bits)

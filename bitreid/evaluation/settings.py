@@ -43,19 +43,27 @@ class EvaluationSettings:
     n_threads: int | None = None
     """None for `default_threads`."""
 
+    recall: str | None = None
+    """Wanted shares of the matches instead of `w`, such as `0.9,95%`: the coarse code's table says what to keep."""
+
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise SettingsError(f"expected a protocol among {', '.join(PROTOCOLS)}, got {self.protocol!r}")
         if self.w:
             parse_list(self.w, 1)
+        if self.recall is not None:
+            if self.w:
+                raise SettingsError("expected w or recall for two-stage search, got both; leave one out")
+            for each in self.recall.split(","):
+                parse_share(each)
         if self.rerank:
             parse_rows(self.rerank, 1)
         if self.rescore:
             parse_rows(self.rescore, 1)
-        if (self.w or self.rerank or self.rescore) and self.rules.single_shots:
+        if (self.w or self.recall or self.rerank or self.rescore) and self.rules.single_shots:
             raise SettingsError(
-                "expected a protocol of the whole gallery for short lists (w, rerank, rescore), got single shots; "
-                "choose another protocol or leave them out"
+                "expected a protocol of the whole gallery for short lists (w, recall, rerank, rescore), got single "
+                "shots; choose another protocol or leave them out"
             )
         parse_share(self.fpir)
         check_settings(1, self.memory_mb)

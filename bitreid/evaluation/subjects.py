@@ -12,9 +12,16 @@ from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.data.pictures import Progress, same_pictures
 from bitreid.errors import DataWarning, SettingsError
 from bitreid.evaluation.protocol import ProtocolSettings
-from bitreid.evaluation.settings import USUAL_RESCORED, USUAL_W, EvaluationSettings, parse_list, parse_rows
+from bitreid.evaluation.settings import (
+    USUAL_RESCORED,
+    USUAL_W,
+    EvaluationSettings,
+    parse_list,
+    parse_rows,
+    parse_share,
+)
 from bitreid.evaluation.side import Side, labels_of, merged, signs_of_features
-from bitreid.evaluation.summary import Evaluation, evaluate_model
+from bitreid.evaluation.summary import Evaluation, coarse_of, evaluate_model, rows_of_share
 from bitreid.evaluation.vectors import check_sides, load_vectors, same_features
 
 
@@ -73,11 +80,18 @@ def warn_of_cameras(subject: Subject, rules: ProtocolSettings) -> None:
 def short_lists(subject: Subject, settings: EvaluationSettings) -> list[int]:
     """Return the rows that each short list of the settings keeps.
 
-    Where the settings name none, the usual ones, if two-stage search is possible: with attribute codes and codes, and a
-    whole gallery. `SettingsError` if they name some, but codes are missing.
+    Where the settings name none, the usual ones, if two-stage search is possible: with codes and attribute codes or a
+    coarse code, and a whole gallery. `SettingsError` if they name some, but codes are missing.
     """
     sides = subject.query, subject.gallery
-    possible = all(side.attribute_codes is not None and side.codes is not None for side in sides)
+    coarse = subject.card.coarse if subject.card else None
+    by_coarse = all(coarse_of(side, coarse) is not None for side in sides)
+    possible = by_coarse or all(side.attribute_codes is not None and side.codes is not None for side in sides)
+    if settings.recall is not None:
+        if coarse is None or not by_coarse:
+            raise SettingsError("expected a model with a coarse code for a wanted recall, got none; give w instead")
+        shares = [coarse.share(parse_share(each)) for each in settings.recall.split(",")]
+        return [rows_of_share(share, len(subject.gallery)) for share in shares]
     if settings.w and not possible:
         raise SettingsError("expected codes and attribute codes for two-stage search, got none; leave out w")
     usual = USUAL_W if possible and not settings.rules.single_shots else ""
@@ -112,6 +126,7 @@ def score_subject(subject: Subject, settings: EvaluationSettings) -> Evaluation:
         rescore_w=rows_to_rescore(subject, settings),
         rerank_w=parse_rows(settings.rerank, len(subject.gallery)) if settings.rerank else None,
         lengths=lengths,
+        coarse=card.coarse if card else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bitreid.arrays import Ints
+from bitreid.coarse import CoarseCode
 from bitreid.codes import BitStatistics, Codes, bit_statistics
 from bitreid.errors import SettingsError
 from bitreid.evaluation.afr import AfrMetrics, evaluate_afr
@@ -32,7 +33,8 @@ class Evaluation:
     """Scores of a model.
 
     floats, codes  those of its float features and of its codes; one of them may be None
-    afr            those of two-stage search for each `w`, empty without attributes
+    afr            those of two-stage search by attribute code for each `w`, empty without attributes
+    coarse_afr     those of two-stage search by coarse code, empty without one
     lengths        those of prefixes of the codes, by their numbers of bits, ascending; empty where none were asked for
     rescored       those of codes whose nearest rows the queries' features ordered, by what it is called; empty without
     reranked       those after re-ranking, by the name of the method
@@ -50,6 +52,7 @@ class Evaluation:
     reranked: Mapping[str, RankingMetrics] = field(default_factory=dict)
     lengths: Mapping[str, Scores] = field(default_factory=dict)
     rescored: Mapping[str, RankingMetrics] = field(default_factory=dict)
+    coarse_afr: tuple[AfrMetrics, ...] = ()
 
     def __post_init__(self) -> None:
         if self.floats is None and self.codes is None:
@@ -84,15 +87,17 @@ def evaluate_model(
     rescore_w: int | None = None,
     rerank_w: int | None = None,
     lengths: Sequence[int] = (),
+    coarse: CoarseCode | None = None,
 ) -> Evaluation:
     """Score a model under a protocol.
 
-    With attribute codes on both sides, two-stage search is scored for each of `ws` (rows kept). The codes are also
-    scored by their first bits, for each number of them in `lengths`. With `rescore_w`, codes are also scored with that
-    many rows of each query in the order of its features against their bits (`hamming.rescore`). With `rerank_w`, the
-    codes (or else the features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query
-    expansion. `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or
-    `rerank_w` with a protocol of single shots, and for sides without codes and features.
+    With attribute codes on both sides, two-stage search by them is scored for each of `ws` (rows kept), and with a
+    coarse code, whose bits the codes have, two-stage search by that. The codes are also scored by their first bits, for
+    each number of them in `lengths`. With `rescore_w`, codes are also scored with that many rows of each query in the
+    order of its features against their bits (`hamming.rescore`). With `rerank_w`, the codes (or else the features) are
+    also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. `memory_mb` and
+    `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or `rerank_w` with a protocol of
+    single shots, and for sides without codes and features.
     """
     query, gallery = merged(query, gallery, protocol)
     protocol = protocol.after_merging()
@@ -111,10 +116,20 @@ def evaluate_model(
         n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
     rescored = {} if rescore_w is None else _rescored(query, gallery, rescore_w, protocol)
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
-    afr = _afr(query, gallery, ws, protocol, memory_mb)
+    afr = _afr((query.attribute_codes, gallery.attribute_codes), query, gallery, ws, protocol, memory_mb)
+    short = coarse_of(query, coarse), coarse_of(gallery, coarse)
+    by_coarse = _afr(short, query, gallery, ws, protocol, memory_mb)
     prefixes = _prefixes(query, gallery, lengths, protocol, memory_mb)
     sizes = (n_bits, len(gallery.pids), bits, n_features)
-    return Evaluation(floats, codes, afr, *sizes, reranked, prefixes, rescored)
+    return Evaluation(floats, codes, afr, *sizes, reranked, prefixes, rescored, by_coarse)
+
+
+def coarse_of(side: Side, coarse: CoarseCode | None) -> Codes | None:
+    """Return the coarse codes of a side; None without a coarse code, or where the codes lack bits of it."""
+    if coarse is None or side.codes is None:
+        return None
+    n_attribute_bits = 0 if side.attribute_codes is None else side.attribute_codes.n_bits
+    return coarse.of(side.codes, side.attribute_codes) if coarse.fits(side.codes.n_bits, n_attribute_bits) else None
 
 
 def _prefixes(
@@ -129,14 +144,16 @@ def _prefixes(
 
 
 def _afr(
+    short: tuple[Codes | None, Codes | None],
     query: Side,
     gallery: Side,
     ws: Sequence[int],
     protocol: ProtocolSettings,
     memory_mb: float,
 ) -> tuple[AfrMetrics, ...]:
-    """Return the scores of two-stage search for each `w`; none where a code is missing."""
-    short, long = (query.attribute_codes, gallery.attribute_codes), (query.codes, gallery.codes)
+    """Return the scores of two-stage search by the short codes of both sides for each `w`; none where a code is
+    missing."""
+    long = query.codes, gallery.codes
     if short[0] is None or short[1] is None or long[0] is None or long[1] is None or not ws:
         return ()
     people = (query.pids, query.camids, gallery.pids, gallery.camids)

@@ -1,6 +1,5 @@
 """The protocol of galleries, and all that they have in common."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,8 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bitreid.arrays import Features
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, DataWarning, WrongModel
+from bitreid.errors import BadRequest, WrongModel
+from bitreid.evaluation.summary import rows_of_share
 from bitreid.gallery.audit import entry_of
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
@@ -31,8 +32,9 @@ from bitreid.gallery.requests import (
     check_number,
     check_search,
     judged,
+    share_kept,
 )
-from bitreid.gallery.unmet import unmet
+from bitreid.gallery.unmet import warn_of_unmet
 from bitreid.hamming.threads import default_threads
 from bitreid.open_set import OpenSet
 
@@ -136,14 +138,16 @@ class Gallery(ABC):
         person: str | None = None,
         model: str = "",
         n_threads: int | None = None,
+        recall: float | None = None,
     ) -> list[Hits]:
         """Return the `k` nearest items of each query that pass the filter, and where among them certainty ends.
 
-        With `w`, two stages: the `w` items nearest by attribute code, ordered by identity code. By `parts` only the
-        bits of these parts of the body count. `Hits.threshold` is the distance at which at most the share `fpir` of the
-        searches for somebody absent would find anybody, in as many items as passed the filter; None where nothing was
-        calibrated or not all parts count. Hits beyond it are returned all the same, but for `only_certain`, and
-        `max_distance`, the largest distance of a hit in bits.
+        With `w`, two stages: the `w` items nearest by coarse code (by attribute code, where the contract has none),
+        ordered by identity code; with `recall` as many as keep that share of the matches on the people whom the coarse
+        code was chosen on. By `parts` only the bits of these parts of the body count. `Hits.threshold` is the distance
+        at which at most the share `fpir` of the searches for somebody absent would find anybody, in as many items as
+        passed the filter; None where nothing was calibrated or not all parts count. Hits beyond it are returned all the
+        same, but for `only_certain`, and `max_distance`, the largest distance of a hit in bits.
 
         With `rescore`, the nearest items, 100 at least and 4 for each of `k`, are ordered by asymmetric distance, that
         is by the queries' float `features (n, n_bits)` against the items' bits (`hamming.rescore`). The distance of a
@@ -152,15 +156,17 @@ class Gallery(ABC):
         `by` "tracklet" or "person" the hits are the k nearest tracklets or known persons, for which the items vote
         (`people`). `person` says whom the queries show, and leaves out the items that were rejected as that person.
         `model` is the fingerprint of the model that made the codes: the gallery's own are cut to its length where they
-        are longer. `n_threads` changes no hit: None is
-        `default_threads`.
+        are longer. `n_threads` changes no hit: None is `default_threads`.
 
-        `WrongModel` for codes of another model or length, `BadRequest` for `w` without attribute codes, for `rescore`
-        without features or of other hits than items, and for `only_certain` where nothing says what is.
+        `WrongModel` for codes of another model or length, `BadRequest` for `w` without short codes, for `recall` with
+        `w` or without a coarse code, for `rescore` without features or of other hits than items, and for `only_certain`
+        where nothing says what is.
         """
         codes = self.contract.cut(codes, model)
         check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)
         values = check_features(features, len(codes), self.contract, by) if rescore else None
+        share = share_kept(self.contract, w, recall)
+        short = None if w is None and share is None else self.contract.short_codes(codes, attribute_codes)
         chosen = self._filter(where)
         if person is not None and (rejected := self.rejected(person)):
             others = Not(IdIn(rejected))
@@ -172,10 +178,11 @@ class Gallery(ABC):
                 f"{'no calibration' if self.contract.open_set is None else 'a search by parts'}; leave only_certain out"
             )
         n_threads = default_threads() if n_threads is None else n_threads
-        request = Request(codes, attribute_codes, k, w, chosen, mask, n_threads, values)
+        w = w if share is None else rows_of_share(share, self.count(chosen))
+        request = Request(codes, short, k, w, chosen, mask, n_threads, values, self.contract.coarse)
         found = self._find(request) if by == "item" else find_groups(self, request, by, POOL)
         if not found.n_compared and chosen is not None:
-            self._warn_of_unmet(chosen)
+            warn_of_unmet(self, chosen)
         open_set = self.contract.open_set if mask is None else None
         limits = (max_distance, fpir, only_certain, self.camera_names)
         hits = [judged(voted(each, by)[:k], found.n_compared, open_set, *limits) for each in found.hits]
@@ -229,12 +236,13 @@ class Gallery(ABC):
 
     # Keeping.
 
-    def calibrate(self, open_set: OpenSet | None) -> None:
-        """Set what distances mean here from now on; None: nobody knows.
+    def calibrate(self, open_set: OpenSet | None, coarse: CoarseCode | None = None) -> None:
+        """Set what distances mean here from now on (None: nobody knows), and the coarse code, if one is given.
 
-        Other processes that have the gallery open go on as before until they open it anew.
+        Other processes that have the gallery open go on as before until they open it anew; on a Milvus server they must
+        not write while a coarse code is set.
         """
-        contract = replace(self.contract, open_set=open_set)
+        contract = replace(self.contract, open_set=open_set, coarse=coarse or self.contract.coarse)
         with self._transaction():
             self._keep_contract(contract)
             self._record("calibrate", [])
@@ -316,7 +324,7 @@ class Gallery(ABC):
 
     @abstractmethod
     def _keep_contract(self, contract: Contract) -> None:
-        """Keep this contract, which differs in its calibration only, instead of the present one."""
+        """Keep this contract, which differs in its calibration and coarse code only, instead of the present one."""
 
     @abstractmethod
     def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
@@ -378,15 +386,6 @@ class Gallery(ABC):
             new = self._write(batch, replace)
             self._record("upsert" if replace else "add", batch.ids if replace else new)
         return len(new)
-
-    def _warn_of_unmet(self, where: Filter) -> None:
-        alone = unmet(self, where)
-        if alone:
-            warnings.warn(
-                f"expected a filter that some items pass, got one that none passes: no item has {' or '.join(alone)}",
-                DataWarning,
-                stacklevel=4,
-            )
 
     def _filter(self, where: Where) -> Filter | None:
         chosen = parse_filter(where, self.contract, self.camera_names) if isinstance(where, str) else where

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from bitreid.arrays import Bools
 from bitreid.artifact import Card, fingerprint
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, Part, part_mask, part_sizes, prefix_parts
 from bitreid.errors import ArtifactError, BadRequest, GalleryDamaged, WrongModel
 from bitreid.open_set import OpenSet
@@ -22,6 +23,7 @@ class Contract:
     parts             layout of the identity codes (a part may come several times), or empty
     attributes        names of the bits of the attribute codes, in order; empty without
     open_set          what distances of whole codes mean, or None where they were not calibrated
+    coarse            which bits of both codes make the coarse code, or None: the attribute code is the short one
     """
 
     n_bits: int
@@ -30,12 +32,15 @@ class Contract:
     parts: tuple[Part, ...] = ()
     attributes: tuple[str, ...] = ()
     open_set: OpenSet | None = None
+    coarse: CoarseCode | None = None
 
     def __post_init__(self) -> None:
         if self.n_bits <= 0 or self.n_bits % 8:
             raise BadRequest(f"expected codes of a positive multiple of 8 bits, got {self.n_bits}")
         if "" in self.attributes or len(set(self.attributes)) < len(self.attributes):
             raise BadRequest(f"expected attributes of different names, got {', '.join(self.attributes)!r}")
+        if self.coarse is not None and not self.coarse.fits(self.n_bits, len(self.attributes)):
+            raise BadRequest("expected a coarse code of bits of the codes, got one with bits beyond them")
 
     @classmethod
     def of(cls, card: Card, bits: int | None = None) -> Self:
@@ -46,7 +51,8 @@ class Contract:
         schema, n_bits = card.attributes, card.length_for(bits)
         names = tuple(name for name, coded in zip(schema.names, schema.in_code, strict=True) if coded) if schema else ()
         parts = prefix_parts(card.parts, n_bits)
-        return cls(n_bits, fingerprint(card), card.name, parts, names, card.open_set_of(n_bits))
+        coarse = card.coarse if card.coarse and card.coarse.fits(n_bits, len(names)) else None
+        return cls(n_bits, fingerprint(card), card.name, parts, names, card.open_set_of(n_bits), coarse)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -57,18 +63,41 @@ class Contract:
             values["attributes"] = tuple(values["attributes"])
             if values.get("open_set") is not None:
                 values["open_set"] = OpenSet.from_json(values["open_set"])
+            if values.get("coarse") is not None:
+                values["coarse"] = CoarseCode.from_json(values["coarse"])
             return cls(**values)
         except (ValueError, TypeError, KeyError, ArtifactError) as error:
             raise GalleryDamaged(f"expected the description of a gallery's codes, got {text!r:.80}") from error
 
     def to_json(self) -> str:
-        """Return all of it as text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return all of it as text; a coarse code only where there is one, which older bitreids do not know."""
+        values = asdict(self)
+        if self.coarse is None:
+            del values["coarse"]
+        return json.dumps(values, sort_keys=True)
 
     @property
     def attribute_bits(self) -> int:
         """Length of the attribute codes, whole bytes; 0 without."""
         return -(-len(self.attributes) // 8) * 8
+
+    @property
+    def short_bits(self) -> int:
+        """Length of the code that the first stage of a search compares; 0 without."""
+        return self.attribute_bits if self.coarse is None else self.coarse.n_bits
+
+    def short_codes(self, codes: Codes, attribute_codes: Codes | None) -> Codes:
+        """Return the codes that the first stage compares: coarse codes, or else the attribute codes.
+
+        `BadRequest` where there are none, or attribute codes are missing.
+        """
+        needed = self.attributes if self.coarse is None else self.coarse.attribute_bits
+        if not self.short_bits or (needed and attribute_codes is None):
+            raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
+        if self.coarse is not None:
+            return self.coarse.of(codes, attribute_codes)
+        assert attribute_codes is not None, "they are needed, and there"
+        return attribute_codes
 
     def cut(self, codes: Codes, model: str) -> Codes:
         """Return codes of the gallery's own model that are longer than its codes, cut; any other codes as they are."""

@@ -55,7 +55,7 @@ class SearchRequest:
 
     w: str | None = None
     """Items that stage 1 of a two-stage search keeps, such as `100`, or `1%` of those that pass the filter; None for an
-    exact search."""
+    exact search, but for `recall`."""
 
     where: str | None = None
     """A filter's text."""
@@ -83,6 +83,9 @@ class SearchRequest:
 
     n_threads: int | None = None
     """None for `default_threads`."""
+
+    recall: float | None = None
+    """Instead of `w`: a two-stage search that keeps this share of the matches."""
 
     def __post_init__(self) -> None:
         if self.w is not None:
@@ -171,7 +174,7 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         request.parts,
         request.max_distance,
         only_certain=request.only_certain,
-        attribute_codes=None if w is None else queries.attribute_codes,
+        attribute_codes=None if w is None and request.recall is None else queries.attribute_codes,
         features=queries.features,
         rescore=request.rescore,
         fpir=request.fpir,
@@ -179,6 +182,7 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         person=request.person,
         model=queries.model,
         n_threads=request.n_threads,
+        recall=request.recall,
     )
 
 

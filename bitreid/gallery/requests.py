@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from bitreid.arrays import Bools, Features
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest
 from bitreid.gallery.contract import Contract
@@ -28,9 +30,10 @@ Where = Filter | str | None
 class Request(NamedTuple):
     """A search as a backend sees it: checked.
 
-    `k` items of each query. With `w` in two stages: among the `w` items nearest by `short` code. `mask` says which bits
-    of the long code count (None: all), `where` which items. With `features`, `(n_queries, n_bits)`, the `n_short`
-    items that such a search finds are rescored, and the first `k` of them are found.
+    `k` items of each query. With `w` in two stages: among the `w` items nearest by `short` code, which is the `coarse`
+    one, or else the attribute code. `mask` says which bits of the long code count (None: all), `where` which items.
+    With `features`, `(n_queries, n_bits)`, the `n_short` items that such a search finds are rescored, and the first `k`
+    of them are found.
     """
 
     queries: Codes
@@ -41,6 +44,7 @@ class Request(NamedTuple):
     mask: Bools | None
     n_threads: int
     features: Features | None = None
+    coarse: CoarseCode | None = None
 
     @property
     def n_short(self) -> int:
@@ -105,8 +109,6 @@ def check_search(
     check_limit(max_distance)
     if w is not None:
         check_number("w", w)
-        if attribute_codes is None or not contract.attributes:
-            raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
     if attribute_codes is not None and len(attribute_codes) != len(codes):
         raise BadRequest(f"expected an attribute code for each of {len(codes)} queries, got {len(attribute_codes)}")
 
@@ -128,6 +130,24 @@ def check_features(features: Features | None, n_queries: int, contract: Contract
     if features.dtype.kind != "f" or not np.isfinite(features).all():
         raise BadRequest(f"expected finite features of floats, got {features.dtype}, or NaN or infinity among them")
     return features
+
+
+def share_kept(contract: Contract, w: int | None, recall: float | None) -> float | None:
+    """Return the share of the items that a search in two stages keeps for a wanted share of the matches; None without.
+
+    `BadRequest` for both `w` and `recall`, for a `recall` that is no share, and for one without a coarse code.
+    """
+    if recall is None:
+        return None
+    if w is not None:
+        raise BadRequest("expected w or recall for a search in two stages, got both; leave one out")
+    if isinstance(recall, bool) or not isinstance(recall, Real) or not 0 < recall <= 1:
+        raise BadRequest(f"expected recall to be a share of the matches above 0 and up to 1, got {recall!r}")
+    if contract.coarse is None:
+        raise BadRequest(
+            "expected a gallery with a coarse code, whose table says what a recall takes, got none; give w instead"
+        )
+    return contract.coarse.share(float(recall))
 
 
 def judged(

@@ -1,10 +1,12 @@
 """Filters about what no item of a gallery has: a person, a camera or a key of metadata that nobody knows."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from bitreid.errors import DataWarning
 from bitreid.gallery.filters.text import format_filter
 from bitreid.gallery.filters.types import Filter, OlderThan, predicates
 
@@ -22,6 +24,17 @@ def unmet(gallery: "Gallery", where: Filter) -> list[str]:
     alone = dict.fromkeys(single for each in predicates(where) for single in _singles(each))
     some = [each for each in alone if not isinstance(each, OlderThan)][:_MOST]
     return [format_filter(each) for each in some if not gallery.count(each)] if gallery.count() else []
+
+
+def warn_of_unmet(gallery: "Gallery", where: Filter) -> None:
+    """Warn, with a `DataWarning`, of a filter that asks for what no item has; called by a search that found nothing."""
+    alone = unmet(gallery, where)
+    if alone:
+        warnings.warn(
+            f"expected a filter that some items pass, got one that none passes: no item has {' or '.join(alone)}",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def nearest_person(gallery: "Gallery", name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Scores of held-out training identities while a network trains, and at the end its calibration."""
+"""Scores of held-out training identities while a network trains, and at the end its calibration and coarse code."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -7,8 +7,8 @@ import numpy as np
 
 from bitreid.arrays import Floats32, Ints, Labels
 from bitreid.artifact import Card
-from bitreid.codes import pack
-from bitreid.data.manifest import Manifest
+from bitreid.codes import pack, spread
+from bitreid.data.manifest import DISTRACTOR, Manifest
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.encoding.engine import Engine, MirrorAveraged
 from bitreid.errors import DataError
@@ -17,8 +17,10 @@ from bitreid.evaluation.calibration.attribute_thresholds import (
     cross_validated_thresholds,
     fit_attribute_thresholds,
 )
+from bitreid.evaluation.calibration.coarse import FIRST_BITS, fit_coarse
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
+from bitreid.evaluation.side import Side
 from bitreid.models import HashingNetwork
 from bitreid.models.nested import nested_lengths
 from bitreid.training.engine import TorchEngine
@@ -125,7 +127,8 @@ def spaced(n: int, most: int) -> Ints:
 
 
 def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encoded | None = None) -> Card:
-    """Return the card with a calibration from encoded pictures of people whom the model was not trained on.
+    """Return the card with a calibration and a coarse code, from encoded pictures of people whom the model was not
+    trained on.
 
     `others` are pictures of people who are none of them, perhaps those of training. Each of the card's lengths gets its
     own calibration; one whose codes are too short to tell how rare look-alikes are gets none. `DataError` for too few
@@ -139,4 +142,13 @@ def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encode
             shorter = None if other_codes is None else other_codes.prefix(n_bits)
             found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, shorter)
             lengths[str(n_bits)] = found.open_set
-    return replace(card, calibration=replace(calibration, lengths=lengths))
+    # The first bits of a nested code are a summary of it; of another code the candidates are spread over its parts.
+    order = range(card.n_bits) if card.lengths or not card.parts else spread(card.parts)
+    n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
+    side = Side(encoded.codes, None, encoded.attribute_codes, people.pids, people.camids)
+    strangers = None
+    if others is not None:
+        nobody = np.full(len(others), DISTRACTOR)
+        strangers = Side(others.codes, None, others.attribute_codes, nobody, nobody)
+    coarse = fit_coarse(side, strangers, n_attribute_bits, order[:FIRST_BITS])
+    return replace(card, calibration=replace(calibration, lengths=lengths), coarse=coarse)

@@ -1,4 +1,4 @@
-"""The calibration in a model's card."""
+"""The calibration and the coarse code in a model's card."""
 
 import json
 from dataclasses import replace
@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from bitreid.artifact import FORMAT_VERSION, Calibration, fingerprint, load_artifact, save_artifact
+from bitreid.coarse import CoarseCode
 from bitreid.errors import ArtifactError
 from bitreid.open_set import OpenSet, SearchTail
 from tests.artifact.cases import CARD, WEIGHTS
 from tests.reference import artifact as reference
 
 CALIBRATION = Calibration(OpenSet(tail_slope=0.125, tail_offset=-7, slope=-0.5, offset=3), identities=60, pictures=562)
+
+COARSE = CoarseCode((0, 1), (0, 3, 3, 14, 2, 15), ((0.5, 0.01), (0.9, 0.125)))
 
 
 @pytest.fixture
@@ -28,13 +31,22 @@ def test_a_calibration_round_trips_and_decides_no_bit(saved: Path, tmp_path: Pat
     assert fingerprint(card) == fingerprint(load_artifact(saved).card)
 
 
+def test_a_coarse_code_round_trips_and_decides_no_bit(saved: Path, tmp_path: Path) -> None:
+    card = save_artifact(tmp_path, replace(CARD, coarse=COARSE), WEIGHTS).card
+    assert card.coarse == COARSE
+    assert fingerprint(card) == fingerprint(load_artifact(saved).card)
+    for wrong in (replace(COARSE, attribute_bits=(0, 2)), replace(COARSE, identity_bits=(*range(5), 16))):
+        with pytest.raises(ArtifactError, match="coarse code of 2 attribute bits and 16 identity bits, got"):
+            replace(CARD, coarse=wrong)
+
+
 def test_a_card_of_format_1_has_no_calibration_and_is_saved_as_the_newest(saved: Path, tmp_path: Path) -> None:
     new = load_artifact(saved).card
     body = json.loads((saved / "card.json").read_bytes())
-    del body["calibration"], body["lengths"]
+    del body["calibration"], body["lengths"], body["coarse"], body["attribute_thresholds"]
     (saved / "card.json").write_bytes(reference.sealed({**body, "format_version": 1}))
     old = load_artifact(saved)
-    assert (old.card.calibration, old.card.format_version) == (None, 1)
+    assert (old.card.calibration, old.card.coarse, old.card.format_version) == (None, None, 1)
     assert fingerprint(old.card) == fingerprint(new)
     assert save_artifact(tmp_path, old.card, old.weights).card == new
     assert json.loads((tmp_path / "card.json").read_bytes())["format_version"] == FORMAT_VERSION
@@ -43,10 +55,11 @@ def test_a_card_of_format_1_has_no_calibration_and_is_saved_as_the_newest(saved:
 def test_a_card_of_format_2_forgets_how_attribute_bits_weighed(tmp_path: Path) -> None:
     save_artifact(tmp_path, replace(CARD, calibration=CALIBRATION), WEIGHTS)
     body = json.loads((tmp_path / "card.json").read_bytes())
+    assert body.pop("coarse") is None
     body["calibration"]["attribute_weights"] = [15, 0]
     (tmp_path / "card.json").write_bytes(reference.sealed({**body, "format_version": 2}))
     assert load_artifact(tmp_path).card.calibration == CALIBRATION
-    (tmp_path / "card.json").write_bytes(reference.sealed(body))
+    (tmp_path / "card.json").write_bytes(reference.sealed({**body, "coarse": None}))
     with pytest.raises(ArtifactError, match=r"\['attribute_weights'\] unknown"):
         load_artifact(tmp_path)
 

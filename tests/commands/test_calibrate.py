@@ -1,5 +1,6 @@
 """`bitreid calibrate`: what it writes into the card of a model, and how it refuses."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,9 @@ def test_it_writes_the_card_and_nothing_else(half_held_out: Path, people: Path, 
     calibration = card.calibration
     assert calibration is not None
     assert (calibration.identities, calibration.pictures) == (12, 72)
-    assert replace(card, calibration=None) == before
+    assert card.coarse is not None
+    assert card.coarse.n_bits == 64
+    assert replace(card, calibration=None, coarse=None) == before
     assert fingerprint(card) == fingerprint(before)
     assert (half_held_out / "weights.safetensors").read_bytes() == weights
     assert (half_held_out / "README.md").read_text(encoding="utf-8") == "mine"
@@ -56,6 +59,7 @@ def test_it_writes_the_card_and_nothing_else(half_held_out: Path, people: Path, 
     assert f"same person within {f'{threshold} bits' if threshold >= 0 else 'no distance'} in 1,000 rows, " in out
     assert "in 100,000 rows" in out
     assert "in 1,000,000 rows" in out
+    assert "matches kept by coarse code: 50% in " in out
 
 
 def test_info_shows_it(half_held_out: Path, people: Path, trained: Path, capsys: Capture) -> None:
@@ -63,12 +67,14 @@ def test_info_shows_it(half_held_out: Path, people: Path, trained: Path, capsys:
     out = capsys.readouterr().out
     assert "calibrated on" in out
     assert "same person within" not in out
+    assert re.search(r"coarse code +\S* *none", out)
     assert main(["calibrate", str(half_held_out), "--data", str(people)]) == 0
     capsys.readouterr()
     assert main(["info", str(half_held_out)]) == 0
     out = capsys.readouterr().out
     assert "72 pictures of 12 people" in out
     assert "same person within" in out
+    assert "identity bits; keeps of the matches 50% in" in " ".join(out.replace("│", " ").split())
 
 
 def test_it_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -109,6 +115,14 @@ def test_it_takes_pictures_of_ones_own_cameras(trained: Path, people: Path, tmp_
     assert main(["gallery", "create", other, "--bits", "128", "--calibration", str(out)]) == 0
     with open_gallery(other) as gallery:
         assert gallery.contract.open_set == card.calibration.open_set
+    assert card.coarse is not None
+    assert main(["gallery", "calibrate", place, str(trained / "artifact")]) == 1, "the model was not calibrated"
+    assert "expected a model that was calibrated" in capsys.readouterr().err
+    assert main(["gallery", "calibrate", place, str(artifact)]) == 0
+    with open_gallery(place) as gallery:
+        assert gallery.contract.coarse == card.coarse
+    assert main(["gallery", "info", place]) == 0
+    assert "64 bits of the coarse code" in capsys.readouterr().out
     out.write_text(out.read_text(encoding="utf-8").replace(fingerprint(card), "0" * 16), encoding="utf-8")
     assert main(["gallery", "calibrate", place, str(out)]) == 1
     out.write_text("{}", encoding="utf-8")

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.coarse import CoarseCode
 from bitreid.commands.console import (
     TrainingReporter,
     as_markdown,
@@ -15,6 +16,7 @@ from bitreid.commands.console import (
     evaluation_table,
     hits_shown,
     progress_of,
+    recall_text,
     relaxation_label,
 )
 from bitreid.evaluation.confidence import compare
@@ -92,6 +94,18 @@ def test_a_table_becomes_markdown_without_its_title() -> None:
 )
 def test_a_student_that_did_not_learn_the_bits_is_called_so(agreement: float | None, label: str) -> None:
     assert relaxation_label("ssr", agreement) == label
+
+
+@pytest.mark.parametrize("coarse", [None, CoarseCode((0,), tuple(range(7)), ((0.5, 0.1), (0.9, 0.125)))])
+def test_scores_by_coarse_code_come_after_those_by_attribute_code(coarse: CoarseCode | None) -> None:
+    query, gallery = sides()
+    evaluation = evaluate_model(query, gallery, [3, 6], coarse=coarse)
+    rows = [row for row in cells_of(evaluation_table("model", evaluation)) if "w = " in row[0]]
+    kept = [f"{100 * each.kept:.1f}" for each in (*evaluation.afr, *evaluation.coarse_afr)]
+    ways = ["AFR, w = 3 (5 %)", "AFR, w = 6 (10 %)", "coarse, w = 3 (5 %)", "coarse, w = 6 (10 %)"]
+    assert [(row[0], row[-1]) for row in rows] == list(zip(ways if coarse else ways[:2], kept, strict=True))
+    if coarse:
+        assert recall_text(coarse) == "50% in 10 %, 90% in 12.5 %"
 
 
 def cells_of(table: Table) -> list[list[str]]:

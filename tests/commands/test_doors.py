@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bitreid.artifact import Calibration, load_artifact, save_artifact
+from bitreid.coarse import CoarseCode
 from bitreid.encoding.files import load_encoded
 from bitreid.gallery import Contract, create_gallery, open_gallery
 from bitreid.gallery.ingest import items_of
@@ -17,23 +18,25 @@ from bitreid.training.load import load_encoder
 from tests.commands.words import Capture, answer, done, queries, read_json, refusal
 
 # Among 28 rows they say 26 of 128 and 10 of 64 bits, which is among the distances of a model that knows little.
+COARSE = CoarseCode((0, 0), (1, 2, 5, 40, 50, 63), ((0.5, 0.1), (0.9, 0.25)))
 OPEN_SET = OpenSet(tail_slope=0.25, tail_offset=-10.0, slope=-0.2, offset=8.0)
 OPEN_SET_64 = replace(OPEN_SET, tail_slope=0.5, tail_offset=-8.5)
 
 
 @pytest.fixture(scope="module")
 def model(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model with a calibration, and with a shorter code."""
+    """The model with a calibration and a coarse code, and with a shorter code."""
     folder = tmp_path_factory.mktemp("calibrated") / "artifact"
     shutil.copytree(artifact, folder)
     saved = load_artifact(folder)
     calibration = Calibration(OPEN_SET, 40, 10, {"64": OPEN_SET_64})
-    save_artifact(folder, replace(saved.card, calibration=calibration, lengths={"64": {"mAP": 0.5}}), saved.weights)
+    card = replace(saved.card, calibration=calibration, lengths={"64": {"mAP": 0.5}}, coarse=COARSE)
+    save_artifact(folder, card, saved.weights)
     return folder
 
 
 @pytest.mark.parametrize("bits", [None, 64])
-@pytest.mark.parametrize("w", [None, "3", "50%"])
+@pytest.mark.parametrize("w", [None, "3", "50%", "recall 0.9"])
 @pytest.mark.parametrize("only_certain", [False, True])
 def test_every_door_has_the_same_hits(
     bits: int | None,
@@ -47,7 +50,7 @@ def test_every_door_has_the_same_hits(
 ) -> None:
     """At each length, too: `gallery` has whole codes, which are cut, and a query may be encoded whole or cut."""
     query, place = queries(people, 26), tmp_path / "people.gallery"
-    words: list[object] = ["-k", 7, *(["--w", w] if w else [])]
+    words: list[object] = ["-k", 7, *((f"--{w}".split() if w.startswith("recall") else ["--w", w]) if w else [])]
     words += ["--only-certain"] if only_certain else []
     length = ["--bits", bits] if bits else []
     done("search", model, "--query", *query, "--gallery", gallery, *words, *length, "--json", tmp_path / "hits.json")
@@ -60,7 +63,7 @@ def test_every_door_has_the_same_hits(
 
     encoder, encoded = load_encoder(model, bits=bits), load_encoded(gallery)
     one = encoder.merge(encoder.encode_files(query))
-    rows = {None: None, "3": 3, "50%": len(encoded) // 2}[w]
+    rows = {None: None, "3": 3, "50%": len(encoded) // 2, "recall 0.9": len(encoded) // 4}[w]
     with create_gallery("memory:", Contract.of(encoder.card, bits)) as memory:
         memory.add(items_of(encoded, [str(path) for path in encoded.paths], attributes=True))
         (hits,) = memory.search(one.codes, 7, rows, only_certain=only_certain, attribute_codes=one.attribute_codes)

@@ -1,6 +1,7 @@
 """`bitreid evaluate`: what it prints and writes, of models and of anybody's features."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bitreid.artifact import load_artifact, save_artifact
+from bitreid.coarse import CoarseCode
 from bitreid.evaluation import PROTOCOLS, evaluate_ranking
 from tests.commands.words import Capture, done, features, pixels, queries, read_json, refusal
 
@@ -91,10 +94,29 @@ def test_evaluate_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: 
     words[1] = artifact
     for given in ([artifact], ["--data", people], [], [artifact, "--data", people, "--features", "q.npz", "g.npz"]):
         assert "expected a model and --data, or --features QUERY.npz" in refusal(capsys, "evaluate", *given)
+    assert "a model with a coarse code for a wanted recall, got none" in refusal(
+        capsys, *words, people, "--recall", "0.9"
+    )
     assert "expected the tracklet of each query" in refusal(capsys, *words, people, "--protocol", "tracklets")
     file = tmp_path / "file"
     file.touch()
     assert "a folder that can be written to" in refusal(capsys, *words, people, "--json", file / "scores.json")
+
+
+def test_recall_stands_for_w(artifact: Path, people: Path, tmp_path: Path) -> None:
+    folder, scores = tmp_path / "model", tmp_path / "scores.json"
+    saved = load_artifact(artifact)
+    coarse = CoarseCode((), tuple(range(64)), ((0.5, 0.1), (0.9, 0.25)))
+    save_artifact(folder, replace(saved.card, coarse=coarse), saved.weights)
+    found = {}
+    for words in (("--recall", "50%,0.7"), ("--w", "10%,17.5%"), ()):
+        done("evaluate", folder, "--data", people, *words, "--json", scores)
+        found[words] = read_json(scores)
+    by_recall, by_w, usual = found.values()
+    assert [each["share"] for each in by_w["coarse_afr"]] == pytest.approx([0.1, 0.175], abs=0.04)
+    assert by_recall["coarse_afr"] == by_w["coarse_afr"]
+    assert by_recall["afr"] == by_w["afr"]
+    assert len(usual["coarse_afr"]) == len(usual["afr"]) == 5
 
 
 def test_a_changed_model_is_refused(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -202,7 +224,7 @@ def test_features_that_cannot_be_scored_are_refused(tmp_path: Path, capsys: Capt
     assert "Python objects, which are never loaded" in said(pids=np.array([{}] * 90, dtype=object))
     assert "the tracklet of each query and gallery picture, got none" in said("--protocol", "tracklets", tracklets=None)
     assert "for two-stage search, got none; leave out w" in said("--w", "5")
-    assert "whole gallery for short lists (w, rerank, rescore), got single shots" in said(
+    assert "whole gallery for short lists (w, recall, rerank, rescore), got single shots" in said(
         "--protocol", "single_shot", "--rerank", "5"
     )
     assert "at least one query with a match in the gallery, got none" in said(pids=np.arange(90) + 100)

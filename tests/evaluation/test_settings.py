@@ -36,6 +36,9 @@ def test_shares() -> None:
     [
         ({"protocol": "duke"}, "expected a protocol among market1501, .*, tracklets, got 'duke'"),
         ({"w": "1%,many"}, "got 'many'"),
+        ({"recall": "0.9,1"}, "between 0 and 1, got '1'"),
+        ({"recall": "0.9", "w": "5"}, "expected w or recall for two-stage search, got both"),
+        ({"recall": "0.9", "protocol": "single_shot"}, "whole gallery for short lists .*, got single shots"),
         ({"rerank": "1%,2%"}, "got '1%,2%'"),
         ({"rescore": "none"}, "got 'none'"),
         ({"rescore": "5", "protocol": "single_shot"}, "whole gallery for short lists .*, got single shots"),

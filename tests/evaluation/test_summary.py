@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, hamming_distances, pack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError, SettingsError
@@ -57,6 +58,23 @@ def test_the_scores_are_those_of_each_evaluation(query: Side, gallery: Side) -> 
     assert [each.kept for each in evaluation.afr] == [each.kept for each in afr]
     assert (evaluation.n_bits, evaluation.n_gallery) == (16, 12)
     assert evaluation.bits.balance.shape == (16,)
+
+
+def test_a_coarse_code_is_scored_beside_the_attribute_code(query: Side, gallery: Side) -> None:
+    coarse = CoarseCode((0, 5), (0, 1, 2, 3, 9, 15), ((0.5, 0.1),))
+    evaluation = evaluate_model(query, gallery, [3, 6], coarse=coarse)
+    assert query.codes is not None
+    assert gallery.codes is not None
+    short = [coarse.of(side.codes, side.attribute_codes) for side in (query, gallery) if side.codes is not None]
+    people = (query.pids, query.camids, gallery.pids, gallery.camids)
+    found = evaluate_afr(short[0], query.codes, short[1], gallery.codes, *people, [3, 6])
+    assert [each.kept for each in evaluation.coarse_afr] == [each.kept for each in found]
+    assert evaluation.afr[0].kept != evaluation.coarse_afr[0].kept
+    of_identity = CoarseCode((), tuple(range(8)), ((0.5, 0.1),))
+    without = replace(query, attribute_codes=None), replace(gallery, attribute_codes=None)
+    assert evaluate_model(*without, [3], coarse=coarse).coarse_afr == ()
+    assert len(evaluate_model(*without, [3], coarse=of_identity).coarse_afr) == 1
+    assert evaluate_model(query, gallery, [3]).coarse_afr == ()
 
 
 def test_what_is_missing_is_not_scored(query: Side, gallery: Side) -> None:
@@ -195,7 +213,7 @@ def strict(evaluation: Evaluation) -> dict[str, object]:
 def test_everything_goes_into_json(query: Side, gallery: Side) -> None:
     evaluation = evaluate_model(query, gallery, [3])
     record = strict(evaluation)
-    scores = {"floats", "codes", "afr", "reranked", "lengths", "rescored"}
+    scores = {"floats", "codes", "afr", "coarse_afr", "reranked", "lengths", "rescored"}
     assert set(record) == {*scores, "n_bits", "n_features", "n_gallery", "bits"}
     codes = evaluation.to_json()["codes"]
     assert codes["expected"]["mAP"] == evaluation.main.expected.mAP

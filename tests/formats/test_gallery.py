@@ -1,7 +1,8 @@
 """Galleries and exports of every format that there ever was are opened, and hold what was put into them.
 
 `gallery-N.gallery` and `gallery-N.parquet` were written when N was the newest format. They are never written again.
-Both files hold the same: that of format 2 is a backup of the other, when it had been migrated.
+All files hold the same: that of format 2 is a backup of the first, when it had been migrated, and that of format 3 one
+of the second, with a coarse code.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, Part
 from bitreid.gallery import Contract, Gallery, OlderThan, create_gallery, import_parquet, open_gallery
 from bitreid.gallery.fields import microseconds
@@ -39,7 +41,10 @@ ITEMS: dict[Id, tuple[Any, ...]] = {
 i is the bytes 8 i to 8 i + 7, its attribute code the three bits of i."""
 
 
-@pytest.fixture(params=[1, 2])
+COARSE = CoarseCode((0, 0, 2), (0, 7, 7, 9, 63), ((0.5, 0.25), (0.9, 0.5)))
+
+
+@pytest.fixture(params=[1, 2, 3])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copy(FOLDER / f"gallery-{request.param}.gallery", tmp_path))
 
@@ -90,6 +95,7 @@ def test_a_file_keeps_its_contract_its_decisions_and_its_log(path: Path) -> None
         assert contract.parts == (Part("head", 0, 24), Part("legs", 24, 64))
         assert contract.attributes == ("hat", "backpack", "top=red")
         assert contract.open_set == OPEN_SET
+        assert contract.coarse == (COARSE if path.name == "gallery-3.gallery" else None)
         log = list(gallery.audit())
         assert [(entry["actor"], entry["action"], entry["ids"]) for entry in log] == [
             ("desk 7", "add", [7, "7", 0, -(2**63), 2**63 - 2]),
@@ -106,6 +112,14 @@ def test_a_file_keeps_its_contract_its_decisions_and_its_log(path: Path) -> None
         # Of items of unknown time it knows when they were added: all but the one of the year 9999 are older.
         assert gallery.count(OlderThan(microseconds(datetime(2026, 11, 30, 11, tzinfo=UTC)))) == 7
         assert gallery.count(OlderThan(microseconds(datetime(2026, 11, 30, 10, tzinfo=UTC)))) == 5
+
+
+def test_two_stages_are_by_coarse_code_or_attribute_code(path: Path) -> None:
+    query, attributes = Codes(np.arange(8, dtype=np.uint8)[None], 64), Codes(np.array([[32]], np.uint8), 8)
+    with open_gallery(path) as gallery:
+        (hits,) = gallery.search(query, 1, 1, attribute_codes=attributes)
+        # Only "7" has these attributes; in the coarse code -2**63, whose key is smaller, is as near.
+        assert hits.ids == ((-(2**63),) if gallery.contract.coarse else ("7",))
 
 
 def test_a_file_can_be_written(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, Part
 from bitreid.errors import DataWarning
 from bitreid.gallery import Contract, Filter, Gallery, Items, parse_filter
@@ -22,6 +23,8 @@ Create = Callable[..., Gallery]
 ATTRIBUTES = ("backpack", "hat", "upper_colour=red", "upper_colour=blue", "skirt")
 PARTS = (Part("head", 0, 8), Part("legs", 8, 32))
 CONTRACT = Contract(32, "feed", "tiny", PARTS, ATTRIBUTES)
+COARSE = CoarseCode((0, 0, 2, 4), (0, 1, 5, 5, 9, 17, 25, 30, 31, 3, 4, 11), ((0.5, 0.05), (0.9, 0.25)))
+"""Of bits that come once and twice."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -58,6 +61,7 @@ def queries(n: int = 3, seed: int = 9) -> tuple[Codes, Codes]:
 def agree(gallery: Gallery, plain: PlainGallery, where: str | None, seed: int = 9) -> None:
     """Every way of searching finds what the twin finds."""
     codes, short = queries(seed=seed)
+    coarse = gallery.contract.coarse
     chosen: Filter | None = None if where is None else parse_filter(where, CONTRACT)
     for k, w, bits in ((1, None, None), (7, None, None), (500, None, None), (5, 9, None), (20, 20, None), (4, 11, 8)):
         parts = () if bits is None else ("head",)
@@ -66,7 +70,7 @@ def agree(gallery: Gallery, plain: PlainGallery, where: str | None, seed: int = 
             found = gallery.search(codes, k, w, where, **settings)
         assert {hits.n_gallery for hits in found} == {len(plain.passing(chosen))}
         for hits, code, attributes in zip(found, codes.packed, short.packed, strict=True):
-            expected = plain.search(bytes(code), k, chosen, w, bytes(attributes), range(8) if bits else None)
+            expected = plain.search(bytes(code), k, chosen, w, bytes(attributes), range(8) if bits else None, coarse)
             assert [(hit.id, hit.distance) for hit in hits] == expected
             for hit in hits:
                 item = plain.items[hit.id]

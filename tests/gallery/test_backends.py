@@ -1,21 +1,37 @@
 """What every gallery does, in memory, in a file and on a server: the same items, the same hits."""
 
+import math
 import re
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest, DataWarning, GalleryClosed, GalleryExists, WrongModel
 from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse_filter
 from bitreid.gallery.items import key_of
 from bitreid.gallery.table import table as tables
-from tests.gallery.cases import ATTRIBUTES, CONTRACT, IDS, START, Create, agree, codes, people, queries, same, three
+from tests.gallery.cases import (
+    ATTRIBUTES,
+    COARSE,
+    CONTRACT,
+    IDS,
+    START,
+    Create,
+    agree,
+    codes,
+    people,
+    queries,
+    same,
+    three,
+)
 from tests.reference.gallery import PlainGallery, key
 
 WHERES = (
@@ -122,6 +138,78 @@ def test_codes_that_do_not_belong_are_refused(create: Create) -> None:
     with pytest.raises(WrongModel, match="expected attribute codes in this gallery"):
         gallery.add(Items.of([2], codes[:1]))
     assert gallery.count() == 1
+
+
+def test_a_coarse_code_chooses_the_short_list(create: Create) -> None:
+    gallery, plain = create(replace(CONTRACT, coarse=COARSE)), PlainGallery(ATTRIBUTES)
+    items = people(IDS)
+    gallery.add(items.rows(range(40)))
+    plain.upsert(items.rows(range(40)))
+    agree(gallery, plain, None)
+    agree(gallery, plain, "camera = 1")
+    # The short codes follow what is replaced, removed and decided.
+    again = people(IDS[10:], seed=5)
+    gallery.upsert(again)
+    plain.upsert(again)
+    gallery.delete([0, 1, "x3"])
+    plain.delete([0, 1, "x3"])
+    gallery.confirm([5], "P9")
+    plain.decide("confirm", "P9", [5])
+    agree(gallery, plain, None)
+    agree(gallery, plain, "person = 'P1'")
+
+
+def test_a_gallery_may_get_a_coarse_code_later_and_another(create: Create) -> None:
+    gallery, plain = create(), PlainGallery(ATTRIBUTES)
+    gallery.add(people(IDS))
+    plain.add(people(IDS))
+    agree(gallery, plain, None)
+    gallery.calibrate(None, COARSE)
+    assert gallery.contract == replace(CONTRACT, coarse=COARSE)
+    agree(gallery, plain, "camera = 1")
+    more = people(["later", "more"], seed=3)
+    gallery.add(more)
+    plain.add(more)
+    agree(gallery, plain, None)
+    other = CoarseCode((), (31, 30, 0, 1, 2, 3, 4, 5), COARSE.recall)
+    gallery.calibrate(None, other)
+    agree(gallery, plain, None)
+    gallery.calibrate(None)
+    assert gallery.contract.coarse == other
+
+
+def test_recall_says_how_long_the_short_list_is(create: Create) -> None:
+    gallery = create(replace(CONTRACT, coarse=COARSE))
+    gallery.add(people(IDS))
+    codes, short = queries(3)
+    for recall, where, w in ((0.4, None, 4), (0.7, None, 11), (0.9, "camera = 1", None), (1, None, len(IDS))):
+        kept = math.ceil(0.25 * gallery.count(where)) if w is None else w
+        found = gallery.search(codes, 9, where=where, attribute_codes=short, recall=recall)
+        assert found == gallery.search(codes, 9, kept, where, attribute_codes=short)
+    with pytest.raises(BadRequest, match="w or recall for a search in two stages, got both"):
+        gallery.search(codes, 1, 3, attribute_codes=short, recall=0.5)
+    wrong: list[Any] = [0, 1.5, True, "0.9", float("nan")]
+    for recall in wrong:
+        with pytest.raises(BadRequest, match="recall to be a share of the matches above 0 and up to 1"):
+            gallery.search(codes, 1, attribute_codes=short, recall=recall)
+    with pytest.raises(BadRequest, match="attribute codes for a search in two stages, got none"):
+        gallery.search(codes, 1, recall=0.5)
+
+
+def test_without_a_coarse_code_nobody_knows_what_a_recall_takes(create: Create) -> None:
+    gallery = create()
+    codes, short = queries(1)
+    with pytest.raises(BadRequest, match="a coarse code, whose table says what a recall takes, got none"):
+        gallery.search(codes, 1, attribute_codes=short, recall=0.5)
+
+
+def test_a_coarse_code_of_identity_bits_needs_no_attributes(create: Create) -> None:
+    gallery = create(Contract(32, coarse=CoarseCode((), (31, 30, 0, 1, 2, 3, 4, 5), COARSE.recall)))
+    gallery.add(Items.of(["a", "b", "c"], Codes(np.array([[0, 0, 0, 1], [0, 9, 0, 0], [0, 0, 0, 7]], np.uint8), 32)))
+    query = Codes(np.zeros((1, 4), np.uint8), 32)
+    assert gallery.search(query)[0].ids == ("a", "b", "c")
+    assert gallery.search(query, 3, 1)[0].ids == ("b",)
+    assert gallery.search(query, 3, recall=0.5)[0].ids == ("b",)
 
 
 def test_a_gallery_without_attributes(create: Create) -> None:

@@ -1,10 +1,12 @@
 """What a gallery knows of the model that its codes come from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bitreid.artifact import load_artifact
+from bitreid.coarse import CoarseCode
 from bitreid.errors import BadRequest, GalleryDamaged
 from bitreid.gallery import Contract
 
@@ -19,6 +21,23 @@ def test_the_contract_of_a_model_comes_from_its_card() -> None:
     assert card.attributes is not None
     assert len(contract.attributes) == card.attributes.n_code_bits
     assert contract.open_set is not None
+
+
+def test_a_coarse_code_comes_from_the_card_as_far_as_its_bits_are_there() -> None:
+    coarse = CoarseCode((0, 3), (0, 1, 2, 40, 50, 63), ((0.5, 0.1), (0.9, 0.2)))
+    card = replace(load_artifact(MODEL).card, coarse=coarse)
+    contract = Contract.of(card)
+    assert contract.coarse == coarse
+    assert Contract.from_json(contract.to_json()) == contract
+    assert (contract.short_bits, replace(contract, coarse=None).short_bits) == (8, 32)
+    with pytest.raises(BadRequest, match="a coarse code of bits of the codes, got one with bits beyond them"):
+        Contract(56, attributes=("a", "b", "c", "d"), coarse=coarse)
+    with pytest.raises(BadRequest, match="bits beyond them"):
+        Contract(64, attributes=("a", "b", "c"), coarse=coarse)
+
+
+def test_older_bitreids_read_a_contract_without_a_coarse_code() -> None:
+    assert "coarse" not in Contract(64).to_json()
 
 
 @pytest.mark.parametrize("names", [("hat", "hat"), ("hat", "")])

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bitreid.coarse import CoarseCode
 from bitreid.gallery import Filter, GalleryItem, Items, PersonIn
 from bitreid.gallery.items import Id
+from tests.reference.coarse import coarse_bits
 from tests.reference.filters import passes
 
 
@@ -80,11 +82,15 @@ class PlainGallery:
         w: int | None = None,
         short: bytes = b"",
         bits: Sequence[int] | None = None,
+        coarse: CoarseCode | None = None,
     ) -> list[tuple[Id, int]]:
         """The ids and distances of the nearest items; with `bits` only those bits of the code count."""
         items = self.passing(where)
         if w is not None:
-            items.sort(key=lambda item: (distance(short, item.attribute_code), key(item.id)))
+            near = {item.id: distance(short, item.attribute_code) for item in items}
+            if coarse is not None:
+                near = {item.id: far_apart(coarse, (code, short), (item.code, item.attribute_code)) for item in items}
+            items.sort(key=lambda item: (near[item.id], key(item.id)))
             items = items[:w]
         found = [(distance(code, item.code, bits), key(item.id), item.id) for item in items]
         return [(id, near) for near, _, id in sorted(found, key=lambda each: each[:2])[:k]]
@@ -148,6 +154,15 @@ def key(id: Id) -> int:
     digits = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
     turned = "".join(digits[at : at + 2] for at in range(14, -1, -2))
     return int(turned, 16) - (2**64 if turned[0] in "89abcdef" else 0)
+
+
+def far_apart(coarse: CoarseCode, a: tuple[Any, Any], b: tuple[Any, Any]) -> int:
+    """Bits of the coarse code that differ, of two pairs of an identity and an attribute code."""
+    codes = []
+    for pair in (a, b):
+        identity, attributes = ([int(bit) for byte in bytes(packed) for bit in f"{byte:08b}"] for packed in pair)
+        codes.append(coarse_bits(identity, attributes, coarse.identity_bits, coarse.attribute_bits))
+    return sum(x != y for x, y in zip(*codes, strict=True))
 
 
 def distance(a: bytes, b: np.ndarray[tuple[int], np.dtype[np.uint8]] | None, bits: Sequence[int] | None = None) -> int:

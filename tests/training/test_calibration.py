@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bitreid.artifact import load_artifact
-from bitreid.codes import pack_bits
+from bitreid.codes import Part, pack_bits
 from bitreid.data.manifest import Manifest
 from bitreid.encoding.encoder import Encoded
 from bitreid.evaluation.calibration.fit import calibrate
@@ -29,6 +29,8 @@ def test_the_card_has_the_calibration_of_the_held_out_people(people: Path, tmp_p
     assert (found.identities, found.pictures) == (6, 6 * 6)
     assert card.attributes is not None
     assert len(card.attribute_thresholds) == len(card.attributes)
+    assert card.coarse is not None
+    assert card.coarse.fits(card.n_bits, card.attributes.n_code_bits)
     task = tiny_task(recipe, people)
     held_out = np.flatnonzero(~np.isin(task.manifest.pids, task.identities))
     encoded = load_encoder(tmp_path / "run" / "artifact", TinyBackbone()).encode(task.pictures[held_out])
@@ -41,8 +43,8 @@ def test_the_card_has_the_calibration_of_the_held_out_people(people: Path, tmp_p
     assert thresholds[0] == pytest.approx(thresholds[1], abs=2)
 
 
-def test_each_length_of_the_card_is_calibrated() -> None:
-    """But for one whose codes are all alike."""
+def test_each_length_of_the_card_is_calibrated_and_the_first_bits_make_the_coarse_code() -> None:
+    """But for a length whose codes are all alike."""
     rng = np.random.default_rng(0)
     pids = np.repeat(np.arange(12) + 1, 6)
     bits = (rng.random((12, 256)) < 0.5)[pids - 1] ^ (rng.random((72, 256)) < 0.1)
@@ -51,10 +53,18 @@ def test_each_length_of_the_card_is_calibrated() -> None:
     people = Manifest(tuple(Path(f"{i}.jpg") for i in range(72)), pids, np.tile([1, 2], 36), ("train",) * 72)
     lengths = {"8": {"mAP": 0.1}, "128": {"mAP": 0.5}, "256": {"mAP": 0.6}}
     card = replace(CARD, n_bits=256, parts=(), attributes=None, lengths=lengths)
-    found = calibrated_on(card, Encoded(bits.astype(np.float32), codes, None, None), people).calibration
+    encoded = Encoded(bits.astype(np.float32), codes, None, None)
+    calibrated = calibrated_on(card, encoded, people)
+    found = calibrated.calibration
     assert found is not None
     assert found.open_set == calibrate(codes, pids, people.camids).open_set
     assert found.lengths == {"128": calibrate(codes.prefix(128), pids, people.camids).open_set}
+    assert calibrated.coarse is not None
+    assert 8 <= min(calibrated.coarse.identity_bits) < max(calibrated.coarse.identity_bits) < 128
+    parts = (Part("global", 0, 128), Part("stripe1", 128, 256))
+    apart = calibrated_on(replace(card, lengths={}, parts=parts), encoded, people).coarse
+    assert apart is not None
+    assert max(apart.identity_bits) >= 128, "each part has its share"
 
 
 def test_training_pictures_are_searched_evenly() -> None:
@@ -66,3 +76,4 @@ def test_training_pictures_are_searched_evenly() -> None:
 def test_without_people_enough_there_is_none(n: int, people: Path, tmp_path: Path) -> None:
     card = tiny_train(tiny_recipe(held_out_identities=n, **SHORT), people, tmp_path / "run").card
     assert card.calibration is None
+    assert card.coarse is None

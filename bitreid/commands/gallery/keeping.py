@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bitreid.codes import part_sizes
 from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
-from bitreid.errors import BadRequest, SettingsError
+from bitreid.errors import BadRequest, SettingsError, WrongModel
 from bitreid.evaluation.calibration.files import read_calibration
 from bitreid.gallery import Contract, Gallery, create_gallery
 from bitreid.gallery.base import FPIR
@@ -71,14 +71,29 @@ def _calibration_for(contract: Contract, file: Path) -> OpenSet:
 
 def _calibration(calibrate: argparse.ArgumentParser) -> None:
     calibrate.add_argument(
-        "inputs", type=Path, nargs=1, metavar="FILE.json", help="what `bitreid calibrate --out` wrote"
+        "inputs",
+        type=Path,
+        nargs=1,
+        metavar="FILE.json|ARTIFACT",
+        help="what `bitreid calibrate --out` wrote; or the gallery's model, for its calibration and its coarse code",
     )
 
 
 def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
+    (source,) = arguments.inputs
     with open_place(arguments) as gallery:
-        open_set = _calibration_for(gallery.contract, arguments.inputs[0])
-        gallery.calibrate(open_set)
+        contract = gallery.contract
+        if source.is_dir():
+            from bitreid.artifact import load_artifact
+
+            of_model = Contract.of(load_artifact(source).card, contract.n_bits)
+            contract.check_model(of_model.model)
+            open_set, coarse = of_model.open_set, of_model.coarse
+        else:
+            open_set, coarse = _calibration_for(contract, source), None
+        if open_set is None:
+            raise WrongModel(f"expected a model that was calibrated, got {source}; see `bitreid calibrate`")
+        gallery.calibrate(open_set, coarse)
     thresholds = {n: open_set.threshold(FPIR, n) for n in (1_000, 100_000)}
     found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} among {n:,} items" for n, at in thresholds.items())
     return Answer([f"calibrated: a hit is certain within {found}"], {"thresholds": thresholds})
@@ -94,6 +109,9 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
         + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(contract.parts).items()),
         "attributes": ", ".join(contract.attributes) or "none",
         "calibrated": "no" if contract.open_set is None else "yes",
+        "first stage": "none"
+        if not contract.short_bits
+        else f"{contract.short_bits} bits of " + ("attributes" if contract.coarse is None else "the coarse code"),
         "items": info.n_items,
         "cameras with names": ", ".join(f"{number} {name}" for number, name in sorted(names.items())) or None,
         "persons": info.n_persons,
@@ -153,7 +171,7 @@ ACTIONS = {
         ("bitreid gallery create people.gallery --model runs/people/artifact",),
     ),
     "calibrate": Action(
-        "set what distances mean, from pictures of your own cameras",
+        "set what distances mean, from pictures of your own cameras, or the coarse code of a model",
         _calibration,
         _calibrate,
         ("bitreid gallery calibrate people.gallery mine.calibration.json",),

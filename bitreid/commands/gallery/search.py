@@ -73,6 +73,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
         arguments.person,
         arguments.rescore,
         arguments.threads,
+        None if arguments.recall is None else parse_share(arguments.recall),
     )
     if arguments.sheet and arguments.attributes is not None:
         raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")

@@ -86,7 +86,7 @@ def report_of(
         reliability=_reliability(card, pairs, query, gallery),
         verification=None if pairs is None else verify(pairs),
         identification=None if pairs is None else identify(pairs),
-        afr=_afr_curves(gallery, evaluation),
+        afr=_afr_curves(card, gallery, evaluation),
         worst=_ranked(query, gallery, people, evaluation, order[:n_extreme]),
         best=_ranked(query, gallery, people, evaluation, order[n_extreme:][::-1][:n_extreme]),
         attributes=() if labels is None or card is None else attribute_rows(query, gallery, labels, card.attributes),
@@ -216,11 +216,17 @@ def _promise(card: Card | None, fpir: float, gallery: Side) -> Promise | None:
     return None if open_set is None else Promise(open_set.threshold(fpir, len(gallery)), fpir, len(gallery))
 
 
-def _afr_curves(gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:
-    if gallery.attribute_codes is None or not evaluation.afr:
-        return ()
-    metrics = tuple(sorted(evaluation.afr, key=lambda each: each.w))
-    return (AfrCurve("attribute code", gallery.attribute_codes.n_bits, metrics),)
+def _afr_curves(card: Card | None, gallery: Side, evaluation: Evaluation) -> tuple[AfrCurve, ...]:
+    n_attribute_bits = 0 if gallery.attribute_codes is None else gallery.attribute_codes.n_bits
+    kinds = (
+        ("attribute code", n_attribute_bits, evaluation.afr),
+        ("coarse code", 0 if card is None or card.coarse is None else card.coarse.n_bits, evaluation.coarse_afr),
+    )
+    return tuple(
+        AfrCurve(name, n_bits, tuple(sorted(metrics, key=lambda each: each.w)))
+        for name, n_bits, metrics in kinds
+        if metrics
+    )
 
 
 def _ranked(

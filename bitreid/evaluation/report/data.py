@@ -47,8 +47,8 @@ class ReliabilityCurve:
 
 @dataclass(frozen=True)
 class AfrCurve:
-    """Two-stage search with one kind of short code of `n_bits` bits: its name ("attribute code"), and the
-    metrics for each `w`, ascending."""
+    """Two-stage search with one kind of short code of `n_bits` bits: its name ("attribute code", "coarse code"),
+    and the metrics for each `w`, ascending."""
 
     name: str
     n_bits: int

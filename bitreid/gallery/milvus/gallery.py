@@ -1,8 +1,8 @@
 """A gallery on a Milvus server: the way past one machine.
 
 Milvus searches one vector a collection, so a gallery is three of them: NAME has the items with their identity codes and
-is the record; NAME_attributes has their attribute codes and what filters ask of them; NAME_notes has the rest. A search
-in two stages is two requests, the attribute codes first.
+is the record; NAME_coarse has their coarse codes and what filters ask of them (NAME_attributes their attribute codes,
+where there are no coarse ones); NAME_notes has the rest. A search in two stages is two requests, the short codes first.
 
 All is exactly as in other galleries, but: `k` and `w` are at most what the server allows (16,384); parts of the body
 are asked for with `w` only; descriptions have at most 12 attributes; 2**63 - 1 is no id; a batch that could not be
@@ -37,8 +37,8 @@ from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
-from bitreid.gallery.milvus.items import ItemCollections
-from bitreid.gallery.milvus.notes import COLUMNS, N_BITS, Note, Notes, about_of, cameras_in
+from bitreid.gallery.milvus.items import ItemCollections, short_collection
+from bitreid.gallery.milvus.notes import COLUMNS, FORMAT_VERSION, N_BITS, Note, Notes, about_of, cameras_in, format_of
 from bitreid.gallery.milvus.ranking import by_parts, rescored
 from bitreid.gallery.milvus.rows import (
     HIT,
@@ -56,8 +56,6 @@ from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 
 LOG_S = 1.0
 """How long entries of searches may wait before they are in the audit log."""
-FORMAT_VERSION = 1
-"""The newest format of collections that this bitreid opens, and the one that it makes."""
 SETTLED_S = 120.0
 """A note of a write that is older than this was left by a writer that stopped."""
 _LOST = 2**63 - 1  # Milvus uses it as a mark when it puts rows in order
@@ -84,13 +82,13 @@ def create_milvus(
     server = Server(url, timeout_s=timeout_s, most_rows=most_rows)
     try:
         collections = {f"{name}_notes": (N_BITS, COLUMNS), name: (contract.n_bits, ("key", *ITEM))}
-        if contract.attributes:
-            collections[f"{name}_attributes"] = (contract.attribute_bits, ("key", *SHARED))
+        if contract.short_bits:
+            collections[short_collection(name, contract)] = (contract.short_bits, ("key", *SHARED))
         if about_of(server, name) is not None:
             raise GalleryExists(f"{server.address}: expected no gallery named {name}, but it is there; open it instead")
         server.create(collections)
         # What makes it a gallery comes last.
-        about = {"format": FORMAT_VERSION, "contract": contract.to_json(), "audited": audited}
+        about = {"format": format_of(contract), "contract": contract.to_json(), "audited": audited}
         Notes(server, f"{name}_notes").keep("gallery", [about])
     finally:
         server.close()
@@ -253,7 +251,7 @@ class MilvusGallery(Gallery):
         n = server.count(self.name, where)
         if request.w is not None and request.short is not None:
             self._check("w", request.w)
-            short = server.nearest(self._items.attributes, request.short, request.w, where, [], n)
+            short = server.nearest(self._items.short, request.short, request.w, where, [], n)
             lists = [sorted(near.key for near in each) for each in short]
             found = [self._ranked(request, i, keys, n_found) for i, keys in enumerate(lists)]
         elif request.mask is None:
@@ -296,7 +294,11 @@ class MilvusGallery(Gallery):
 
     def _keep_contract(self, contract: Contract) -> None:
         (note,) = self._notebook.of("gallery")
-        self._notebook.rewrite("gallery", note, {**note.content, "contract": contract.to_json()})
+        items = self._items.made_for(contract)
+        about = {"format": format_of(contract), "contract": contract.to_json()}
+        self._notebook.rewrite("gallery", note, {**note.content, **about})
+        items.drop_older(self._items)
+        self._items = items
 
     def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
         return self._notebook.keep_cameras(names)

@@ -1,7 +1,7 @@
-"""The two collections of the items of a gallery on a Milvus server: the record, and the attribute codes with all that
+"""The two collections of the items of a gallery on a Milvus server: the record, and the short codes with all that
 filters ask of them.
 
-An item is written to the attributes first and to the record last, and removed from the record first, with a note of
+An item is written to the short codes first and to the record last, and removed from the record first, with a note of
 the keys before that and none after it. A writer that stops between leaves the note; who opens the gallery later mends
 these items: as the record says. Both rows of an item carry the number of the write that made them, so that each can be
 told from an older one.
@@ -16,18 +16,23 @@ from itertools import groupby
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.milvus.filter import keys_in
 from bitreid.gallery.milvus.notes import Notes
-from bitreid.gallery.milvus.rows import WHOLE, attribute_row, stored
+from bitreid.gallery.milvus.rows import SHARED, WHOLE, short_rows, stored
 from bitreid.gallery.milvus.server import ROWS, Row, Server
 
 
+def short_collection(record: str, contract: Contract) -> str:
+    """Return the name of the collection of the short codes: those that the first stage of a search compares."""
+    return f"{record}_attributes" if contract.coarse is None else f"{record}_coarse"
+
+
 class ItemCollections:
-    """The items of the gallery `record`; without attributes it is one collection. One thread at a time writes."""
+    """The items of the gallery `record`; without short codes it is one collection. One thread at a time writes."""
 
     def __init__(self, server: Server, record: str, contract: Contract, notes: Notes) -> None:
         self._server, self._notes = server, notes
-        self._n_bits = contract.attribute_bits
-        self.record, self.attributes = record, f"{record}_attributes"
-        self.collections = (self.record, self.attributes) if contract.attributes else (self.record,)
+        self._contract = contract
+        self.record, self.short = record, short_collection(record, contract)
+        self.collections = (self.record, self.short) if contract.short_bits else (self.record,)
 
     def store(self, rows: Sequence[Row]) -> None:
         """Write rows of the record and those that belong to them, instead of those of the same keys."""
@@ -50,6 +55,25 @@ class ItemCollections:
                 while self._mend(note.content["keys"]):
                     pass
                 self._notes.drop("write", own)
+
+    def made_for(self, contract: Contract) -> "ItemCollections":
+        """Return these collections for a contract of another coarse code, whose short codes are made from the record.
+
+        Nobody else may write meanwhile. Those that there were stay, until `drop_older`.
+        """
+        if contract.coarse == self._contract.coarse:
+            return self
+        made = ItemCollections(self._server, self.record, contract, self._notes)
+        if self._server.has(made.short):
+            self._server.call("drop_collection", made.short)
+        self._server.create({made.short: (contract.short_bits, ("key", *SHARED))})
+        made.repair()
+        return made
+
+    def drop_older(self, older: "ItemCollections") -> None:
+        """Drop the older collection of short codes, if it is another than this one."""
+        if older.short != self.short and len(older.collections) > 1:
+            self._server.call("drop_collection", older.short)
 
     def repair(self) -> int:
         """Mend all items that differ from the record, as it says; return how many there were."""
@@ -75,21 +99,21 @@ class ItemCollections:
         for start in range(0, len(keys), ROWS):
             some = keys[start : start + ROWS]
             record = self._server.of_keys(self.record, some, WHOLE)
-            there = self._server.of_keys(self.attributes, some, ["revision"])
+            there = self._server.of_keys(self.short, some, ["revision"])
             orphans = there.keys() - record.keys()
             if orphans:
-                self._server.call("delete", self.attributes, filter=keys_in(orphans))
+                self._server.call("delete", self.short, filter=keys_in(orphans))
             wrong = [row for key, row in record.items() if there.get(key, {}).get("revision") != row["revision"]]
-            self._store_attributes([stored(row) for row in wrong])
+            self._store_short([stored(row) for row in wrong])
             mended += len(orphans) + len(wrong)
         return mended
 
-    def _store_attributes(self, rows: Sequence[Row]) -> None:
+    def _store_short(self, rows: Sequence[Row]) -> None:
         if rows and len(self.collections) > 1:
-            self._server.call("upsert", self.attributes, [attribute_row(row, self._n_bits) for row in rows])
+            self._server.call("upsert", self.short, short_rows(rows, self._contract))
 
     def _store(self, rows: Sequence[Row]) -> None:
-        self._store_attributes(rows)
+        self._store_short(rows)
         self._server.call("upsert", self.record, rows)
 
     def _remove(self, keys: list[int]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bitreid.gallery.cameras import with_names
+from bitreid.gallery.contract import Contract
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus.filter import keys_in
 from bitreid.gallery.milvus.server import SOON, Row, Server
@@ -19,6 +20,8 @@ from bitreid.gallery.milvus.server import SOON, Row, Server
 COLUMNS = ("key", "kind", "made", "note", "chunk", "chunks", "text")
 """`made` orders notes, in nanoseconds from 1970 on; `note` is the number of one, made of `chunks` rows."""
 N_BITS = 8
+FORMAT_VERSION = 2
+"""The newest format of a gallery's collections that this bitreid opens. Without coarse codes it is 1."""
 
 _CHUNK = 60_000  # characters, which are bytes: JSON is written in ASCII
 _AT_ONCE = 100  # notes
@@ -109,6 +112,11 @@ class Notes:
 
 def _key(note: int, chunk: int) -> int:
     return key_of(f"{note}/{chunk}")
+
+
+def format_of(contract: Contract) -> int:
+    """Return the format of the collections of a gallery."""
+    return 1 if contract.coarse is None else FORMAT_VERSION
 
 
 def cameras_in(about: Mapping[str, Any]) -> dict[int, str]:

@@ -1,6 +1,6 @@
 """Items as rows of Milvus collections, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,9 +54,17 @@ def stored(row: Mapping[str, Any]) -> Row:
     }
 
 
-def attribute_row(row: Row, n_bits: int) -> Row:
-    """Return the row of the attributes that belongs to one of the record, with a code of `n_bits`."""
-    return {name: row[name] for name in ("key", *SHARED)} | {"code": _code(row, n_bits).tobytes()}
+def short_rows(rows: Sequence[Row], contract: Contract) -> list[Row]:
+    """Return the rows of the short codes that belong to rows of the record, as they are written."""
+    packed = np.frombuffer(b"".join(row["code"] for row in rows), np.uint8).reshape(len(rows), -1)
+    attributes = None
+    if contract.attributes:
+        attributes = Codes(np.stack([_code(row, contract.attribute_bits) for row in rows]), contract.attribute_bits)
+    short = contract.short_codes(Codes(packed, contract.n_bits), attributes)
+    return [
+        {name: row[name] for name in ("key", *SHARED)} | {"code": code.tobytes()}
+        for row, code in zip(rows, short.packed, strict=True)
+    ]
 
 
 def code_of(row: Mapping[str, Any]) -> Bytes:

@@ -53,7 +53,11 @@ def _identify(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {user_version(new_identity(), 2)}")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_identify,)
+def _allow_coarse_codes(connection: sqlite3.Connection) -> None:
+    """Format 3: the contract may have a coarse code, which is made of what is in the file."""
+
+
+MIGRATIONS: tuple[Migration, ...] = (_identify, _allow_coarse_codes)
 """What makes a file of format 2 from one of format 1, one of format 3 from that, and so on.
 
 Each runs within the transaction that also raises the file's version. One that adds a searched field also writes the

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitreid.arrays import AnyArray, Bools, Bytes, Ints, Ints32
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import FIELDS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
@@ -29,6 +30,7 @@ WASTE = 0.3
 """Share of rows marked as removed from which on a table is compacted."""
 _LEAST_WASTE = 1000  # rows
 _MOST_PASSING = 8  # filters whose rows a snapshot keeps, a byte an item each
+_MADE_AT_ONCE = 10_000  # coarse codes
 _MOST_KEYS = 16  # of metadata that are kept as columns, so that who asks for ever new ones fills no memory
 
 
@@ -153,8 +155,9 @@ class Snapshot:
             ranking = search_exact(request.queries, self.codes, request.n_short, ids, **common)
         else:
             assert request.short is not None, "a search in two stages has short codes"
-            assert self.attribute_codes is not None, "they were checked"
-            sides = request.short, request.queries, self.attribute_codes, self.codes
+            short = self.attribute_codes if request.coarse is None else self._table.coarse_codes(request.coarse, self)
+            assert short is not None, "they were checked"
+            sides = request.short, request.queries, short, self.codes
             ranking = search_two_stage(*sides, request.w, request.n_short, ids, **common)
         if request.features is not None:
             common.pop("rows")
@@ -209,7 +212,9 @@ class Table:
         self._n_alive = 0
         self._ascending = True
         self._columns: dict[str, tuple[Ints32, dict[str, int]]] = {}  # metadata by key, the latest asked for last
-        self._reading = threading.Lock()  # of metadata, by those who search
+        self._coarse: CoarseCode | None = None  # the one whose codes are kept
+        self._coarse_codes = Column(np.uint8, 0)
+        self._reading = threading.Lock()  # of metadata and coarse codes, by those who search
         self._snapshot: Snapshot | None = None
 
     @property
@@ -297,6 +302,10 @@ class Table:
         with self._reading:
             for key, (column, values) in self._columns.items():
                 table._columns[key] = column[rows[rows < len(column)]], dict(values)
+            if self._coarse is not None:
+                kept = self._coarse_codes.values
+                table._coarse, table._coarse_codes = self._coarse, Column(np.uint8, kept.shape[1])
+                table._coarse_codes.append(kept[rows[rows < len(kept)]])
         return table
 
     def rows(self, snapshot: Snapshot, rows: Ints) -> Rows:
@@ -338,10 +347,22 @@ class Table:
                 del self._columns[next(iter(self._columns))]
             return known[: len(snapshot)], values
 
+    def coarse_codes(self, coarse: CoarseCode, snapshot: Snapshot) -> Codes:
+        """Return the coarse codes of the rows. Made when first asked for, then kept, until another is asked for."""
+        with self._reading:
+            if self._coarse != coarse:
+                self._coarse, self._coarse_codes = coarse, Column(np.uint8, coarse.n_bits // 8)
+            while (first := self._coarse_codes.n) < len(snapshot):
+                some = slice(first, first + _MADE_AT_ONCE)
+                attributes = None if snapshot.attribute_codes is None else snapshot.attribute_codes[some]
+                self._coarse_codes.append(coarse.of(snapshot.codes[some], attributes).packed)
+            return Codes(self._coarse_codes.values[: len(snapshot)], coarse.n_bits)
+
     @property
     def n_bytes(self) -> int:
         """Bytes of memory that the columns take, without room to grow."""
-        return sum(column.values.nbytes for column in self._all) + self.texts.n_bytes
+        columns = *self._all, self._coarse_codes
+        return sum(column.values.nbytes for column in columns) + self.texts.n_bytes
 
     @property
     def _all(self) -> tuple[Column, ...]:

@@ -122,6 +122,11 @@ def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
     assert "expected --model ARTIFACT" in refusal(capsys, *words, "a.jpg")
     assert "such as 1%, above 0, got '0'" in refusal(capsys, *words, codes, "--w", "0")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--fpir", "2")
+    assert "share such as 1%" in refusal(capsys, *words, codes, "--recall", "2")
+    assert "expected w or recall" in refusal(capsys, *words, codes, "--recall", "0.9", "--w", "3")
+    assert "coarse code, whose table says what a recall takes, got none" in refusal(
+        capsys, *words, codes, "--recall", "0.9"
+    )
     assert "expected k" in refusal(capsys, *words, codes, "-k", "0")
     assert "parts among none at all, got head" in refusal(capsys, *words, codes, "--parts", "head")
     assert "got by; leave it out" in refusal(capsys, *words, "--attributes", "hat", "--by", "person")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitreid.artifact import Calibration, Card
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, Part, pack, pack_bits, unpack
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.manifest import DISTRACTOR, JUNK, UNKNOWN
@@ -85,6 +86,16 @@ def test_the_report_has_the_scores_of_the_evaluation(query: Side, gallery: Side)
     ]
     assert report.record is not None
     assert {"bitreid", "python", "numpy"} <= set(report.record.versions)
+
+
+def test_two_stage_search_by_coarse_code_is_a_curve_of_its_own(query: Side, gallery: Side) -> None:
+    coarse = CoarseCode((0,), tuple(range(15)), ((0.5, 0.1),))
+    evaluation = evaluate_model(query, gallery, [24, 6], coarse=coarse)
+    report = report_of("A title", replace(card(), coarse=coarse), query, gallery, evaluation, "people")
+    assert [(curve.name, curve.n_bits) for curve in report.afr] == [("attribute code", 8), ("coarse code", 16)]
+    assert [each.w for each in report.afr[1].metrics] == [6, 24]
+    assert report.afr[1].metrics[1] == evaluation.coarse_afr[0]
+    assert [curve.name for curve in made(query, gallery).afr] == ["attribute code"]
 
 
 def test_worst_and_best_queries_are_told_apart(query: Side, gallery: Side) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Self
 from bitreid.gallery import Contract
 from bitreid.gallery.milvus.filter import keys_in
 from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
-from bitreid.gallery.milvus.notes import Notes
+from bitreid.gallery.milvus.items import short_collection
+from bitreid.gallery.milvus.notes import Notes, format_of
 from bitreid.gallery.milvus.server import Server
 
 PYTHON = Path(__file__).parents[3] / ".venv-milvus" / "bin" / "python"
@@ -145,12 +146,17 @@ class MilvusServer:
         self.stop()
 
 
+def _collections_of(contract: Contract) -> tuple[int, int, bool]:
+    """What is the same for galleries of the same collections."""
+    return contract.n_bits, contract.short_bits, contract.coarse is None
+
+
 class Galleries:
     """Galleries on a server, each of which many tests use one after the other: to make one takes seconds."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._free: dict[tuple[int, int], list[str]] = {}  # by the lengths of their codes
+        self._free: dict[tuple[int, int, bool], list[str]] = {}  # by their collections
         self._numbers = count()
 
     @contextmanager
@@ -158,7 +164,7 @@ class Galleries:
         self, contract: Contract, *, audited: bool = True, actor: str = "", **settings: Any
     ) -> Iterator[MilvusGallery]:
         """An empty gallery that has just been made, as far as one sees."""
-        free = self._free.setdefault((contract.n_bits, contract.attribute_bits), [])
+        free = self._free.get(_collections_of(contract))
         if free:
             name = free.pop()
             self._make_new(name, contract, audited)
@@ -167,17 +173,21 @@ class Galleries:
             create_milvus(self.url, name, contract, audited=audited).close()
         try:
             with open_milvus(self.url, name, actor=actor, **settings) as gallery:
+                contract = gallery.contract
                 yield gallery
+                contract = gallery.contract  # it may have got a coarse code
         finally:
-            free.append(name)
+            self._free.setdefault(_collections_of(contract), []).append(name)
 
     def _make_new(self, name: str, contract: Contract, audited: bool) -> None:
         server = Server(self.url)
         try:
             notes = f"{name}_notes"
-            for collection in (name, notes, *([f"{name}_attributes"] if contract.attributes else [])):
+            short = [short_collection(name, contract)] if contract.short_bits else []
+            for collection in (name, notes, *short):
                 for rows in server.rows(collection, "", [], size=1000):
                     server.call("delete", collection, filter=keys_in(row["key"] for row in rows))
-            Notes(server, notes).keep("gallery", [{"contract": contract.to_json(), "audited": audited}])
+            about = {"format": format_of(contract), "contract": contract.to_json(), "audited": audited}
+            Notes(server, notes).keep("gallery", [about])
         finally:
             server.close()

@@ -19,7 +19,7 @@ from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus import gallery as module
 from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
 from bitreid.gallery.milvus.server import Server
-from tests.gallery.cases import CONTRACT, people, queries
+from tests.gallery.cases import COARSE, CONTRACT, IDS, agree, people, queries
 from tests.gallery.filters.cases import CONTRACT as WITH_FILTERS
 from tests.gallery.filters.cases import FILTERS, START
 from tests.gallery.milvus.running import Galleries, MilvusServer
@@ -108,9 +108,27 @@ def test_what_the_server_cannot_do_is_said(filled: MilvusGallery, create: Create
 def test_a_gallery_of_a_newer_format_is_refused(create: Create, milvus: MilvusServer) -> None:
     gallery = create()
     (note,) = gallery._notebook.of("gallery")
-    gallery._notebook.rewrite("gallery", note, {**note.content, "format": 2})
-    with pytest.raises(Unsupported, match=f"format 1 or older, got {gallery.name} of format 2; update bitreid"):
+    gallery._notebook.rewrite("gallery", note, {**note.content, "format": 3})
+    with pytest.raises(Unsupported, match=f"format 2 or older, got {gallery.name} of format 3; update bitreid"):
         open_milvus(milvus.url, gallery.name)
+
+
+def test_coarse_codes_are_format_2_and_have_a_collection_of_their_own(create: Create, milvus: MilvusServer) -> None:
+    gallery, plain = create(), PlainGallery(CONTRACT.attributes)
+    gallery.add(people(IDS))
+    plain.add(people(IDS))
+    names = [f"{gallery.name}_{kind}" for kind in ("attributes", "coarse")]
+
+    def formats() -> tuple[int, list[bool]]:
+        (note,) = gallery._notebook.of("gallery")
+        return note.content["format"], [gallery._server.has(name) for name in names]
+
+    assert formats() == (1, [True, False])
+    gallery.calibrate(None, COARSE)
+    assert formats() == (2, [False, True])
+    with open_milvus(milvus.url, gallery.name) as again:
+        assert again.contract.coarse == COARSE
+        agree(again, plain, "camera = 1")
 
 
 def test_ties_larger_than_an_answer_are_ordered_by_key(create: Create) -> None:
@@ -208,7 +226,7 @@ def test_items_in_one_collection_only_are_mended(create: Create) -> None:
     gallery = create()
     gallery.add(people(range(10)))
     gallery._server.call("delete", gallery.name, filter="key in [1, 2]")
-    gallery._server.call("delete", gallery._items.attributes, filter="key in [7]")
+    gallery._server.call("delete", gallery._items.short, filter="key in [7]")
     assert gallery.repair() == 3
     assert gallery.repair() == 0
     codes, short = queries(1)

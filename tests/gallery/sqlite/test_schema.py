@@ -14,6 +14,7 @@ from bitreid.gallery.sqlite.file import connect
 from tests.gallery.sqlite.cases import CONTRACT, batch_of, check_whole, plain_of
 
 BATCH = batch_of([*range(20), "a"])
+NEWEST = schema.format_version()
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def add_height(connection: sqlite3.Connection) -> None:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A later bitreid, whose format 3 has one more column."""
+    """A later bitreid, whose format has one more column."""
     tables = schema.TABLES.replace("    key INTEGER", "    height INTEGER,\n    key INTEGER")
     assert tables != schema.TABLES
     monkeypatch.setattr(schema, "TABLES", tables)
@@ -57,14 +58,14 @@ def test_an_older_file_is_migrated_when_it_is_opened(path: Path, later: pytest.M
     for _ in range(2):
         with open_gallery(path) as gallery:
             check_whole(gallery, plain_of(BATCH))
-        assert version_of(path) == 3
+        assert version_of(path) == schema.format_version()
     with open_gallery(path) as gallery:
         more = batch_of(["b"])
         assert gallery.add(more) == 1
         check_whole(gallery, plain_of(BATCH, more))
     with create_gallery(path.with_name("new.gallery"), CONTRACT) as gallery:
         gallery.add(BATCH)
-    assert version_of(path.with_name("new.gallery")) == 3
+    assert version_of(path.with_name("new.gallery")) == schema.format_version()
 
 
 def test_an_older_file_is_read_without_writing_it(path: Path, later: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_an_older_file_is_read_without_writing_it(path: Path, later: pytest.Monk
         check_whole(gallery, plain_of(BATCH))
         gallery.backup(path.with_name("backup.gallery"))
     assert path.read_bytes() == before
-    assert (version_of(path), version_of(path.with_name("backup.gallery"))) == (2, 3)
+    assert (version_of(path), version_of(path.with_name("backup.gallery"))) == (NEWEST, NEWEST + 1)
 
 
 def test_a_migration_is_done_as_a_whole_or_not_at_all(path: Path, later: pytest.MonkeyPatch) -> None:
@@ -86,11 +87,11 @@ def test_a_migration_is_done_as_a_whole_or_not_at_all(path: Path, later: pytest.
         connection.execute("ALTER TABLE items ADD COLUMN weight INTEGER")
 
     for migration, why in ((fail, "killed"), (other, r"other tables than were made \(items\)")):
-        later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], migration))
+        later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[: NEWEST - 1], migration))
         with pytest.raises(GalleryDamaged, match=why):
             open_gallery(path)
-        assert version_of(path) == 2
-    later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:1], add_height))
+        assert version_of(path) == NEWEST
+    later.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[: NEWEST - 1], add_height))
     with open_gallery(path) as gallery:
         check_whole(gallery, plain_of(BATCH))
 
