@@ -51,6 +51,7 @@ def test_the_demo_trains_scores_searches_and_draws(tmp_path: Path) -> None:
     assert "drawn people, tanh" in text
     assert "two-stage search for 00" in text
     assert "AFR, w = " in text
+    assert "coarse, w = " in text, "training ends with a coarse code"
 
 
 def test_the_demo_replaces_only_what_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
