@@ -60,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARTIFACT",
         help="start from this model's weights (fine-tuning), or from a run's folder",
     )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="ARTIFACT",
+        help="learn how alike pictures are from this model too, say a larger one (distillation)",
+    )
     told = parser.add_argument_group("what the model's card says of the pictures (default: what their about.json says)")
     told.add_argument("--licence", metavar="TEXT", help="what the data allows to do with weights trained on it")
     told.add_argument("--licence-file", type=Path, metavar="FILE", help="a text that is to lie beside the weights")
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.training.task import task_from
 
     check_run_folder(arguments.out, arguments.resume)
-    recipe_name, data, attributes, pattern = _asked(arguments)
+    recipe_name, data, attributes, pattern, teacher = _asked(arguments)
     recipe = load_recipe(recipe_name, arguments.set)
     console = console_of()
     with progress_of(console, "reading pictures") as progress:
@@ -93,11 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
                 "data": str(data.absolute()),
                 "attributes": None if attributes is None else str(attributes.absolute()),
                 "pattern": pattern,
+                "teacher": None if teacher is None else str(teacher.absolute()),
             }
             unfinished.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
     try:
         with TrainingReporter(console, recipe.epochs) as reporter:
-            train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=arguments.init)
+            options = {"init": arguments.init, "teacher": teacher}
+            train(recipe, task, arguments.out, reporter, resume=arguments.resume, **options)
     except Interrupted:
         say(console, f"stopped and saved; continue with: bitreid train --resume --out {arguments.out}")
         return 130
@@ -105,11 +113,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str | None]:
-    """Return the recipe, the data, its attributes and its pattern: as given, else those of the run that is resumed."""
+def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str | None, Path | None]:
+    """Return the recipe, the data, its attributes and pattern, and the teacher: as given, else those of the run that is
+    resumed."""
     given = (arguments.recipe, arguments.data)
     if all(given):
-        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern
+        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, arguments.teacher
     if not arguments.resume:
         missing = " and ".join(name for name, value in zip(("a recipe", "--data"), given, strict=True) if not value)
         raise SettingsError(
@@ -120,6 +129,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
         data, attributes, pattern = Path(asked["data"]), asked["attributes"], asked["pattern"]
+        teacher = asked.get("teacher")  # older runs had none
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(
             f"expected {path} to say what the run learns from, could not read it ({type(error).__name__}); "
@@ -130,6 +140,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
         arguments.data or data,
         arguments.attributes or (None if attributes is None else Path(attributes)),
         arguments.pattern or pattern,
+        arguments.teacher or (None if teacher is None else Path(teacher)),
     )
 
 

@@ -1,6 +1,7 @@
-"""Identity, triplet, attribute, SSR and nested losses: a file each."""
+"""Identity, triplet, attribute, SSR, nested and distillation losses: a file each."""
 
 from bitreid.losses.attribute import attribute_loss, positive_weights
+from bitreid.losses.distillation import distillation_loss
 from bitreid.losses.identity import identity_loss
 from bitreid.losses.nested import prefix_identity_loss, similarity_loss
 from bitreid.losses.ssr import binary_gap, bit_agreement, ssr_loss
@@ -10,6 +11,7 @@ __all__ = [
     "attribute_loss",
     "binary_gap",
     "bit_agreement",
+    "distillation_loss",
     "identity_loss",
     "positive_weights",
     "prefix_identity_loss",

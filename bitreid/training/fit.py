@@ -20,6 +20,7 @@ from bitreid.losses import (
     attribute_loss,
     binary_gap,
     bit_agreement,
+    distillation_loss,
     identity_loss,
     positive_weights,
     ssr_loss,
@@ -32,6 +33,7 @@ from bitreid.training.augment import Augment
 from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
+from bitreid.training.teacher import TeacherModel
 from bitreid.training.validation import validate
 
 
@@ -74,17 +76,18 @@ def run_passes(
     reporter: Reporter,
     resume: bool = False,
     start: Mapping[str, Tensor] | None = None,
+    teacher: TeacherModel | None = None,
 ) -> None:
     """Train `network` in place; the run's folder gets `checkpoint.pt` after each pass.
 
     `start` is the state of another run's learner: its tensors that fit by name and shape, the teacher's and the
-    classifiers' too, are the first values.
+    classifiers' too, are the first values. `teacher` is a model to distil from.
 
     Each step's randomness depends on the seed and the step alone, so on one machine's CPU a resumed run equals an
     uninterrupted one. Raises `Interrupted` when asked to stop, after saving; `SettingsError` when the loss is no
     longer finite; `ArtifactError` when there is nothing that this recipe and task can resume.
     """
-    training = _Training(recipe, task, network, start)
+    training = _Training(recipe, task, network, start, teacher)
     checkpoint, position = run / "checkpoint.pt", training.position
     if resume:
         training.restore(checkpoint)
@@ -110,7 +113,14 @@ def run_passes(
 class _Training:
     """What changes as a run goes on: the learner, its optimiser, the position and the pass's running means."""
 
-    def __init__(self, recipe: Recipe, task: Task, network: HashingNetwork, start: Mapping[str, Tensor] | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        network: HashingNetwork,
+        start: Mapping[str, Tensor] | None,
+        teacher: TeacherModel | None,
+    ) -> None:
         network.check_input(recipe.input.height, recipe.input.width)
         network.backbone_batch = recipe.backbone_batch
         self.recipe, self.task = recipe, task
@@ -122,6 +132,7 @@ class _Training:
             own = self.learner.state_dict()
             fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
             self.learner.load_state_dict(fitting, strict=False)
+        self.teacher = None if teacher is None else teacher.to(self.device)
         self.optimiser = make_optimiser(recipe, self.learner)
         self.augment = Augment(recipe.augmentation, recipe.input).to(self.device)
         self.attribute_weights = self._on_device(positive_weights(torch.from_numpy(task.labels[task.split.train])))
@@ -142,7 +153,8 @@ class _Training:
         # Matrix products in bf16 where that is asked for; the losses and the weights stay in single precision.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             output, logits = self.learner(pictures)
-        losses = step_losses(recipe, output, logits, classes, labels, self.attribute_weights, epoch)
+            taught = None if self.teacher is None else self.teacher(pictures)
+        losses = step_losses(recipe, output, logits, classes, labels, self.attribute_weights, epoch, taught)
         torch.autograd.backward(losses["total"])
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -162,6 +174,9 @@ class _Training:
     def _on_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device)
 
+    def _teacher_fingerprint(self) -> str | None:
+        return None if self.teacher is None else self.teacher.fingerprint
+
     def end_pass(self) -> dict[str, Any]:
         """The record of the pass that is over; the position moves to the next."""
         record = {"epoch": self.position.epoch + 1, **self.sums.means(), "pictures_per_s": self.sums.rate()}
@@ -176,16 +191,23 @@ class _Training:
             "sums": self.sums.sums,
             "seconds": self.sums.seconds,
             "data": self.task.fingerprint(),
+            "teacher": self._teacher_fingerprint(),
         }
         save_checkpoint(checkpoint, self.position, self.recipe, states)
 
     def restore(self, checkpoint: Path) -> None:
-        """Take over a saved state; `ArtifactError` if another recipe or other data made it."""
+        """Take over a saved state; `ArtifactError` if another recipe, other data or another teacher made it."""
         position, states = load_checkpoint(checkpoint, self.recipe)
         if states["data"] != self.task.fingerprint():
             raise ArtifactError(
                 f"expected the pictures and labels that {checkpoint} was made with, got others; "
                 "resume with the old data, or start a new run"
+            )
+        teacher = states.get("teacher")  # older checkpoints have none
+        if teacher != self._teacher_fingerprint():
+            raise ArtifactError(
+                f"expected the teacher that {checkpoint} was made with ({teacher or 'none'}), "
+                f"got {self._teacher_fingerprint() or 'none'}; resume with that one, or start a new run"
             )
         self.learner.load_state_dict(states["learner"])
         self.optimiser.load_state_dict(states["optimiser"])
@@ -201,8 +223,12 @@ def step_losses(
     labels: Tensor,
     attribute_weights: Tensor,
     epoch: float,
+    taught: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """The named losses of a batch, each a scalar; `total` is what is minimised, `agreement` and `gap` only watched."""
+    """The named losses of a batch, each a scalar; `total` is what is minimised, `agreement` and `gap` only watched.
+
+    `taught` (N, d) is what another model, to distil from, makes of the pictures.
+    """
     settings = recipe.losses
     descriptors = [each.float() for each in (output.student, output.teacher) if each is not None]
     losses = {
@@ -225,6 +251,9 @@ def step_losses(
         total = total + ssr_weight(recipe, epoch) * losses["ssr"]
         losses["agreement"] = bit_agreement(student, teacher)
         losses["gap"] = binary_gap(student)
+    if taught is not None:
+        losses["distil"] = torch.stack([distillation_loss(each, taught.float()) for each in descriptors]).mean()
+        total = total + settings.distil_weight * losses["distil"]
     return {"total": total, **losses}
 
 

@@ -41,7 +41,7 @@ class AugmentationSettings(_Settings):
 
 
 class LossSettings(_Settings):
-    """Weights and constants of `L_id + L_tri + w_attr * L_attr + w_ssr * L_ssr`."""
+    """Weights and constants of `L_id + L_tri + w_attr * L_attr + w_ssr * L_ssr + w_distil * L_distil`."""
 
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """Share of an identity's target spread over all."""
@@ -56,6 +56,8 @@ class LossSettings(_Settings):
     easiest to copy when all pictures have the same."""
     ssr_warmup_epochs: float = Field(5.0, ge=0)
     """Passes over which w_ssr rises from 0 in a straight line."""
+    distil_weight: float = Field(30.0, gt=0)
+    """w_distil, where there is a model to learn from (`--teacher`): pictures are to be as alike as they are to it."""
 
 
 class Recipe(_Settings):

@@ -21,6 +21,7 @@ from bitreid.training.memory import keep_freed_memory
 from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
+from bitreid.training.teacher import TeacherModel
 from bitreid.training.validation import calibrated, validate, validate_lengths
 
 LICENCE = "LICENSE"
@@ -35,6 +36,7 @@ def train(
     *,
     resume: bool = False,
     init: Path | None = None,
+    teacher: Path | None = None,
     backbone: nn.Module | None = None,
 ) -> Artifact:
     """Train a network and return its artifact, saved in `run/artifact`.
@@ -43,27 +45,23 @@ def train(
     data), a log of JSON lines and the checkpoint; and a LICENSE where the data or the first weights have one.
     `resume` continues a stopped run exactly; `init` starts from an artifact's weights, or from all that another run's
     folder has learned, its teacher and classifiers too (a next stage on the same identities, say with larger
-    pictures); `backbone` is the caller's module where the recipe says `custom`. Raises `fit.Interrupted` when
-    stopped, with the state saved.
+    pictures); `teacher` is an artifact (or the folder of a run that has one) to distil from, which a run that is
+    resumed needs again; `backbone` is the caller's module where the recipe says `custom`. Raises `fit.Interrupted`
+    when stopped, with the state saved.
     """
     check_run_folder(run, resume)
     keep_freed_memory()
     start, first = None, init
     if init is not None and (init / "checkpoint.pt").is_file():
         start, init = load_learner(init / "checkpoint.pt", recipe.network.backbone, task.fingerprint()), None
+    if teacher is not None and not (teacher / "card.json").is_file() and (teacher / "artifact").is_dir():
+        teacher = teacher / "artifact"
+    taught_by = None if teacher is None else TeacherModel(teacher, recipe.input)
     network = first_network(recipe, task, init, backbone)
     if not resume:
-        run.mkdir(parents=True, exist_ok=True)
-        settings = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-        (run / "recipe.yaml").write_text(settings, encoding="utf-8")
-        origin = None if first is None else _origin(first)
-        record = environment() | ({} if origin is None else {"init": origin}) | _told(recipe, task, origin)
-        (run / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        licences = [task.about.licence_text, *([] if first is None else _licence_texts(first))]
-        if any(licences):
-            (run / LICENCE).write_text("\n".join(filter(None, licences)), encoding="utf-8")
+        _begin(run, recipe, task, {"init": first, "teacher": teacher})
     log = _Log(run / "log.jsonl", reporter, resume)
-    run_passes(recipe, task, network, run, log, resume, start)
+    run_passes(recipe, task, network, run, log, resume, start, taught_by)
     metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = make_card(recipe, task, metrics, made_with)
@@ -76,32 +74,51 @@ def train(
     return save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
 
 
-def _origin(init: Path) -> dict[str, str]:
-    """Return what the card says of the model that a run started from: its name, licence and fingerprint.
+def _begin(run: Path, recipe: Recipe, task: Task, models: Mapping[str, Path | None]) -> None:
+    """Write what a new run's folder says from the start: its recipe, what made it, and licences.
+
+    `models` says which it starts from and learns from, by name.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    settings = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    (run / "recipe.yaml").write_text(settings, encoding="utf-8")
+    given = {name: path for name, path in models.items() if path is not None}
+    origins = {name: _origin(path) for name, path in given.items()}
+    record = environment() | origins | _told(recipe, task, origins)
+    (run / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    licences = [task.about.licence_text, *(text for path in given.values() for text in _licence_texts(path))]
+    if any(licences):
+        # Several of them may have one licence.
+        (run / LICENCE).write_text("\n".join(dict.fromkeys(filter(None, licences))), encoding="utf-8")
+
+
+def _origin(model: Path) -> dict[str, str]:
+    """Return what the card says of the model that a run started or learns from: its name, licence and fingerprint.
 
     A run that was stopped has no artifact, so no fingerprint.
     """
-    if (init / "checkpoint.pt").is_file():
-        if not (init / "artifact").is_dir():
-            recipe = yaml.safe_load((init / "recipe.yaml").read_text(encoding="utf-8"))
-            record = json.loads((init / "environment.json").read_text(encoding="utf-8"))
+    if (model / "checkpoint.pt").is_file():
+        if not (model / "artifact").is_dir():
+            recipe = yaml.safe_load((model / "recipe.yaml").read_text(encoding="utf-8"))
+            record = json.loads((model / "environment.json").read_text(encoding="utf-8"))
             return {"name": str(recipe["name"]), "licence": str(record.get("licence", UNTOLD))}
-        init = init / "artifact"
-    card = load_artifact(init).card
+        model = model / "artifact"
+    card = load_artifact(model).card
     return {"name": card.name, "licence": card.licence, "fingerprint": fingerprint(card)}
 
 
-def _told(recipe: Recipe, task: Task, origin: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the licence and notes for the card: what is true of the recipe, the data and the first weights."""
+def _told(recipe: Recipe, task: Task, origins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the licence and notes for the card: what is true of the recipe, the data and the models before it."""
     licence = task.about.licence or UNTOLD
-    if origin is not None:
-        licence += f"; started from {origin['name']}: {origin['licence']}"
+    for name, how in (("init", "started from"), ("teacher", "distilled from")):
+        if origin := origins.get(name):
+            licence += f"; {how} {origin['name']}: {origin['licence']}"
     return {"licence": licence, "notes": " ".join(filter(None, [recipe.notes, task.about.notes]))}
 
 
-def _licence_texts(init: Path) -> list[str]:
-    """Return the text of the licence of the weights that a run starts from, if they have one."""
-    found = (path for path in (init / LICENCE, init / "artifact" / LICENCE) if path.is_file())
+def _licence_texts(model: Path) -> list[str]:
+    """Return the text of the licence of the weights that a run starts or learns from, if they have one."""
+    found = (path for path in (model / LICENCE, model / "artifact" / LICENCE) if path.is_file())
     return [path.read_text(encoding="utf-8") for path in found][:1]
 
 

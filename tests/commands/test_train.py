@@ -52,6 +52,22 @@ def test_train_starts_from_another_model_and_resumes(artifact: Path, people: Pat
         assert (run / "artifact" / "weights.safetensors").read_bytes() == before
 
 
+def test_train_learns_from_a_teacher_and_resumes_with_it(
+    artifact: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.chdir(artifact.parent)
+    done("train", "drawn_tiny", "--data", people, "--out", run, "--teacher", artifact.name, *quick())
+    monkeypatch.chdir(tmp_path)
+    before = (run / "artifact" / "weights.safetensors").read_bytes()
+    shutil.rmtree(run / "artifact")
+    done("train", "--resume", "--out", run)
+    assert (run / "artifact" / "weights.safetensors").read_bytes() == before
+    card = load_artifact(run / "artifact").card
+    assert card.training["teacher"]["name"] == load_artifact(artifact).card.name
+    assert "; distilled from " in card.licence
+
+
 def test_a_run_is_resumed_with_all_that_it_began_with(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -142,3 +142,13 @@ def softmax(values: Sequence[float]) -> list[float]:
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     product = sum(a * b for a, b in zip(one, other, strict=True))
     return product / math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
+
+
+def distillation_loss(student: Rows, teacher: Rows) -> float:
+    """Mean over pairs of pictures of (cosine of the student's - cosine of the teacher's) squared."""
+    differences = [
+        cosine(student[i], student[j]) - cosine(teacher[i], teacher[j])
+        for i in range(len(student))
+        for j in range(len(student))
+    ]
+    return mean([difference**2 for difference in differences])
