@@ -1,5 +1,7 @@
 """Fit the map to nested codes, on the features of a network that is trained already."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -110,7 +112,9 @@ def _start(linear: nn.Linear, features: Floats32, ends: list[int], rng: np.rando
     linear.bias.copy_(torch.from_numpy(-(mean @ weights)))
 
 
-def rotated_directions(centred: Floats, ends: list[int], rng: np.random.Generator) -> Floats:
+def rotated_directions(
+    centred: Floats, ends: Sequence[int], rng: np.random.Generator, steps: int = _ITQ_STEPS
+) -> Floats:
     """Return orthogonal directions `(d, ends[-1])` of centred values `(n, d)`, block by block up to each of `ends`.
 
     A block's are chosen within as many principal directions as where it ends, so that their signs lose little.
@@ -122,7 +126,7 @@ def rotated_directions(centred: Floats, ends: list[int], rng: np.random.Generato
         directions = principal[:, :end]
         z = centred @ directions
         rotation = np.linalg.qr(rng.normal(size=(directions.shape[1], end - start)))[0]
-        for _ in range(_ITQ_STEPS):
+        for _ in range(steps):
             left, _, right = np.linalg.svd(z.T @ np.where(z @ rotation > 0, 1.0, -1.0), full_matrices=False)
             rotation = left @ right
         blocks.append(directions @ rotation)
