@@ -26,6 +26,7 @@ class TeacherModel(nn.Module):
         loaded = load_artifact(artifact)
         self.fingerprint = fingerprint(loaded.card)
         self.network = network_of(loaded).requires_grad_(False)
+        self.network.nested = None  # similarities are those of the floats before it
         self.size = (loaded.card.input.height, loaded.card.input.width)
         self.normalise = Normalise(loaded.card.input)
         students = Normalise(picture)
