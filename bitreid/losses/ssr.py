@@ -4,15 +4,20 @@ import torch
 from torch import Tensor
 
 
-def ssr_loss(student: Tensor, teacher: Tensor, detach_teacher: bool = True) -> Tensor:
+def ssr_loss(student: Tensor, teacher: Tensor, detach_teacher: bool = True, labels: Tensor | None = None) -> Tensor:
     """Return the mean L1 distance between the student's real values and the teacher's signs, a scalar.
 
     The teacher is quantised without a relaxation, `b = +1 where t > 0 else -1`. It is zero when the student equals
     the teacher's signs. With `detach_teacher` no gradient reaches the teacher; otherwise it passes straight through
-    the sign.
+    the sign. With `labels` the target of a picture is the sign of the teacher's mean over all pictures of its identity
+    in the batch (consensus): what differs between them, as cameras do, is not learned.
 
     student, teacher  (N, n_bits) float, global and local parts concatenated
+    labels            (N,) int64, or None
     """
+    if labels is not None:
+        same = (labels[:, None] == labels[None, :]).to(teacher.dtype)
+        teacher = (same / same.sum(1, keepdim=True)) @ teacher
     signs = torch.where(teacher > 0, 1.0, -1.0).to(teacher.dtype)
     if not detach_teacher:
         signs = teacher + (signs - teacher).detach()

@@ -247,7 +247,9 @@ def step_losses(
         total = total + settings.attribute_weight * losses["attr"]
     if output.teacher is not None:
         student, teacher = descriptors
-        losses["ssr"] = ssr_loss(student, teacher, recipe.network.detach_teacher)
+        losses["ssr"] = ssr_loss(
+            student, teacher, recipe.network.detach_teacher, classes if settings.ssr_consensus else None
+        )
         total = total + ssr_weight(recipe, epoch) * losses["ssr"]
         losses["agreement"] = bit_agreement(student, teacher)
         losses["gap"] = binary_gap(student)

@@ -56,6 +56,9 @@ class LossSettings(_Settings):
     easiest to copy when all pictures have the same."""
     ssr_warmup_epochs: float = Field(5.0, ge=0)
     """Passes over which w_ssr rises from 0 in a straight line."""
+    ssr_consensus: bool = False
+    """SSR: the student learns the signs of the teacher's mean over the pictures of an identity in the batch, not the
+    signs of each picture alone."""
     distil_weight: float = Field(30.0, gt=0)
     """w_distil, where there is a model to learn from (`--teacher`): pictures are to be as alike as they are to it."""
 

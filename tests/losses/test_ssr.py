@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bitreid.losses import binary_gap, bit_agreement, ssr_loss
-from tests.losses.cases import TOLERANCES, generators, normals, precisions
+from tests.losses.cases import TOLERANCES, generators, integers, normals, precisions
 from tests.reference import losses as reference
 
 
@@ -22,6 +22,22 @@ def test_equals_its_twin(generator: torch.Generator, dtype: torch.dtype, n: int,
     assert float(ssr_loss(student, teacher, detach)) == pytest.approx(reference.ssr_loss(*rows), rel=tolerance)
     assert float(bit_agreement(student, teacher)) == pytest.approx(reference.bit_agreement(*rows))
     assert float(binary_gap(student)) == pytest.approx(reference.binary_gap(rows[0]), rel=tolerance)
+
+
+@given(generators(), st.integers(1, 8), st.booleans())
+def test_the_target_by_consensus_equals_its_twin(generator: torch.Generator, n: int, detach: bool) -> None:
+    student, teacher = (normals(generator, n, 9, dtype=torch.float64) for _ in range(2))
+    labels = integers(generator, 0, 2, n)
+    expected = reference.ssr_loss(student.tolist(), reference.consensus(teacher.tolist(), labels.tolist()))
+    assert float(ssr_loss(student, teacher, detach, labels)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_gradient_of_a_consensus_is_shared_by_the_pictures_of_an_identity() -> None:
+    student, labels = torch.zeros(3, 1), torch.tensor([4, 4, 7])
+    teacher = torch.tensor([[0.5], [-0.1], [-1.0]], requires_grad=True)
+    torch.autograd.backward(ssr_loss(student, teacher, False, labels))
+    # Targets are +1, +1 and -1, each a third of the mean; the first two are half of two targets each.
+    torch.testing.assert_close(teacher.grad, torch.tensor([[1 / 3], [1 / 3], [-1 / 3]]))
 
 
 @given(generators(), precisions(), st.booleans())
@@ -48,11 +64,11 @@ def test_the_sign_of_zero_is_minus_one(zero: float, detach: bool) -> None:
     assert bit_agreement(torch.tensor([[zero]]), torch.tensor([[1.0]])) == 0
 
 
-def gradients(*settings: bool) -> tuple[Tensor | None, ...]:
+def gradients(detach: bool = True) -> tuple[Tensor | None, ...]:
     """The gradients at the student and at the teacher, None where none arrives."""
     student = torch.tensor([[0.5, -2.0, 3.0, -0.5]], requires_grad=True)
     teacher = torch.tensor([[0.1, -0.1, -4.0, 5.0]], requires_grad=True)
-    return torch.autograd.grad(ssr_loss(student, teacher, *settings), [student, teacher], allow_unused=True)
+    return torch.autograd.grad(ssr_loss(student, teacher, detach), [student, teacher], allow_unused=True)
 
 
 # Of the student above: .5 is below +1, -2 below -1, 3 above -1, -.5 below +1; a quarter each, the mean of four.

@@ -80,6 +80,15 @@ def ssr_loss(student: Rows, teacher: Rows) -> float:
     return mean([abs(s - sign(t)) for a, b in zip(student, teacher, strict=True) for s, t in zip(a, b, strict=True)])
 
 
+def consensus(teacher: Rows, labels: Sequence[int]) -> list[list[float]]:
+    """Each picture's row replaced by the mean row of its identity."""
+    rows = []
+    for label in labels:
+        own = [row for row, other in zip(teacher, labels, strict=True) if other == label]
+        rows.append([mean(column) for column in zip(*own, strict=True)])
+    return rows
+
+
 def bit_agreement(student: Rows, teacher: Rows) -> float:
     """How many of all bits have the same sign in both, as a share."""
     pairs = [(s, t) for a, b in zip(student, teacher, strict=True) for s, t in zip(a, b, strict=True)]

@@ -84,6 +84,14 @@ def test_the_total_is_the_weighted_sum_of_the_named_losses() -> None:
     assert losses["total"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_ssr_by_consensus_has_one_target_an_identity() -> None:
+    student = torch.ones(4, 1)
+    teacher = torch.tensor([[0.9], [-0.1], [0.1], [0.1]])  # two identities, both above 0 in the mean
+    for consensus, expected in ((False, 2 / 4), (True, 0)):
+        recipe = make_recipe({"name": "x", "losses": {"ssr_consensus": consensus}})
+        assert step(recipe, ModelOutput(student, teacher, None))["ssr"] == pytest.approx(expected)
+
+
 def test_a_rival_without_attributes_has_two_losses() -> None:
     losses = step(make_recipe({"name": "x", "network": {"relaxation": "tanh"}}), ModelOutput(torch.eye(4), None, None))
     assert set(losses) == {"total", "id", "tri"}
