@@ -64,11 +64,12 @@ def test_the_sign_of_zero_is_minus_one(zero: float, detach: bool) -> None:
     assert bit_agreement(torch.tensor([[zero]]), torch.tensor([[1.0]])) == 0
 
 
-def gradients(detach: bool = True) -> tuple[Tensor | None, ...]:
+def gradients(detach: bool | None = None) -> tuple[Tensor | None, ...]:
     """The gradients at the student and at the teacher, None where none arrives."""
     student = torch.tensor([[0.5, -2.0, 3.0, -0.5]], requires_grad=True)
     teacher = torch.tensor([[0.1, -0.1, -4.0, 5.0]], requires_grad=True)
-    return torch.autograd.grad(ssr_loss(student, teacher, detach), [student, teacher], allow_unused=True)
+    loss = ssr_loss(student, teacher) if detach is None else ssr_loss(student, teacher, detach)
+    return torch.autograd.grad(loss, [student, teacher], allow_unused=True)
 
 
 # Of the student above: .5 is below +1, -2 below -1, 3 above -1, -.5 below +1; a quarter each, the mean of four.
