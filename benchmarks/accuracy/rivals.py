@@ -203,20 +203,23 @@ def itq(x: Floats32, n_bytes: int) -> Distances | None:
 
 def pq(x: Floats32, n_bytes: int) -> Distances | None:
     """Return the distances of queries to what product quantisation keeps (Jegou et al., PAMI 2011)."""
-    index = faiss.IndexPQ(x.shape[1], n_bytes, 8)
-    index.pq.cp.min_points_per_centroid = 1  # no warnings: there are as many pictures as there are
-    return decoded(index, x)
+    return decoded(_index_pq(x.shape[1], n_bytes), x)
 
 
 def opq(x: Floats32, n_bytes: int) -> Distances | None:
     """Return the distances of product quantisation after an optimised rotation of 512 principal directions (Ge et al.,
     PAMI 2014)."""
     directions = principal(x, min(512, x.shape[1]))
-    rotation = faiss.OPQMatrix(directions.shape[1], n_bytes)
-    rotation.niter = 20
-    index = faiss.IndexPreTransform(rotation, faiss.IndexPQ(directions.shape[1], n_bytes, 8))
-    distances = decoded(index, x @ directions)
+    rotation, words = faiss.OPQMatrix(directions.shape[1], n_bytes), _index_pq(directions.shape[1], n_bytes)
+    rotation.niter, rotation.pq = 20, words.pq
+    distances = decoded(faiss.IndexPreTransform(rotation, words), x @ directions)
     return lambda q, g: distances(q @ directions, g @ directions)
+
+
+def _index_pq(d: int, n_bytes: int) -> Any:
+    index = faiss.IndexPQ(d, n_bytes, 8)
+    index.pq.cp.min_points_per_centroid = 1  # no warnings: there are as many pictures as there are
+    return index
 
 
 def rabitq(n_bits: int) -> Callable[[Floats32, int], Distances | None]:
