@@ -2,7 +2,8 @@
 
 BitreidError
 ├── DataError          a manifest, a picture, a label file or a folder is not what it should be
-│   └── PictureError   one picture cannot be read; says which and why
+│   ├── PictureError   one picture cannot be read; says which and why
+│   └── VideoEnded     a video ends, or is damaged, before a frame that was asked for
 ├── SettingsError      a setting or a recipe is impossible
 ├── CodesError         codes, features or their layout do not fit together
 ├── ArtifactError      a model on disk is incomplete, changed or too new
@@ -44,6 +45,17 @@ class PictureError(DataError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"expected a readable picture at {printable(str(path))}, got: {reason}")
         self.path = path
+        self.reason = reason
+
+
+class VideoEnded(DataError):
+    """A video ends, or is damaged, before a frame that was asked for: `n_frames` could be read; `reason` says more."""
+
+    def __init__(self, path: Path, n_frames: int, reason: str | None) -> None:
+        why = "" if reason is None else f", where it is damaged ({reason})"
+        super().__init__(f"expected more frames in {printable(str(path))}, got {n_frames}{why}; are the boxes its own?")
+        self.path = path
+        self.n_frames = n_frames
         self.reason = reason
 
 

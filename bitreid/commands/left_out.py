@@ -19,13 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse, before anything is encoded, if a picture cannot be read"
     )
+    add_report(parser)
+
+
+def add_report(parser: argparse.ArgumentParser, what: str = "pictures") -> None:
+    """Add `--report`."""
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write which pictures were left out, and why, as JSON"
+        "--report", type=Path, metavar="FILE", help=f"write which {what} were left out, and why, as JSON"
     )
 
 
-def tell(findings: Findings, report: Path | None = None) -> int:
-    """Say which pictures were left out or look odd, write the report on request, and return the exit code."""
+def tell(findings: Findings, report: Path | None = None, what: tuple[str, str] = ("picture", "pictures")) -> int:
+    """Say which pictures were left out or look odd, write the report on request, and return the exit code.
+
+    `what` are words for one and for several of what is left out.
+    """
     from bitreid.data.pictures import NAMED_FILES
     from bitreid.evaluation.score_files import write_json
     from bitreid.text import printable
@@ -37,7 +45,7 @@ def tell(findings: Findings, report: Path | None = None) -> int:
         write_json(report, [*bad, *odd])
     if not findings.bad:
         return 0
-    n = f"{len(findings.bad)} pictures were" if len(findings.bad) > 1 else "1 picture was"
+    n = f"{len(findings.bad)} {what[1]} were" if len(findings.bad) > 1 else f"1 {what[0]} was"
     print(f"bitreid: {n} left out:", file=sys.stderr)
     for error in findings.bad[:NAMED_FILES]:
         print(f"  {printable(str(error.path))}: {error.reason}", file=sys.stderr)

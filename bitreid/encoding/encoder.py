@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Floats32, Ints
+from bitreid.arrays import AnyArray, Floats32, Ints, Pixels
 from bitreid.artifact import Card
 from bitreid.codes import Codes, pack, pack_bits, prefix_parts
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Findings, Progress, read_pictures
+from bitreid.encoding.boxes import Detections, EncodedBoxes, boxes_of, check_frame, clipped, cut_out
 from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
 from bitreid.errors import ArtifactError, CodesError
 
@@ -98,6 +99,23 @@ class Encoder:
                 f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
             )
         return self._encoded([self._run(pictures)])
+
+    def encode_boxes(self, frame: Pixels, boxes: AnyArray | Detections) -> EncodedBoxes:
+        """Return the codes of the people in the boxes of a frame `(H, W, 3) uint8`, red green blue.
+
+        `boxes` are an array `(n, 4)` of left, top, right and bottom in pixels, or anything with `xyxy` and
+        `tracker_id`, such as supervision's `Detections`. They are clipped to the frame; those that enclose no pixel of
+        it are left out and named. `TrackletMeans` makes one code of all pictures of a tracklet.
+
+        `DataError` for frames and boxes of other shapes, and for numbers that are not finite.
+        """
+        check_frame(frame)
+        xyxy, tracklets = boxes_of(boxes)
+        inside, good = clipped(xyxy, *frame.shape[:2])
+        rows, size = np.flatnonzero(good), (self.card.input.height, self.card.input.width)
+        chunks = [rows[start : start + CHUNK] for start in range(0, max(len(rows), 1), CHUNK)]
+        encoded = self._encoded([self._run(cut_out(frame, inside[some], *size)) for some in chunks])
+        return EncodedBoxes(encoded, rows, None if tracklets is None else tracklets[rows], np.flatnonzero(~good))
 
     def merge(self, encoded: Encoded) -> Encoded:
         """One item for several pictures of one person: codes are made from their mean features and probabilities."""

@@ -148,7 +148,7 @@ def sources_of(
     rows_of = [np.arange(end - len(manifest), end) for end, manifest in zip(ends, manifests, strict=True)]
     for i, encoded in files.items():
         own = everything.take(rows_of[i])
-        paths = [_rooted(each, root) for each in encoded.paths]
+        paths = [rooted(each, root) for each in encoded.paths]
         names = ids_of(paths, encoded.codes)
         rows, left_out = _rows_with_text(encoded.paths, strict)
         encoded = replace(
@@ -166,7 +166,7 @@ def sources_of(
     if of_pictures:
         encoder = load_encoder()
         manifest = with_dates(everything.take(np.concatenate(of_pictures)), time_unit)
-        shown = [each if root is None else _rooted(_absolute(each), root) for each in manifest.paths]
+        shown = [each if root is None else rooted(absolute(each), root) for each in manifest.paths]
         names = ids_of(shown, manifest.paths)
         rows, left_out = _rows_with_text(manifest.paths, strict)
         kept, ids_kept, shown_kept = manifest.take(rows), [names[i] for i in rows], [shown[i] for i in rows]
@@ -361,11 +361,11 @@ def _check_same_pictures(source: Source, rows: Sequence[int], there: Sequence[Ga
         )
 
 
-def _rooted(path: Path, root: Path | None) -> Path:
+def rooted(path: Path, root: Path | None) -> Path:
     """Return an absolute path below `root` relative to it, but for the root of all; any other path as it is."""
     if root is None or not path.is_absolute():
         return path
-    folder = _absolute(root)
+    folder = absolute(root)
     return path.relative_to(folder) if path.is_relative_to(folder) and folder.name else path
 
 
@@ -380,6 +380,6 @@ def _hash(path: Path, content: bytes) -> str:
     return hashlib.blake2b(os.fsencode(path) + b"\0" + content, digest_size=16).hexdigest()
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
     """Return an absolute path without `..`; a link stays the link that it is."""
     return Path(os.path.normpath(path.absolute()))

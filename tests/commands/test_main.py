@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "encode",
+    "crops",
     "search",
     "gallery",
     "calibrate",
