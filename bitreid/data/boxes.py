@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -86,8 +86,13 @@ class Boxes:
 
     def take(self, where: Ints | Bools) -> Self:
         """Return the rows of the given numbers, which ascend, or where a mask is true."""
-        columns = (self.frames, self.xyxy, self.tracklets, self.places)
-        return type(self)(*(column[where] for column in columns), self.source)
+        return replace(
+            self,
+            frames=self.frames[where],
+            xyxy=self.xyxy[where],
+            tracklets=self.tracklets[where],
+            places=self.places[where],
+        )
 
     def every(self, n: int) -> Self:
         """Return each `n`th box of a tracklet, from its first on; of boxes in none, those in each `n`th frame."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bitreid.arrays import Features
+import numpy as np
+
+from bitreid.arrays import Features, Ints
 from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest, WrongModel
@@ -300,11 +302,15 @@ class Gallery(ABC):
     # What backends do.
 
     @abstractmethod
-    def _write(self, batch: Items, replace: bool) -> list[Id]:
-        """Store items, the ids of which become those returned; an id that is there is left or replaced.
+    def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
+        """Store items; one whose id is there is left, or replaced. Return the ids that were not there before.
 
-        Returns the ids that were not there before.
+        `added` `(n,)` is when each was added, in microseconds from 1970 on.
         """
+
+    @abstractmethod
+    def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
+        """Return when the items of these ids were added, in microseconds from 1970 on, of those that are there."""
 
     @abstractmethod
     def _remove(self, where: Filter) -> list[Id]:
@@ -369,7 +375,7 @@ class Gallery(ABC):
 
     # What they share.
 
-    def _put(self, batch: Items, replace: bool, decided: bool = True) -> int:
+    def _put(self, batch: Items, replace: bool, decided: bool = True, added: Ints | None = None) -> int:
         batch = batch.cut_for(self.contract)
         self.contract.check(batch.codes, batch.attribute_codes, batch.model)
         if bool(self.contract.attributes) != (batch.attribute_codes is not None):
@@ -383,7 +389,8 @@ class Gallery(ABC):
         with self._transaction():
             if replace and decided:
                 batch = as_decided(self, batch)
-            new = self._write(batch, replace)
+            now = np.full(len(batch), microseconds(datetime.now(UTC)))
+            new = self._write(batch, replace, now if added is None else added)
             self._record("upsert" if replace else "add", batch.ids if replace else new)
         return len(new)
 

@@ -4,19 +4,19 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitreid.arrays import Ints
 from bitreid.errors import GalleryClosed
 from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.cameras import with_names
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
-from bitreid.gallery.fields import SEARCHED_NUMBERS, SEARCHED_TEXTS, microseconds
+from bitreid.gallery.fields import SEARCHED_NUMBERS, SEARCHED_TEXTS
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
@@ -84,8 +84,7 @@ class MemoryGallery(Gallery):
             self._items, self._seqs = {}, {}
             self._table = Table(self.contract.n_bits, self.contract.attributes, self._metadata)
 
-    def _write(self, batch: Items, replace: bool) -> list[Id]:
-        now = microseconds(datetime.now(UTC))
+    def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
         rows, keys = [], batch.keys().tolist()
         replaced = []
         new: list[Id] = []
@@ -111,7 +110,7 @@ class MemoryGallery(Gallery):
                 encoded(id if isinstance(id, str) else None for id in kept.ids),
                 kept.codes.packed,
                 np.empty((len(kept), 0), np.uint8) if attributes is None else attributes.packed,
-                np.full(len(kept), now),
+                added[rows],
                 [getattr(kept, field.column) for field in SEARCHED_NUMBERS],
                 [encoded(getattr(kept, field.column)) for field in SEARCHED_TEXTS],
             )
@@ -119,6 +118,9 @@ class MemoryGallery(Gallery):
         self._items |= dict(zip(seqs.tolist(), kept, strict=True))
         self._seqs |= dict(zip(kept.keys().tolist(), seqs.tolist(), strict=True))
         return new
+
+    def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
+        return self._snapshot().added_of(ids)
 
     def _drop(self, seqs: Sequence[int]) -> None:
         if seqs:

@@ -53,7 +53,7 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
 
 
 def _export(gallery: Gallery, path: Path, where: Where, progress: Progress | None) -> int:
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = pyarrow_and_parquet()
     contract, total, done = gallery.contract, gallery.count(where), 0
     about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": replace(contract, coarse=None).to_json()}
     if gallery.camera_names:
@@ -115,7 +115,7 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
         done, written = done + len(batch), written + len(differ)
         if progress is not None:
             progress(done, max(done, total))
-    _copy_decisions(source, target)
+    copy_decisions(source, target)
     return written
 
 
@@ -137,17 +137,18 @@ def check_same_model(found: Contract, wanted: Contract) -> None:
 
 
 def _same(item: GalleryItem, there: GalleryItem | None) -> bool:
-    return there is not None and _content(item) == _content(there)
+    return there is not None and content_of(item) == content_of(there)
 
 
-def _content(item: GalleryItem) -> tuple[Any, ...]:
+def content_of(item: GalleryItem) -> tuple[Any, ...]:
+    """Return an item's codes and fields, by which equal ones are equal."""
     short = None if item.attribute_code is None else item.attribute_code.tobytes()
     values = (getattr(item, field.name) for field in FIELDS)
     # Python calls 1 and True equal.
     return item.code.tobytes(), short, *(_json(value) if isinstance(value, Mapping) else value for value in values)
 
 
-def _copy_decisions(source: Gallery, target: Gallery) -> None:
+def copy_decisions(source: Gallery, target: Gallery) -> None:
     """Copy the decisions of the source that the target does not have from an earlier copy."""
     there = Counter(_json(note) for _, note in target._notes())
     missing = []
@@ -213,7 +214,8 @@ def _blocks(file: BinaryIO, n_bytes: int | None) -> Iterator[bytes]:
 # Items as columns of Parquet.
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow_and_parquet() -> tuple[Any, Any]:
+    """Return the two modules; `Unsupported` where they are not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -269,7 +271,7 @@ def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items, dict[int
 
     The file is checked before the first.
     """
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = pyarrow_and_parquet()
     try:
         with path.open("rb") as file:
             at = _seal_at(file)

@@ -44,6 +44,7 @@ def write_video(path: Path, frames: Pixels, codec: str = "ffv1", pix_fmt: str = 
     """A video of the frames; without further words its pixels are exactly these (in `.mkv`)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pix_fmt
         for pixels in frames:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pix_fmt)

@@ -1,13 +1,16 @@
-"""`bitreid gallery export`, `import`, `copy`, `backup` and `restore`: items from one place to another."""
+"""`bitreid gallery export`, `import`, `copy`, `reencode`, `backup` and `restore`: items from one place to another."""
 
 import argparse
 from pathlib import Path
 
 from rich.console import Console
 
+from bitreid.commands import left_out
 from bitreid.commands.console import progress_of
 from bitreid.commands.gallery.action import Action, Answer, actor_of, add_where, open_place
+from bitreid.commands.options import add_bits, add_flip
 from bitreid.gallery import (
+    Contract,
     copy_gallery,
     export_parquet,
     import_parquet,
@@ -16,6 +19,7 @@ from bitreid.gallery import (
     restore_gallery,
 )
 from bitreid.gallery.opening import hidden
+from bitreid.gallery.reencode import Reencoded, reencode_gallery
 
 
 def _exported(export: argparse.ArgumentParser) -> None:
@@ -57,6 +61,42 @@ def _copy(arguments: argparse.Namespace, console: Console) -> Answer:
     return Answer([f"{n} items copied, {max(others, 0)} were there already: {hidden(arguments.to)}"], {"copied": n})
 
 
+def _new_model(reencode: argparse.ArgumentParser) -> None:
+    reencode.add_argument("to", metavar="NEW", help="the place of the new gallery, which is made if there is none")
+    reencode.add_argument("--model", type=Path, required=True, metavar="ARTIFACT", help="encodes the pictures")
+    add_bits(reencode)
+    add_flip(reencode)
+    reencode.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="ROOT",
+        help="the folder that the pictures' paths are relative to (default: the gallery's own)",
+    )
+    left_out.add_report(reencode)
+
+
+def _reencode(arguments: argparse.Namespace, console: Console) -> Answer:
+    from bitreid.training.load import load_encoder
+
+    pictures = arguments.pictures
+    if pictures is None:
+        pictures = Path() if "://" in arguments.place else Path(arguments.place).parent
+    encoder = load_encoder(arguments.model, bits=arguments.bits, flip=arguments.flip)
+    done = Reencoded()
+    with open_place(arguments, read_only=True) as old:
+        contract = Contract.of(encoder.card, arguments.bits)
+        new = open_or_create_gallery(arguments.to, contract, audited=old.audited, actor=actor_of(arguments))
+        with new, progress_of(console, "encoding") as progress:
+            reencode_gallery(old, new, encoder, pictures, progress, done)
+    code = left_out.tell(done.findings, arguments.report)
+    bad = [
+        {"id": id, "path": str(error.path), "reason": error.reason}
+        for id, error in zip(done.left_out, done.findings.bad, strict=True)
+    ]
+    said = f"{done.new} items encoded anew, {done.there} were there already: {hidden(arguments.to)}"
+    return Answer([said], {"encoded": done.new, "there": done.there, "left_out": bad}, code=code)
+
+
 def _copied(backup: argparse.ArgumentParser) -> None:
     backup.add_argument("out", type=Path, metavar="FILE")
 
@@ -94,6 +134,12 @@ ACTIONS = {
         _target,
         _copy,
         ("bitreid gallery copy people.gallery milvus://localhost:19530/people",),
+    ),
+    "reencode": Action(
+        "encode the pictures of all items anew, with another model, into another gallery; stopped, it goes on",
+        _new_model,
+        _reencode,
+        ("bitreid gallery reencode people.gallery better.gallery --model runs/mine/artifact --pictures .",),
     ),
     "backup": Action(
         "write a copy of a gallery while it is used",

@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from bitreid.arrays import Ints
 from bitreid.errors import (
     BadRequest,
     GalleryClosed,
@@ -33,7 +33,6 @@ from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
-from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
@@ -209,7 +208,7 @@ class MilvusGallery(Gallery):
 
     # What the protocol asks of a backend.
 
-    def _write(self, batch: Items, replace: bool) -> list[Id]:
+    def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
         ids: dict[int, Id] = {}
         for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
             check_same_id(id, ids.setdefault(key, id))
@@ -220,9 +219,13 @@ class MilvusGallery(Gallery):
         there = self._server.of_keys(self.name, ids, ["text"])
         for key, row in there.items():
             check_same_id(ids[key], id_of(row))
-        rows = rows_of(batch, microseconds(datetime.now(UTC)))
+        rows = rows_of(batch, added)
         self._items.store(rows if replace else [row for row in rows if row["key"] not in there])
         return [id for key, id in ids.items() if key not in there]
+
+    def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
+        rows = self._server.of_keys(self.name, [key_of(id) for id in ids], ["text", "added"])
+        return {id_of(row): int(row["added"]) for row in rows.values()}
 
     def _remove(self, where: Filter) -> list[Id]:
         batches = self._server.rows(self.name, self._expression(where), ["text"], size=ROWS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bitreid.arrays import Bytes
+from bitreid.arrays import Bytes, Ints
 from bitreid.codes import Codes
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import DETAILS, FIELDS, Field
@@ -27,13 +27,13 @@ ITEM = (*SHARED, *(COLUMN_OF[field.name] for field in DETAILS))
 WHOLE = (*ITEM, "code")
 
 
-def rows_of(batch: Items, added: int) -> list[Row]:
+def rows_of(batch: Items, added: Ints) -> list[Row]:
     """Return the rows of the record, without revision."""
     attributes = batch.attribute_codes
     columns = {
         "key": batch.keys().tolist(),
         "text": [id if isinstance(id, str) else "" for id in batch.ids],
-        "added": [added] * len(batch),
+        "added": added.tolist(),
         "metadata": list(map(_pairs, batch.metadata)),
         "attributes": [[]] * len(batch) if attributes is None else list(map(_ones, attributes.packed)),
         "code": [code.tobytes() for code in batch.codes.packed],

@@ -10,18 +10,17 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitreid.arrays import Ints
 from bitreid.data.files import new_file
 from bitreid.errors import GalleryError, GalleryExists, GalleryReadOnly
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
-from bitreid.gallery.fields import microseconds
 from bitreid.gallery.filters.types import Filter, IdIn
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.leftovers import remove_leftovers
@@ -215,19 +214,20 @@ class SqliteGallery(Gallery):
 
     # What the protocol asks of a backend.
 
-    def _write(self, batch: Items, replace: bool) -> list[Id]:
-        there = self._seqs_of(batch)
-        keys = batch.keys().tolist()
+    def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
+        there, keys = self._seqs_of(batch), batch.keys().tolist()
         new = [id for id, key in zip(batch.ids, keys, strict=True) if key not in there]
         if replace:
             self._delete_seqs(list(there.values()))
         elif there:
-            batch = batch.rows([i for i, key in enumerate(keys) if key not in there])
-        self._writer.executemany(
-            f"INSERT INTO items ({WHOLE}) VALUES (?{', ?' * WHOLE.count(',')})",
-            stored(batch, microseconds(datetime.now(UTC))),
-        )
+            kept = np.array([i for i, key in enumerate(keys) if key not in there], np.int64)
+            batch, added = batch.rows(kept), added[kept]
+        insert = f"INSERT INTO items ({WHOLE}) VALUES (?{', ?' * WHOLE.count(',')})"
+        self._writer.executemany(insert, stored(batch, added))
         return new
+
+    def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
+        return self._snapshot().added_of(ids)
 
     def _seqs_of(self, batch: Items) -> dict[int, int]:
         """Return the sequence numbers of the items that are there, by key."""
@@ -243,8 +243,8 @@ class SqliteGallery(Gallery):
         return found
 
     def _delete_seqs(self, seqs: Sequence[int]) -> None:
-        self._writer.executemany("DELETE FROM items WHERE seq = ?", ((seq,) for seq in seqs))
-        self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in seqs))
+        for statement in ("DELETE FROM items WHERE seq = ?", "INSERT INTO changes (seq) VALUES (?)"):
+            self._writer.executemany(statement, ((seq,) for seq in seqs))
 
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):

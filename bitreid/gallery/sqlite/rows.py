@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
+from bitreid.arrays import Ints
 from bitreid.errors import DataWarning
 from bitreid.gallery import fields
 from bitreid.gallery.contract import Contract
@@ -172,7 +173,7 @@ def warn(text: str) -> None:
     warnings.warn(text, DataWarning, stacklevel=5)
 
 
-def stored(batch: Items, now: int) -> Iterator[Row]:
+def stored(batch: Items, added: Ints) -> Iterator[Row]:
     """Yield the rows of `WHOLE` that hold items, all of them with None for the sequence number."""
     attributes = batch.attribute_codes
     columns: dict[str, Sequence[Any]] = {
@@ -180,7 +181,7 @@ def stored(batch: Items, now: int) -> Iterator[Row]:
         "id": [id if isinstance(id, str) else None for id in batch.ids],
         "code": [code.tobytes() for code in batch.codes.packed],
         "attributes": [b""] * len(batch) if attributes is None else [code.tobytes() for code in attributes.packed],
-        "added": [now] * len(batch),
+        "added": added.tolist(),
         **{field.name: field.kind.stored(getattr(batch, field.column)) for field in FIELDS},
     }
     unknown = [None] * len(batch)

@@ -108,6 +108,12 @@ class Snapshot:
         column, values = self._table.metadata_column(key, self)
         return np.asarray(column == values.get(canonical(value), -2))
 
+    def added_of(self, ids: Sequence[Id]) -> dict[Id, int]:
+        """Return when the items of these ids were added, in microseconds from 1970 on, of those that are there."""
+        found = self.id_in(frozenset(ids))
+        rows = np.flatnonzero(found if self.alive is None else found & self.alive)
+        return dict(zip(self.ids(rows.tolist()), self.added[rows].tolist(), strict=True))
+
     def ids(self, rows: Sequence[int]) -> list[Id]:
         """Return the ids of rows."""
         texts = self._table.texts.at(rows)
