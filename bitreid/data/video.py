@@ -89,7 +89,7 @@ def _decoded(video: Path, numbers: Ints) -> Iterator[Frame]:
                 number += 1
                 if number > last:
                     return
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise VideoEnded(video, number, brief(error)) from error
     raise VideoEnded(video, number, None)
 
@@ -101,7 +101,7 @@ def _opened(video: Path, file: BinaryIO) -> av.container.InputContainer:
     limits = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     try:
         container = av.open(file, "r", options=limits)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:  # whose reading may fail, too
         raise DataError(
             f"expected a video that can be read at {printable(str(video))}, got: {brief(error)}; convert it to MP4"
         ) from error

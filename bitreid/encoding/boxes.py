@@ -85,9 +85,8 @@ class TrackletMeans:
         """Return the codes of these tracklets, in order, and forget them; `DataError` for one without a picture."""
         missing = [name for name in tracklets if name not in self._sums]
         if missing or not tracklets:
-            raise DataError(
-                f"expected tracklets that pictures were added of, got {shown(missing[0] if missing else ())}"
-            )
+            got = shown(missing[0]) if missing else "none"
+            raise DataError(f"expected tracklets that pictures were added of, got {got}")
         found = [self._sums.pop(name) for name in tracklets]
         features = np.stack([total / n for n, total, _ in found]).astype(np.float32)
         means = [total / n for n, _, total in found if total is not None]

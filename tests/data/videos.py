@@ -40,12 +40,16 @@ def walk(people: Path, n_frames: int = 12, tracks: tuple[int, ...] = (3, 7, 8)) 
     return Walk(frames, table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:])
 
 
-def write_video(path: Path, frames: Pixels, codec: str = "ffv1", pix_fmt: str = "bgr0", rate: int = 10) -> Path:
+def write_video(
+    path: Path, frames: Pixels, codec: str = "ffv1", pix_fmt: str = "bgr0", rate: int = 10, turned: int = 0
+) -> Path:
     """A video of the frames; without further words its pixels are exactly these (in `.mkv`)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pix_fmt
+        if turned:
+            stream.set_display_rotation(turned)
         for pixels in frames:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pix_fmt)
             container.mux(stream.encode(frame))
