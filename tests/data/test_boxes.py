@@ -67,7 +67,7 @@ def test_coco(tmp_path: Path) -> None:
     assert read_boxes(written(path, by_id)).frames.tolist() == [0, 4, 4, 4]
     results = [{"image_id": 31, "bbox": [0, 0, 5, 5], "score": 0.5}, {"image_id": 30, "bbox": [0, 0, 5, 5]}]
     assert read_boxes(written(path, results), first_frame=30).frames.tolist() == [0, 1]
-    with pytest.raises(DataError, match="frame 0 or 1 .* got 30 first; say --first-frame"):
+    with pytest.raises(DataError, match=r"frame 0 or 1 .* got 30 first; say --first-frame"):
         read_boxes(path)
 
 

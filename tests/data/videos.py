@@ -22,13 +22,13 @@ class Walk(NamedTuple):
 
 
 def walk(people: Path, n_frames: int = 12, tracks: tuple[int, ...] = (3, 7, 8)) -> Walk:
-    """People of `bounding_box_test`, a file for each, who go different ways; the last one leaves the picture."""
-    files = sorted((people / "bounding_box_test").glob("00*_c1*.jpg"))
+    """People of `query`, a picture of each, who go different ways; the last one leaves the picture."""
+    files = {path.name[:4]: path for path in sorted((people / "query").glob("*.jpg"))}
     rng = np.random.default_rng(5)
     frames = np.repeat(rng.integers(60, 120, (1, HEIGHT, WIDTH, 3), np.uint8), n_frames, axis=0)
     rows = []
     for who, track in enumerate(tracks):
-        with Image.open(files[4 * who]) as picture:
+        with Image.open(list(files.values())[who]) as picture:
             body = np.asarray(picture.convert("RGB").resize((32, 96)))
         for frame in range(who, n_frames - who):
             left, top = 20 + 75 * who + 6 * frame, 20 + 8 * who

@@ -96,7 +96,7 @@ def test_too_many_boxes_and_frames_that_are_none(frame: Pixels, monkeypatch: pyt
 
 
 def test_boxes_are_clipped_to_whole_pixels() -> None:
-    """Against a loop over pixels: a box encloses those whose middles lie in it, but for halves, which go to the even."""
+    """Against a loop over pixels: a box encloses those whose middles lie in it."""
     rng = np.random.default_rng(2)
     corners = rng.uniform(-8, 24, (200, 4)).round(2)
     inside, good = clipped(corners, 12, 16)
