@@ -178,7 +178,7 @@ class _State:
             if {each.name for each in files} != names or not isinstance(document["asked"], dict):
                 raise ValueError("files of other names")
             return cls(document["asked"], files, bool(document["complete"]))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             # A run that was killed at once may have left one file.
             if out.exists() and (not out.is_dir() or any(not each.name.startswith(".") for each in out.iterdir())):
                 raise BadRequest(f"expected a new or empty folder, or one of pairs, got {out}; name another") from None
