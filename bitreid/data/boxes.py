@@ -1,12 +1,14 @@
 """Boxes of people in the frames of a video, as detectors and trackers write them: MOT-challenge text and COCO JSON."""
 
+import io
 import json
 import math
 import re
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,9 +17,9 @@ from bitreid.data.manifest import UNKNOWN
 from bitreid.errors import DataError
 from bitreid.text import brief, shown
 
-MOST_BYTES = 2**30
+MOST_BYTES = 2**28
 """Bytes of the largest file of boxes that is read."""
-MOST_BOXES = 10_000_000
+MOST_BOXES = 5_000_000
 """Boxes of the longest file that is read."""
 MOST_IN_FRAME = 4096
 """Boxes of one frame, at most."""
@@ -105,13 +107,19 @@ class Boxes:
         return self.take(np.where(self.tracklets == UNKNOWN, self.frames, within) % n == 0)
 
 
-class _Row(NamedTuple):
-    """A box as a file has it; its frame as it is numbered there."""
+class _Rows:
+    """Boxes as a file has them, their frames as they are numbered there."""
 
-    place: int
-    frame: int
-    xyxy: tuple[float, float, float, float]
-    tracklet: int
+    def __init__(self) -> None:
+        self.places, self.frames, self.tracklets, self.corners = array("q"), array("q"), array("q"), array("d")
+
+    def add(self, place: int, frame: int, box: Sequence[float], tracklet: int) -> None:
+        """Add a box of left, top, width and height."""
+        left, top, width, height = box
+        self.places.append(place)
+        self.frames.append(frame)
+        self.tracklets.append(tracklet)
+        self.corners.extend((left, top, left + width, top + height))
 
 
 def read_boxes(path: Path, first_frame: int | None = None, min_confidence: float | None = None) -> Boxes:
@@ -135,22 +143,23 @@ def read_boxes(path: Path, first_frame: int | None = None, min_confidence: float
     text = _text(path)
     is_json = path.suffix.lower() == ".json"
     rows, first = (_coco if is_json else _mot)(path, text, min_confidence)
-    if not rows:
+    if not rows.frames:
         raise DataError(f"expected boxes of people in {path}, got none that count")
-    rows.sort(key=lambda row: (row.frame, row.place))
+    frames, places = np.array(rows.frames, np.int64), np.array(rows.places, np.int64)
+    order = np.lexsort((places, frames))
     begin = first if first_frame is None else first_frame
     if begin is None:
-        begin = rows[0].frame
+        begin = int(frames.min())
         if begin not in (0, 1):
             raise DataError(
                 f"expected frame 0 or 1 in {path}, to see where it begins to count, got {begin} first; say "
                 "--first-frame, the number of the video's first frame in the file"
             )
     boxes = Boxes(
-        np.array([row.frame for row in rows], np.int64) - begin,
-        np.array([row.xyxy for row in rows], np.float64),
-        np.array([row.tracklet for row in rows], np.int64),
-        np.array([row.place for row in rows], np.int64),
+        frames[order] - begin,
+        np.array(rows.corners, np.float64).reshape(-1, 4)[order],
+        np.array(rows.tracklets, np.int64)[order],
+        places[order],
         path,
     )
     _check_tracklets(boxes)
@@ -183,9 +192,9 @@ def _text(path: Path) -> str:
 # MOT-challenge
 
 
-def _mot(path: Path, text: str, min_confidence: float | None) -> tuple[list[_Row], int | None]:
-    rows: list[_Row] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+def _mot(path: Path, text: str, min_confidence: float | None) -> tuple[_Rows, int | None]:
+    rows = _Rows()
+    for number, line in enumerate(io.StringIO(text), start=1):
         if not line.strip():
             continue
         cells = line.split(",") if "," in line else line.split()
@@ -197,25 +206,24 @@ def _mot(path: Path, text: str, min_confidence: float | None) -> tuple[list[_Row
         if not 6 <= len(values) <= 20 or not whole or not all(map(math.isfinite, values)):
             raise DataError(
                 f"expected frame, track, left, top, width, height, confidence in {path}, line {number}, got "
-                f"{shown(line)}"
+                f"{shown(line.strip())}"
             )
-        frame, track, left, top, width, height = values[:6]
+        frame, track = values[:2]
         confidence = values[6] if len(values) > 6 else 1.0
         another_class = len(values) == 9 and values[7] != _PEDESTRIAN and values[7] > 0
         if another_class or (len(values) == 9 and confidence == 0):
             continue
         if min_confidence is not None and confidence < min_confidence:
             continue
-        box = (left, top, left + width, top + height)
-        rows.append(_Row(number, _checked(path, number, frame), box, _track(path, number, track)))
-        _check_number(path, len(rows))
+        rows.add(number, _checked(path, number, frame), values[2:6], _track(path, number, track))
+        _check_number(path, len(rows.frames))
     return rows, 1
 
 
 # COCO
 
 
-def _coco(path: Path, text: str, min_confidence: float | None) -> tuple[list[_Row], int | None]:
+def _coco(path: Path, text: str, min_confidence: float | None) -> tuple[_Rows, int | None]:
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -230,7 +238,7 @@ def _coco(path: Path, text: str, min_confidence: float | None) -> tuple[list[_Ro
     if not isinstance(annotations, list):
         raise DataError(f"expected a list of annotations in {path}, got {shown(str(type(annotations).__name__))}")
     _check_number(path, len(annotations))
-    rows = []
+    rows = _Rows()
     for number, each in enumerate(annotations, start=1):
         box = each.get("bbox") if isinstance(each, dict) else None
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
@@ -244,12 +252,11 @@ def _coco(path: Path, text: str, min_confidence: float | None) -> tuple[list[_Ro
             raise DataError(f"expected a score that is a number in {path}, annotation {number}, got {shown(score)}")
         if min_confidence is not None and score < min_confidence:
             continue
-        left, top, width, height = map(float, box)
         nested = each.get("attributes")
         found = [place.get(name) for place in (each, nested) if isinstance(place, dict) for name in _TRACKS]
         track = next((value for value in found if value is not None), UNKNOWN)
         frame = _checked(path, number, frame_of(each.get("image_id")))
-        rows.append(_Row(number, frame, (left, top, left + width, top + height), _track(path, number, track)))
+        rows.add(number, frame, [float(each) for each in box], _track(path, number, track))
     return rows, None
 
 

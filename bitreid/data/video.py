@@ -80,8 +80,6 @@ def _decoded(video: Path, numbers: Ints) -> Iterator[Frame]:
         stream = container.streams.video[0]
         try:
             for frame in container.decode(stream):
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise _too_big(video, frame.width, frame.height)
                 first = frame.time if number == 0 else first
                 if number in wanted:
                     seconds = None if frame.time is None or first is None else frame.time - first
@@ -111,7 +109,11 @@ def _opened(video: Path, file: BinaryIO) -> av.container.InputContainer:
     stream = container.streams.video[0]
     if stream.width * stream.height > MAX_PIXELS:
         container.close()
-        raise _too_big(video, stream.width, stream.height)
+        raise DataError(
+            f"expected frames of at most {MAX_PIXELS:,} pixels in {printable(str(video))}, got {stream.width:,} x "
+            f"{stream.height:,}; make it smaller"
+        )
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # a later frame may say that it is larger
     stream.thread_type = "AUTO"
     return container
 
@@ -119,10 +121,3 @@ def _opened(video: Path, file: BinaryIO) -> av.container.InputContainer:
 def _pixels(frame: av.VideoFrame) -> Pixels:
     pixels: Pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90 % 4)) if frame.rotation % 360 else pixels
-
-
-def _too_big(video: Path, width: int, height: int) -> DataError:
-    return DataError(
-        f"expected frames of at most {MAX_PIXELS:,} pixels in {printable(str(video))}, got {width:,} x {height:,}; "
-        "make it smaller"
-    )

@@ -126,6 +126,18 @@ def test_no_file_makes_another_be_opened(kind: str, frames: Pixels, tmp_path: Pa
         all_of(path, 0)
 
 
+def test_a_later_frame_may_not_be_too_big(frames: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream may change its size in the middle; what is too large is not decoded."""
+    small = write_video(tmp_path / "small.h264", frames, "libx264", "yuv420p")
+    large = write_video(tmp_path / "large.h264", frames.repeat(4, axis=1).repeat(4, axis=2), "libx264", "yuv420p")
+    both = tmp_path / "both.h264"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    assert [frame.pixels.shape for frame in all_of(both, 0, 13)] == [(48, 64, 3), (192, 256, 3)]
+    monkeypatch.setattr(module, "MAX_PIXELS", 48 * 64)
+    with pytest.raises(VideoEnded):
+        all_of(both, 0, 13)
+
+
 def test_a_frame_may_not_be_too_big(frames: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_video(tmp_path / "a.mkv", frames)
     monkeypatch.setattr(module, "MAX_PIXELS", 48 * 64 - 1)

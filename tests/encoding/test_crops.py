@@ -56,7 +56,7 @@ def test_crops_are_what_the_boxes_enclose(walked: Walk, video: Path, boxes: Boxe
         with Image.open(path) as picture:
             expected = walked.frames[number][top : top + height, left : min(left + width, WIDTH)]
             assert np.array_equal(np.asarray(picture), expected)
-    assert crops.findings.bad == crops.findings.odd == []
+    assert (crops.findings.bad, crops.findings.odd) == ([], [])
     assert sorted(path.name for path in out.iterdir())[:2] == [TABLE, "t000003_f000000.png"]
 
 

@@ -122,7 +122,8 @@ def test_lengths_of_one_model(tmp_path: Path) -> None:
     ):
         for gallery in (long, short):
             gallery.add(Items.of(range(20), codes, model="feed"))
-        expected = by_hand(*[Items.of(range(20), codes.prefix(32))] * 2, 14)
+        cut = Items.of(range(20), codes.prefix(32))
+        expected = by_hand(cut, cut, 14)
         for i, (left, right) in enumerate([(long, short), (short, long), (short, short)]):
             link_galleries(left, right, tmp_path / str(i), max_distance=14)
             wanted = expected if left is not right else {pair for pair in expected if pair[0] != pair[1]}

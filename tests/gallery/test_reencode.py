@@ -127,10 +127,8 @@ def test_what_has_no_picture_is_told(pictures: Path) -> None:
     (pictures / "2.png").write_bytes(b"something else")
     (pictures / "3.png").unlink()
     os.mkfifo(pictures / "3.png")  # who opens it waits for ever
-    (five,) = old.get([IDS[5]])
-    assert five is not None
-    blind = Items.of([IDS[5]], OLD.encode_files([pictures / "5.png"]).codes, _attributes(five.attribute_code))
-    old.upsert(replace(blind, model=old.contract.model))
+    five = OLD.encode_files([pictures / "5.png"])
+    old.upsert(Items.of([IDS[5]], five.codes, five.attribute_codes, model=old.contract.model))
     done = reencode_gallery(old, new, NEW, pictures)
     assert done.new == new.count() == N - 4
     found = {id: (error.path, error.reason) for id, error in zip(done.left_out, done.findings.bad, strict=True)}
@@ -142,12 +140,6 @@ def test_what_has_no_picture_is_told(pictures: Path) -> None:
     }
     assert "none of JPEG" in found[IDS[2]][1]
     check_codes(new, NEW, pictures, [0, 4, *range(6, N)])
-
-
-def _attributes(packed: object) -> object:
-    from bitreid.codes import Codes
-
-    return Codes(np.asarray(packed, np.uint8)[None], 8)
 
 
 def test_galleries_that_do_not_fit(pictures: Path, tmp_path: Path) -> None:
