@@ -9,20 +9,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from bitreid.arrays import Features, Ints
 from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, WrongModel
+from bitreid.errors import BadRequest
 from bitreid.evaluation.summary import rows_of_share
 from bitreid.gallery.audit import entry_of
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
-from bitreid.gallery.fields import microseconds
+from bitreid.gallery.fields import microseconds, nows
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
-from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, check_same_id, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, plain_id
 from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
 from bitreid.gallery.requests import (
     BATCH,
@@ -378,19 +376,14 @@ class Gallery(ABC):
     def _put(self, batch: Items, replace: bool, decided: bool = True, added: Ints | None = None) -> int:
         batch = batch.cut_for(self.contract)
         self.contract.check(batch.codes, batch.attribute_codes, batch.model)
-        if bool(self.contract.attributes) != (batch.attribute_codes is not None):
-            expected, got = ("attribute codes", "none") if self.contract.attributes else ("no attribute codes", "some")
-            raise WrongModel(f"expected {expected} in this gallery, got {got}")
+        self.contract.check_attributes(batch.attribute_codes)
         if not len(batch):
             return 0
-        there: dict[int, Id] = {}
-        for key, id in zip(batch.keys().tolist(), batch.ids, strict=True):
-            check_same_id(id, there.setdefault(key, id))
+        batch.check_keys()
         with self._transaction():
             if replace and decided:
                 batch = as_decided(self, batch)
-            now = np.full(len(batch), microseconds(datetime.now(UTC)))
-            new = self._write(batch, replace, now if added is None else added)
+            new = self._write(batch, replace, nows(len(batch)) if added is None else added)
             self._record("upsert" if replace else "add", batch.ids if replace else new)
         return len(new)
 
@@ -401,6 +394,5 @@ class Gallery(ABC):
         return chosen
 
     def _record(self, action: str, ids: Sequence[Id], n_queries: int | None = None) -> None:
-        if not self.audited:
-            return
-        self._log(entry_of(self.actor, action, len(ids), ids, n_queries))
+        if self.audited:
+            self._log(entry_of(self.actor, action, len(ids), ids, n_queries))

@@ -116,6 +116,12 @@ class Contract:
             wanted = f"attribute codes of {self.attribute_bits} bits" if self.attributes else "no attribute codes here"
             raise WrongModel(f"expected {wanted}, got some of {found} bits")
 
+    def check_attributes(self, attribute_codes: Codes | None) -> None:
+        """Check that there are attribute codes where the gallery has them, and only there; else `WrongModel`."""
+        if bool(self.attributes) != (attribute_codes is not None):
+            expected, got = ("attribute codes", "none") if self.attributes else ("no attribute codes", "some")
+            raise WrongModel(f"expected {expected} in this gallery, got {got}")
+
     def check_model(self, model: str) -> None:
         """Check that codes made by `model` (empty: the caller vouches for them) belong here; else `WrongModel`."""
         if model and self.model and model != self.model:

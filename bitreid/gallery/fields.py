@@ -41,6 +41,11 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
+def nows(n: int) -> Ints:
+    """Return the present `(n,)`, n times, in microseconds from 1970 on."""
+    return np.full(n, microseconds(datetime.now(UTC)))
+
+
 def time_of(microseconds: int) -> datetime | None:
     """Return the time of `microseconds` from 1970 on; None where it is unknown."""
     return None if microseconds == NO_TIME else _EPOCH + timedelta(0, 0, int(microseconds))

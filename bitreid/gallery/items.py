@@ -147,6 +147,12 @@ class Items:
         """Return the keys `(n,)` of the ids (`key_of`)."""
         return np.fromiter((key_of(id) for id in self.ids), np.int64, len(self))
 
+    def check_keys(self) -> None:
+        """Check that no two ids share a key; else `BadRequest`."""
+        there: dict[int, Id] = {}
+        for key, id in zip(self.keys().tolist(), self.ids, strict=True):
+            check_same_id(id, there.setdefault(key, id))
+
     def cut_for(self, contract: Contract) -> "Items":
         """Return the items with codes that are as long as those of a gallery of this contract, see `Contract.cut`."""
         codes = contract.cut(self.codes, self.model)
