@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bitreid.artifact.engines import EngineFile, check_engines
 from bitreid.coarse import CoarseCode
 from bitreid.codes import Part, check_layout
 from bitreid.data.attributes import AttributeSchema
@@ -13,7 +14,7 @@ from bitreid.open_set import OpenSet
 
 FORMAT_VERSION = 3
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration, format 2 no
-lengths, no thresholds of attributes, no tail of searches and no `input.flip`."""
+lengths, no thresholds of attributes, no tail of searches, no `input.flip` and no engines."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Card:
     its scores on held-out people ("mAP", "rank1"); empty where only the whole is. They decide no bit."""
     coarse: CoarseCode | None = None
     """The short code of the first stage of a search, made of bits of the two codes; None where it was not fitted."""
+    engines: dict[str, EngineFile] = field(default_factory=dict)
+    """Exported engines beside the weights, by name ("onnx"), each with its proof; `add_engine` fills it in."""
     weights_sha256: str = ""
     """Checksum of the weights' file, in hex; `save_artifact` fills it in."""
     weights_bytes: int = 0
@@ -120,6 +123,7 @@ class Card:
             raise ArtifactError(f"expected n_bits to be a positive multiple of 8, got {self.n_bits}")
         if self.n_features <= 0:
             raise ArtifactError(f"expected n_features above 0, got {self.n_features}")
+        check_engines(self.engines)
         if self.parts:
             check_layout(self.parts, self.n_bits)
         n_attributes = len(self.attributes) if self.attributes else 0
@@ -182,7 +186,7 @@ def fingerprint(card: Card) -> str:
     """Return 16 hex digits that differ for models whose codes may not be compared.
 
     They cover the weights and every setting that decides a bit, but not the name, notes, licence, training, metrics,
-    calibration or coarse code. ArtifactError for a card that has not been saved.
+    calibration, coarse code or engines. ArtifactError for a card that has not been saved.
     """
     if not card.weights_sha256:
         raise ArtifactError("expected the card of a saved model, got one without weights_sha256; save it first")

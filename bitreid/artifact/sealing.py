@@ -20,11 +20,10 @@ _MAX_DEPTH = 32  # of settings, which what comes after reads by recursion
 AGAIN = "copy the artifact again, or save it again with save_artifact"
 
 
-def seal_card(card: Card, weights: bytes) -> bytes:
-    """Return the bytes of card.json for these weights; its own checksum comes last."""
-    checksums = {"weights_sha256": sha256(weights), "weights_bytes": len(weights), "format_version": FORMAT_VERSION}
+def seal_card(card: Card) -> bytes:
+    """Return the bytes of card.json; its own checksum comes last."""
     try:
-        plain = json.dumps(asdict(card) | checksums, allow_nan=False)
+        plain = json.dumps(asdict(card) | {"format_version": FORMAT_VERSION}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(
             f"expected a card of JSON values (finite numbers, text, lists, dicts), got one where {error}; convert it"
@@ -61,6 +60,7 @@ def parse_card(text: bytes, path: Path) -> Card:
     calibration = body.get("calibration")
     if isinstance(calibration, dict) and isinstance(calibration.get("open_set"), dict):
         calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number
+    body.setdefault("engines", {})  # the first cards of format 3 had no such thing
     if version < 3:
         body.setdefault("lengths", {})
         body.setdefault("attribute_thresholds", [])
