@@ -1,6 +1,6 @@
 """Binary codes: packing, slicing, Hamming distance, statistics of bits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -119,6 +119,11 @@ class Codes:
         was trained to be. Codes without parts stay as they are.
         """
         return pack_bits(unpack(self)[:, spread(self.parts)]) if self.parts else self
+
+
+def concatenated(codes: Sequence[Codes]) -> Codes:
+    """Return codes of one length and layout, one or more, one after the other."""
+    return Codes(np.concatenate([each.packed for each in codes]), codes[0].n_bits, codes[0].parts)
 
 
 def spread(parts: tuple[Part, ...]) -> list[int]:

@@ -18,7 +18,7 @@ from bitreid.codes import part_sizes
 from bitreid.text import printable
 
 if TYPE_CHECKING:
-    from bitreid.artifact import Card
+    from bitreid.artifact import Card, Proof
     from bitreid.coarse import CoarseCode
     from bitreid.data.pictures import Progress as Report
     from bitreid.evaluation.confidence import PairedComparison
@@ -302,6 +302,7 @@ def card_table(card: Card, model: str) -> Table:
         "calibrated on": calibration_text(card) or "nothing",
         **({"same person within": thresholds_text(fitted.open_set)} if fitted else {}),
         "weights": f"{card.weights_bytes / 1e6:.1f} MB",
+        **{f"engine {name}": proof_text(name, engine.proof) for name, engine in card.engines.items()},
         "licence": card.licence,
         "notes": card.notes,
         **{name: f"{value:.3f}" for name, value in card.metrics.items()},
@@ -326,6 +327,24 @@ def _length_text(card: Card, n_bits: int) -> str:
 def _coarse_text(coarse: CoarseCode) -> str:
     n = len(coarse.attribute_bits), len(coarse.identity_bits)
     return f"{n[0]} attribute bits, {n[1]} identity bits; keeps of the matches {recall_text(coarse)} of a gallery"
+
+
+def proof_text(name: str, proof: Proof) -> str:
+    """Say how near to the weights an engine is."""
+    from bitreid.artifact.engines import LIMITS
+
+    before, after, mixed = proof.before, proof.after, proof.mixed
+    scores = "".join(
+        f"; {key} {100 * before[key]:.1f} with the weights, {100 * after[key]:.1f} with it, {100 * mixed[key]:.1f} its "
+        "queries in a gallery of the weights"
+        for key in before
+    )
+    past = LIMITS[name].broken_by(proof)
+    return (
+        f"{100 * proof.flipped:.2g} % of bits differ from those of the weights, largest difference of a feature "
+        f"{proof.difference:.1g}{scores} ({proof.pictures} pictures: {proof.source})"
+        + (f"; past its limits, so its codes are another model's: {past}" if past else "")
+    )
 
 
 def recipes_table(recipes: Mapping[str, Recipe]) -> Table:

@@ -12,7 +12,7 @@ EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
-    from bitreid.commands.options import add_bits, add_flip, add_pattern, add_people, add_time_unit
+    from bitreid.commands.options import add_bits, add_encoding, add_pattern, add_people, add_time_unit
 
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=["train", "query", "gallery"], help="of a data set, only these pictures (default: all)"
     )
-    add_flip(parser)
+    add_encoding(parser)
     add_pattern(parser)
     add_people(parser)
     add_time_unit(parser)
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Encode the pictures that can be read and write their codes."""
     from bitreid.commands.console import console_of, progress_of, say
+    from bitreid.commands.options import encoder_of
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.data.pictures import check_pictures
@@ -39,10 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.encoding.files import encode_readable, save_encoded
     from bitreid.errors import DataWarning
     from bitreid.text import printable
-    from bitreid.training.load import load_encoder
 
     check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
-    encoder = load_encoder(arguments.artifact, bits=arguments.bits, flip=arguments.flip)
+    encoder = encoder_of(arguments.artifact, arguments)
     manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
     manifest = with_dates(manifest, arguments.time_unit)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         with progress_of(console, "checking") as progress:
             check_pictures(manifest.paths, progress)
     with progress_of(console, "encoding") as progress:
-        encoded, _, findings = encode_readable(encoder, manifest, progress)
+        encoded, _, findings = encode_readable(encoder, manifest, progress, features=arguments.features)
     if not len(encoded):
         findings.refuse_bad(len(manifest))
     save_encoded(arguments.out, encoded, arguments.features)

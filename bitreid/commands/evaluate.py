@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_bits, add_data, add_flip, add_pattern, add_threads
+from bitreid.commands.options import add_bits, add_data, add_encoding, add_pattern, add_threads, encoder_of
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ EXAMPLES = (
 )
 
 
+_OF_MODELS = ("pattern", "bits", "flip", "engine")
+"""Arguments that are about encoding a data set's pictures."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid evaluate`."""
     from bitreid.evaluation.protocol import PROTOCOLS
@@ -31,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     *names, last = PROTOCOLS
     parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
     add_data(parser, required=False)
-    add_flip(parser)
+    add_encoding(parser)
     add_pattern(parser)
     add_bits(parser)
     parser.add_argument(
@@ -157,17 +161,15 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
 
     artifact, data, files = arguments.artifact, arguments.data, arguments.features
     if artifact and data and not files:
-        from bitreid.training.load import load_encoder
-
-        encoder = load_encoder(artifact, bits=arguments.bits, flip=arguments.flip)
+        encoder = encoder_of(artifact, arguments)
         with progress_of(console, "encoding") as progress:
             subject = subject_of_model(encoder, data, progress, arguments.pattern, settings.rules.merge_queries)
-    elif files and not artifact and not data and (arguments.pattern, arguments.bits, arguments.flip) == (None,) * 3:
+    elif files and not (artifact or data) and all(getattr(arguments, name) is None for name in _OF_MODELS):
         subject = subject_of_files(*files)
     else:
         given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
         given["--bits"] = arguments.bits
-        given["--flip"] = arguments.flip is not None
+        given |= {"--flip": arguments.flip is not None, "--engine": arguments.engine}
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
     warn_of_distractors(subject)
@@ -186,6 +188,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words += ["--features", *arguments.features] if arguments.features else []
     words += [arguments.artifact, "--data", arguments.data] if arguments.artifact else []
     words += [] if arguments.flip is None else ["--flip" if arguments.flip else "--no-flip"]
+    words += ["--engine", arguments.engine] if arguments.engine else []
     words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
     words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []

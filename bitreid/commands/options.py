@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, get_args
 
-from bitreid.errors import SettingsError
+from bitreid.errors import ArtifactError, SettingsError
 
 if TYPE_CHECKING:
     from bitreid.encoding.encoder import Encoder
+    from bitreid.encoding.engine import Engine
 
 _EXAMPLES = "example"
 
@@ -87,13 +88,21 @@ def add_people(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_flip(parser: argparse.ArgumentParser) -> None:
-    """Add `--flip`, which averages each picture with its mirror image."""
+def add_encoding(parser: argparse.ArgumentParser) -> None:
+    """Add `--flip`, which averages each picture with its mirror image, and `--engine`, which runs the model."""
+    from bitreid.encoding.encoder import ENGINES
+
     parser.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
         help="encode each picture as the mean over it and its mirror image, in twice the time, or as it is; codes of "
         "either kind are the same model's (default: as the model's card says)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what runs the model: an engine that `bitreid export` made, or torch (default: onnx where the model has "
+        "it)",
     )
 
 
@@ -153,21 +162,46 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     add_threads(parser)
 
 
-def loader_of(model: Path | None, flip: bool | None) -> Callable[[], Encoder]:
-    """Return what loads the model that encodes pictures, with `flip` as `--flip` says.
+def loader_of(arguments: argparse.Namespace) -> Callable[[], Encoder]:
+    """Return what loads the model that encodes pictures, `--model`, as `--flip` and `--engine` say.
 
-    It raises `SettingsError` where no model is named, and so does `flip` without one.
+    It raises `SettingsError` where no model is named, and so do `--flip` and `--engine` without one.
     """
-    if model is None and flip is not None:
-        raise SettingsError("expected --model ARTIFACT with --flip, which is about encoding pictures, got none")
+    for name in ("flip", "engine"):
+        if arguments.model is None and getattr(arguments, name) is not None:
+            raise SettingsError(f"expected --model ARTIFACT with --{name}, which is about encoding pictures, got none")
 
     def load() -> Encoder:
-        if model is None:
+        if arguments.model is None:
             raise SettingsError(
                 "expected --model ARTIFACT to encode pictures with, got none; or name a file of codes, .npz"
             )
-        from bitreid.training.load import load_encoder
-
-        return load_encoder(model, flip=flip)
+        return encoder_of(arguments.model, arguments)
 
     return load
+
+
+def encoder_of(model: Path, arguments: argparse.Namespace) -> Encoder:
+    """Return the encoder of a model, by its folder or name, as `--flip`, `--engine` and, where there is one, `--bits`
+    say."""
+    from bitreid.encoding.encoder import Encoder
+
+    return Encoder.open(
+        model,
+        arguments.engine,
+        bits=getattr(arguments, "bits", None),
+        flip=arguments.flip,
+        threads=getattr(arguments, "threads", None),
+        load_torch=_load_torch,
+    )
+
+
+def _load_torch(artifact: Path) -> Engine:
+    try:
+        from bitreid.training.load import load_torch
+    except ModuleNotFoundError as error:
+        raise ArtifactError(
+            f"expected PyTorch to run the weights in {artifact}, or an exported model there, got neither; "
+            "pip install 'bitreid[train]', or let whoever has PyTorch `bitreid export` it"
+        ) from error
+    return load_torch(artifact)

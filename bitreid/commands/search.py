@@ -4,7 +4,14 @@ import argparse
 from pathlib import Path
 
 from bitreid.commands import left_out
-from bitreid.commands.options import add_bits, add_flip, add_one_person, add_people, add_search_options
+from bitreid.commands.options import (
+    add_bits,
+    add_encoding,
+    add_one_person,
+    add_people,
+    add_search_options,
+    encoder_of,
+)
 
 HELP = "find a person: query pictures against a gallery"
 EXAMPLES = ("bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",)
@@ -18,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gallery", type=Path, nargs="+", required=True, help="files of codes (.npz), pictures, folders or a CSV"
     )
     add_bits(parser)
-    add_flip(parser)
+    add_encoding(parser)
     add_one_person(parser)
     add_people(parser)
     add_search_options(parser)
@@ -38,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.gallery.ingest import add_sources, sources_of
     from bitreid.gallery.opening import MEMORY
     from bitreid.gallery.query import SearchRequest, hits_json, queries_of_people, search_queries
-    from bitreid.training.load import load_encoder
 
     check_outputs([arguments.json, arguments.sheet], [arguments.artifact, *arguments.query, *arguments.gallery])
     request = SearchRequest(
@@ -51,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         n_threads=arguments.threads,
         recall=None if arguments.recall is None else parse_share(arguments.recall),
     )
-    encoder = load_encoder(arguments.artifact, bits=arguments.bits, flip=arguments.flip)
+    encoder = encoder_of(arguments.artifact, arguments)
     contract = Contract.of(encoder.card, encoder.n_bits)
     console = console_of()
     pictures = manifest_of(arguments.query, same_people=arguments.one_person or arguments.same_people)

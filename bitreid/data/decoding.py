@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.data.formats import FORMATS, HEIF, format_of, head_of
-from bitreid.errors import DataError, PictureError
+from bitreid.data.formats import FORMATS, HEAD, HEIF, format_of, head_of
+from bitreid.errors import PictureError
 from bitreid.text import printable
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Picture: TypeAlias = Union[Path, bytes, "Image.Image", npt.NDArray[np.generic]]
+"""A picture: a file, what a file holds, Pillow's image, or an array `(h, w)` grey, `(h, w, 3)` RGB or `(h, w, 4)` RGBA
+uint8."""
 
 MAX_PIXELS = 2**26
 """Most pixels of a picture (8,192 x 8,192). Decoding takes 4 to 12 bytes a pixel."""
@@ -59,34 +64,53 @@ class Opened(NamedTuple):
     odd: str | None
 
 
-def open_picture(path: Path) -> Opened:
+def open_picture(picture: Picture, name: Path | None = None) -> Opened:
     """Return the first frame of a picture as a viewer shows it, in RGB: turned as its EXIF or XMP orientation says.
 
     Pixels that are transparent lie on `BACKGROUND`. Of 16 bits a channel the upper 8 count (a TIFF of 12 bits: the
     upper 8 of 12), so that the whole range of the format becomes the range of 8 bits. Only `FORMATS` are read, and
     HEIC where pillow-heif is installed.
 
-    `PictureError` for a file that is missing, damaged, of another format or of more than `MAX_PIXELS`, and for grey
-    values of 32 bits or floats, whose range nobody tells.
+    `PictureError` for a file that is missing, damaged, of another format or of more than `MAX_PIXELS`, for grey
+    values of 32 bits or floats, whose range nobody tells, and for arrays of other shapes. It tells the picture's `name`
+    (default: its path).
     """
+    from PIL import Image
+
+    called = name or (picture if isinstance(picture, Path) else Path("a picture in memory"))
     try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError("expected Pillow to read pictures, got none; install bitreid[pictures]") from error
-    try:
-        with Image.open(path, formats=_formats()) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise PictureError(path, f"{width:,} x {height:,} pixels, of {MAX_PIXELS:,} at most; make it smaller")
-            with _ONE_BIG if width * height > BIG_PIXELS else nullcontext():
-                return _shown(path, picture)
+        if isinstance(picture, np.ndarray):
+            return _in_limits(called, _of_array(called, picture))
+        if isinstance(picture, Image.Image):
+            return _in_limits(called, picture)
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_formats()) as opened:
+            return _in_limits(called, opened)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(path, f"more than {MAX_PIXELS:,} pixels; make it smaller") from error
+        raise PictureError(called, f"more than {MAX_PIXELS:,} pixels; make it smaller") from error
     # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
     except Exception as error:
-        raise PictureError(path, _reason(path, error)) from error
+        raise PictureError(called, _reason(picture, error)) from error
+
+
+def _in_limits(name: Path, picture: Image.Image) -> Opened:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise PictureError(name, f"{width:,} x {height:,} pixels, of {MAX_PIXELS:,} at most; make it smaller")
+    with _ONE_BIG if width * height > BIG_PIXELS else nullcontext():
+        return _shown(name, picture)
+
+
+def _of_array(name: Path, pixels: npt.NDArray[np.generic]) -> Image.Image:
+    from PIL import Image
+
+    channels = pixels.shape[2:]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in ((), (3,), (4,)) or not pixels.size:
+        raise PictureError(
+            name, f"an array of {pixels.shape} {pixels.dtype}, and not (h, w), (h, w, 3) or (h, w, 4) uint8"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 @cache
@@ -157,7 +181,7 @@ def _of_16_bits(picture: Image.Image) -> npt.NDArray[np.int32]:
     return 65535 - values if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else values
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(picture: Picture, error: Exception) -> str:
     """Why a picture cannot be read, in one line."""
     from PIL import UnidentifiedImageError
 
@@ -165,7 +189,7 @@ def _reason(path: Path, error: Exception) -> str:
         return error.strerror.lower()
     if not isinstance(error, UnidentifiedImageError):
         return printable(str(error) or type(error).__name__)
-    head = head_of(path)
+    head = picture[:HEAD] if isinstance(picture, bytes) else head_of(picture) if isinstance(picture, Path) else b""
     found = format_of(head)
     if not head:
         return "an empty file"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Pixels
-from bitreid.data.decoding import open_picture
+from bitreid.data.decoding import Picture, open_picture
 from bitreid.errors import DataError, DataWarning, PictureError, SettingsError
 from bitreid.text import printable
 
@@ -87,19 +87,23 @@ def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Prog
 
 
 def read_pictures(
-    paths: Sequence[Path], height: int, width: int, progress: Progress | None = None
+    pictures: Sequence[Picture], height: int, width: int, progress: Progress | None = None, first: int = 0
 ) -> tuple[Pixels, npt.NDArray[np.int64], Findings]:
-    """Return the m pictures `(m, height, width, 3)` that can be read, their rows `(m,)`, and what was found."""
+    """Return the m pictures `(m, height, width, 3)` that can be read, their rows `(m,)`, and what was found.
+
+    Pictures without a path are called by their number, which begins with `first`.
+    """
     _check_size(height, width)
-    pictures = np.empty((len(paths), height, width, 3), dtype=np.uint8)
+    decoded = np.empty((len(pictures), height, width, 3), dtype=np.uint8)
+    names = [each if isinstance(each, Path) else Path(f"picture {i}") for i, each in enumerate(pictures, start=first)]
 
     def load(i: int) -> str | None:
-        pictures[i], odd = _resized(paths[i], (width, height))
+        decoded[i], odd = _resized(pictures[i], (width, height), names[i])
         return odd
 
-    good, findings = _for_all(paths, load, progress)
+    good, findings = _for_all(names, load, progress)
     rows = np.flatnonzero(good)
-    return (pictures if good.all() else pictures[rows]), rows, findings
+    return (decoded if good.all() else decoded[rows]), rows, findings
 
 
 def same_pictures(
@@ -182,9 +186,9 @@ class PictureStore:
         return chosen
 
 
-def _resized(path: Path, size: tuple[int, int]) -> tuple[Pixels, str | None]:
+def _resized(picture: Picture, size: tuple[int, int], name: Path | None = None) -> tuple[Pixels, str | None]:
     """The picture in RGB, resized to `size` (width, height), and what is odd about it."""
-    rgb, odd = open_picture(path)
+    rgb, odd = open_picture(picture, name)
     from PIL import Image
 
     return np.array(rgb.resize(size, Image.Resampling.BILINEAR)), odd

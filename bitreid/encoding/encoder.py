@@ -1,23 +1,38 @@
 """Encoding pictures: from pixels to codes and attributes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import AnyArray, Floats32, Ints, Pixels
-from bitreid.artifact import Card
-from bitreid.codes import Codes, pack, pack_bits, prefix_parts
+from bitreid.artifact import Card, fingerprint, load_card, read_engine
+from bitreid.artifact.engines import FILES, LIMITS
+from bitreid.artifact.shipped import folder_of
+from bitreid.codes import Codes, concatenated, pack, pack_bits, prefix_parts
 from bitreid.data.attributes import AttributeSchema
+from bitreid.data.decoding import Picture
+from bitreid.data.manifest import Manifest
 from bitreid.data.pictures import Findings, Progress, read_pictures
 from bitreid.encoding.boxes import Detections, EncodedBoxes, boxes_of, check_frame, clipped, cut_out
 from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
-from bitreid.errors import ArtifactError, CodesError
+from bitreid.errors import ArtifactError, CodesError, SettingsError
 
 CHUNK = 256
 """Pictures that are decoded and encoded together; a limit on memory, and a step of progress."""
+
+TORCH = "torch"
+"""Name of the engine that runs the weights themselves."""
+
+ENGINES = (*FILES, TORCH)
+"""Names of engines, the first choice first."""
+
+LoadTorch = Callable[[Path], Engine]
+"""Loads the weights in an artifact's folder with PyTorch; given by whoever may import it."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,15 @@ class Encoded:
         return len(self.codes)
 
 
+class Batch(NamedTuple):
+    """Pictures that were encoded together: their `rows (n,)` among all that were given, and what they are."""
+
+    rows: Ints
+    encoded: Encoded
+
+
 class Encoder:
-    """Encodes pictures with a model: its card's contract and an engine that runs its weights.
+    """Encodes pictures with a model: its card's contract and an engine that runs its weights, of the name `runs`.
 
     `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
 
@@ -49,7 +71,9 @@ class Encoder:
     it and its mirror image. Codes with and without are of one model, and may be compared.
     """
 
-    def __init__(self, card: Card, engine: Engine, bits: int | None = None, flip: bool | None = None) -> None:
+    def __init__(
+        self, card: Card, engine: Engine, bits: int | None = None, flip: bool | None = None, runs: str = TORCH
+    ) -> None:
         if card.attributes is not None and "attribute_probability" not in card.thresholds:
             raise ArtifactError(
                 f"expected the threshold 'attribute_probability' in the card of {card.name}, which has attributes, "
@@ -57,39 +81,95 @@ class Encoder:
             )
         self.card = card
         self.engine = engine
+        self.runs = runs
         self.n_bits = card.length_for(bits)
         self._parts = prefix_parts(card.parts, self.n_bits)
         self._run: Engine = MirrorAveraged(engine) if (card.input.flip if flip is None else flip) else engine
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        engine: str | None = None,
+        *,
+        bits: int | None = None,
+        flip: bool | None = None,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        load_torch: LoadTorch | None = None,
+    ) -> Self:
+        """Return the encoder of a model: the folder of an artifact, or the name of a model that comes with bitreid.
+
+        `engine` is one of `ENGINES`; by default `onnx` where the artifact has it, else `torch`, which needs
+        `load_torch` (`bitreid.load_encoder` brings its own). `threads` and `providers` are onnxruntime's, see
+        `OnnxEngine`.
+        """
+        folder = folder_of(model)
+        card = load_card(folder)
+        name = engine or ("onnx" if "onnx" in card.engines else TORCH)
+        if name not in ENGINES:
+            raise SettingsError(f"expected an engine among {', '.join(ENGINES)}, got {name!r}")
+        if name != TORCH:
+            from bitreid.encoding.onnx import OnnxEngine
+
+            exported = OnnxEngine(read_engine(folder, card, name), card, threads, providers)
+            return cls(card, exported, bits, flip, name)
+        if load_torch is None:
+            raise ArtifactError(
+                f"expected an exported model in {folder}, got its weights alone; `bitreid export {folder}` exports it, "
+                "and bitreid.load_encoder loads it with PyTorch"
+            )
+        return cls(card, load_torch(folder), bits, flip, TORCH)
+
+    @property
+    def model(self) -> str:
+        """What the codes are known by: the model's fingerprint.
+
+        Codes of an exported engine past its limits are another model's: its name follows the fingerprint.
+        """
+        found, file = fingerprint(self.card), self.card.engines.get(self.runs)
+        return found if file is None or not LIMITS[self.runs].broken_by(file.proof) else f"{found}+{self.runs}"
 
     def encode_files(self, paths: Sequence[Path], progress: Progress | None = None) -> Encoded:
         """Return the codes of picture files, in order; `DataError` names the first files that cannot be read.
 
         One `DataWarning` counts the pictures that hardly show a person.
         """
-        encoded, _, findings = self.encode_readable(paths, progress, refuse=True)
+        findings = Findings()
+        batches = []
+        for batch in self.encode_batches(paths, findings, refuse=True):
+            batches.append(batch.encoded)
+            if progress is not None:
+                progress(int(batch.rows[-1]) + 1, len(paths))
         findings.warn_of_odd()
-        return encoded
+        return _together(batches) if batches else self.encode(np.empty((0, *self._shape()), dtype=np.uint8))
 
-    def encode_readable(
-        self, paths: Sequence[Path], progress: Progress | None = None, refuse: bool = False
-    ) -> tuple[Encoded, Ints, Findings]:
-        """Return the codes of the m picture files that can be read, their rows `(m,)` in `paths`, and what was found.
+    def encode_batches(
+        self,
+        pictures: Iterable[Picture | str] | Manifest,
+        findings: Findings | None = None,
+        *,
+        refuse: bool | None = None,
+        size: int = CHUNK,
+    ) -> Iterator[Batch]:
+        """Yield the codes of pictures, `size` at a time, so that no more than those are in memory.
 
-        With `refuse`, a file that cannot be read is a `DataError`, which comes before the next pictures are encoded.
+        Pictures are files, files' content as bytes, Pillow's images and arrays, each of any size, see `open_picture`;
+        or all of a manifest. What cannot be read is left out and told in `findings`, which also count the pictures that
+        hardly show a person. With `refuse`, or by default without `findings`, it is a `DataError` that comes before the
+        next pictures are encoded.
         """
-        findings, outputs, rows = Findings(), [], []
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
-            pictures, good, found = read_pictures(chunk, self.card.input.height, self.card.input.width)
+        refuse = findings is None if refuse is None else refuse
+        coming = iter(pictures.paths if isinstance(pictures, Manifest) else pictures)
+        start = 0
+        while chunk := [Path(each) if isinstance(each, str) else each for each in islice(coming, size)]:
+            decoded, rows, found = read_pictures(chunk, self.card.input.height, self.card.input.width, first=start)
             if refuse:
                 found.refuse_bad(len(chunk))
-            findings.extend(found)
-            rows.append(start + good)
-            outputs.append(self._run(pictures))
-            if progress is not None:
-                progress(min(start + CHUNK, len(paths)), len(paths))
-        encoded = self._encoded(outputs or [self._run(np.empty((0, *self._shape()), dtype=np.uint8))])
-        return encoded, np.concatenate(rows) if rows else np.empty(0, np.int64), findings
+            if findings is not None:
+                findings.extend(found)
+            yield Batch(start + rows, self.encode(decoded))
+            start += len(chunk)
 
     def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
         """The codes of pictures `(n, H, W, 3) uint8`, red green blue, of the card's size."""
@@ -98,7 +178,7 @@ class Encoder:
                 f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, "
                 f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
             )
-        return self._encoded([self._run(pictures)])
+        return self._encoded(self._run(pictures))
 
     def encode_boxes(self, frame: Pixels, boxes: AnyArray | Detections) -> EncodedBoxes:
         """Return the codes of the people in the boxes of a frame `(H, W, 3) uint8`, red green blue.
@@ -114,7 +194,7 @@ class Encoder:
         inside, good = clipped(xyxy, *frame.shape[:2])
         rows, size = np.flatnonzero(good), (self.card.input.height, self.card.input.width)
         chunks = [rows[start : start + CHUNK] for start in range(0, max(len(rows), 1), CHUNK)]
-        encoded = self._encoded([self._run(cut_out(frame, inside[some], *size)) for some in chunks])
+        encoded = _together([self.encode(cut_out(frame, inside[some], *size)) for some in chunks])
         return EncodedBoxes(encoded, rows, None if tracklets is None else tracklets[rows], np.flatnonzero(~good))
 
     def merge(self, encoded: Encoded) -> Encoded:
@@ -127,11 +207,10 @@ class Encoder:
     def _shape(self) -> tuple[int, int, int]:
         return self.card.input.height, self.card.input.width, 3
 
-    def _encoded(self, outputs: Sequence[EngineOutput]) -> Encoded:
-        features = np.concatenate([output.features[:, : self.n_bits] for output in outputs])
-        logits = [output.attribute_logits for output in outputs if output.attribute_logits is not None]
-        attributes = 1 / (1 + np.exp(-np.concatenate(logits).clip(-50, 50))) if logits else None
-        return self.quantised(features, attributes)
+    def _encoded(self, output: EngineOutput) -> Encoded:
+        logits = output.attribute_logits
+        attributes = None if logits is None else 1 / (1 + np.exp(-logits.clip(-50, 50)))
+        return self.quantised(np.ascontiguousarray(output.features[:, : self.n_bits]), attributes)
 
     def quantised(self, features: Floats32, attributes: Floats32 | None) -> Encoded:
         """Return the codes of features `(n, n_bits)` and of probabilities of attributes `(n, A)`, if there are any."""
@@ -140,6 +219,18 @@ class Encoder:
         if attributes is not None and schema is not None and schema.n_code_bits:
             attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
         return Encoded(features, pack(features, self._parts), attributes, attribute_codes)
+
+
+def _together(batches: Sequence[Encoded]) -> Encoded:
+    """Return encoded pictures of one encoder, one after the other."""
+    attributes = [each.attributes for each in batches if each.attributes is not None]
+    short = [each.attribute_codes for each in batches if each.attribute_codes is not None]
+    return Encoded(
+        np.concatenate([each.features for each in batches]),
+        concatenated([each.codes for each in batches]),
+        np.concatenate(attributes) if attributes else None,
+        concatenated(short) if short else None,
+    )
 
 
 def attribute_code(probabilities: Floats32, schema: AttributeSchema, threshold: float) -> Codes:

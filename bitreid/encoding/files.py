@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Floats32, Ints
-from bitreid.artifact import fingerprint
-from bitreid.codes import Codes
+from bitreid.codes import Codes, concatenated
 from bitreid.data.files import new_file
 from bitreid.data.manifest import Manifest
 from bitreid.data.npz import trouble_of
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Findings, Progress, check_pictures
 from bitreid.data.times import dates_of
-from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.encoder import CHUNK, Encoder
 from bitreid.errors import CodesError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.subjects import Subject
@@ -35,9 +34,10 @@ class EncodedSet:
     attribute_codes  n attribute codes, or None
     features         (n, n_bits) float32, or None when not kept
     pids, camids     (n,) int64, `UNKNOWN` where the identity or camera is not known
-    model            fingerprint of the model that made the codes
+    model            what the codes are known by, see `Encoder.model`
     tracklets        (n,) int64, or None
     times            (n,) int64, microseconds from 1970 on in UTC, `NO_TIME` where one is unknown; or None
+    engine           name of the engine that made the codes; empty where nobody knows
     """
 
     paths: tuple[Path, ...]
@@ -49,6 +49,7 @@ class EncodedSet:
     model: str
     tracklets: Ints | None = None
     times: Ints | None = None
+    engine: str = ""
 
     def __post_init__(self) -> None:
         columns = {
@@ -93,31 +94,53 @@ def encode_manifest(encoder: Encoder, manifest: Manifest, progress: Progress | N
 
 
 def encode_readable(
-    encoder: Encoder, manifest: Manifest, progress: Progress | None = None, refuse: bool = False
+    encoder: Encoder,
+    manifest: Manifest,
+    progress: Progress | None = None,
+    refuse: bool = False,
+    features: bool = True,
 ) -> tuple[EncodedSet, Ints, Findings]:
     """Return the m pictures of a manifest that can be read, encoded, their rows `(m,)` in it, and what was found.
 
-    With `refuse`, the first bad ones stop it, as in `encode_manifest`.
+    With `refuse`, the first bad ones stop it, as in `encode_manifest`. Without `features`, which are 32 times as large
+    as codes, none are kept.
     """
-    encoded, rows, findings = encoder.encode_readable(manifest.paths, progress, refuse)
-    manifest = manifest.take(rows)
+    findings = Findings()
+    rows, codes, attribute_codes, floats = [], [], [], []
+    done = 0
+    for batch in encoder.encode_batches(manifest, findings, refuse=refuse):
+        rows.append(batch.rows)
+        codes.append(batch.encoded.codes)
+        if batch.encoded.attribute_codes is not None:
+            attribute_codes.append(batch.encoded.attribute_codes)
+        if features:
+            floats.append(batch.encoded.features)
+        done = min(done + CHUNK, len(manifest))
+        if progress is not None:
+            progress(done, len(manifest))
+    if not rows:
+        nothing = encoder.encode_files([])
+        rows, codes, floats = [np.empty(0, np.int64)], [nothing.codes], [nothing.features] if features else []
+        attribute_codes = [] if nothing.attribute_codes is None else [nothing.attribute_codes]
+    manifest = manifest.take(np.concatenate(rows))
     found = EncodedSet(
         manifest.paths,
-        encoded.codes,
-        encoded.attribute_codes,
-        encoded.features,
+        concatenated(codes),
+        concatenated(attribute_codes) if attribute_codes else None,
+        np.concatenate(floats) if floats else None,
         manifest.pids,
         manifest.camids,
-        fingerprint(encoder.card),
+        encoder.model,
         manifest.tracklets,
         dates_of(manifest),
+        encoder.runs,
     )
-    return found, rows, findings
+    return found, np.concatenate(rows), findings
 
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
     """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `tracklets`
-    and `times` (if any), `model`, `format_version` and on request `features`; to a temporary name first."""
+    and `times` (if any), `model`, `engine`, `format_version` and on request `features`; to a temporary name first."""
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
         "codes": encoded.codes.packed,
@@ -125,6 +148,7 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
         "pids": encoded.pids,
         "camids": encoded.camids,
         "model": np.array(encoded.model),
+        "engine": np.array(encoded.engine),
         "format_version": np.array(FORMAT_VERSION),
     }
     if encoded.attribute_codes is not None:
@@ -159,6 +183,7 @@ def load_encoded(path: Path) -> EncodedSet:
             str(arrays["model"]),
             arrays.get("tracklets"),
             arrays.get("times"),
+            str(arrays.get("engine", "")),
         )
     except Exception as error:
         raise DataError(

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bitreid.arrays import Ints
-from bitreid.artifact import fingerprint
 from bitreid.codes import Codes
 from bitreid.data.manifest import UNKNOWN, Further, Manifest, Value
 from bitreid.data.parsers.inputs import manifest_of_one, together
@@ -174,7 +173,7 @@ def sources_of(
             check_pictures(kept.paths)
 
         def encode(rows: list[int]) -> tuple[Items, Findings]:
-            some, good, findings = encode_readable(encoder, kept.take(np.array(rows)))
+            some, good, findings = encode_readable(encoder, kept.take(np.array(rows)), features=False)
             some = replace(some, paths=tuple(shown_kept[rows[i]] for i in good))
             values = kept.take(np.array(rows)[good]).metadata
             ids_good = [ids_kept[rows[i]] for i in good]
@@ -182,8 +181,7 @@ def sources_of(
 
         remember(ids_kept, kept, kept.person_names)
         pictures = list(map(str, shown_kept))
-        model = fingerprint(encoder.card)
-        found.append(Source(ids_kept, pictures, None, PICTURES_BATCH, encode, model, left_out))
+        found.append(Source(ids_kept, pictures, None, PICTURES_BATCH, encode, encoder.model, left_out))
     if gallery is not None and source is None and not same_people:
         check_apart(gallery, people)
     if gallery is not None:

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitreid.arrays import Features
-from bitreid.artifact import fingerprint
-from bitreid.codes import Codes
+from bitreid.codes import Codes, concatenated
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.inputs import manifest_of
 from bitreid.encoding.encoder import Encoder
@@ -114,12 +113,9 @@ def queries_of_people(encoder: Encoder, pictures: Manifest, one_person: bool = F
         query_of_pictures(encoder, [path for path, own in zip(pictures.paths, pids, strict=True) if own == pid])
         for pid in people
     ]
-    codes = Codes(np.concatenate([query.codes.packed for query in each]), each[0].codes.n_bits, each[0].codes.parts)
-    short = [query.attribute_codes for query in each]
-    attribute_codes = None
-    if short[0] is not None:
-        packed = [codes.packed for codes in short if codes is not None]
-        attribute_codes = Codes(np.concatenate(packed), short[0].n_bits, short[0].parts)
+    codes = concatenated([query.codes for query in each])
+    short = [query.attribute_codes for query in each if query.attribute_codes is not None]
+    attribute_codes = concatenated(short) if short else None
     features = np.concatenate([query.features for query in each if query.features is not None])
     names = [name for query in each for name in query.names]
     return Queries(names, codes, attribute_codes, each[0].model, features=features)
@@ -128,8 +124,7 @@ def queries_of_people(encoder: Encoder, pictures: Manifest, one_person: bool = F
 def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:
     """Return pictures of one person as one query, named after the first."""
     query = encoder.merge(encoder.encode_files(paths))
-    model = fingerprint(encoder.card)
-    return Queries([str(paths[0])], query.codes, query.attribute_codes, model, features=query.features)
+    return Queries([str(paths[0])], query.codes, query.attribute_codes, encoder.model, features=query.features)
 
 
 def query_of_item(gallery: Gallery, id: Id) -> Queries:

@@ -1,6 +1,8 @@
 """A training run from a recipe to an artifact: the folder, the start, the end."""
 
+import copy
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,11 @@ from torch import nn
 
 from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
 from bitreid.data.files import new_file
-from bitreid.errors import ArtifactError, SettingsError
+from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
+from bitreid.training.exporting import ONNX, Known, export_engine
 from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.nested import nest
@@ -71,7 +74,21 @@ def train(
         card = replace(card, metrics=metrics | scores, lengths=validate_lengths(recipe, task, network))
     card = calibrated(card, task, network)
     text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
-    return save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
+    artifact = save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
+    try:
+        own = copy.deepcopy(network.backbone).cpu() if recipe.network.backbone == "custom" else None
+        return replace(artifact, card=export_engine(run / "artifact", ONNX, _known(task), own))
+    except ArtifactError as error:  # the model is there, and PyTorch runs it
+        warnings.warn(f"the model was saved, and not exported: {error}", DataWarning, stacklevel=2)
+        return artifact
+
+
+def _known(task: Task) -> Known | None:
+    """Return the held-out people, to prove an exported model on."""
+    if not len(task.held_out):
+        return None
+    pictures = task.pictures[task.held_out]
+    return Known(pictures, pictures[:0], task.manifest.take(task.held_out), f"held-out people of {task.source}")
 
 
 def _begin(run: Path, recipe: Recipe, task: Task, models: Mapping[str, Path | None]) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from bitreid.commands import left_out
 from bitreid.commands.console import progress_of, say
 from bitreid.commands.gallery.action import Action, Answer, open_place
-from bitreid.commands.options import add_flip, add_pattern, add_people, add_time_unit, loader_of
+from bitreid.commands.options import add_encoding, add_pattern, add_people, add_time_unit, loader_of
 from bitreid.gallery.ingest import Added, IdKind, add_sources, sources_of
 
 
@@ -18,7 +18,7 @@ def _arguments(add: argparse.ArgumentParser) -> None:
         "inputs", type=Path, nargs="+", metavar="FILE", help="codes (.npz, of encode); pictures, folders, a CSV"
     )
     add.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
-    add_flip(add)
+    add_encoding(add)
     add.add_argument(
         "--id",
         choices=get_args(IdKind),
@@ -55,7 +55,7 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
     root, named = arguments.root, arguments.metadata
     if root is None:
         root = Path("/") if "://" in arguments.place else Path(arguments.place).parent
-    load = loader_of(arguments.model, arguments.flip)
+    load = loader_of(arguments)
     with open_place(arguments) as gallery:
         sources = sources_of(
             arguments.inputs,

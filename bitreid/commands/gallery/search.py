@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bitreid.commands.console import hits_shown
 from bitreid.commands.gallery.action import Action, Answer, add_where, open_place, words_of
-from bitreid.commands.options import add_flip, add_one_person, add_search_options, loader_of
+from bitreid.commands.options import add_encoding, add_one_person, add_search_options, loader_of
 from bitreid.data.files import check_outputs
 from bitreid.errors import SettingsError
 from bitreid.evaluation.settings import parse_share
@@ -42,7 +42,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
         help="codes (.npz): each row a query; or pictures of one person, with --model: one query",
     )
     search.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
-    add_flip(search)
+    add_encoding(search)
     search.add_argument("--like", metavar="ID", help="an item of the gallery instead, which is left out itself")
     search.add_argument(
         "--attributes", metavar="TEXT", help="a description instead, e.g. 'backpack, upper_colour=red, not jacket'"
@@ -77,7 +77,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
     )
     if arguments.sheet and arguments.attributes is not None:
         raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")
-    load = loader_of(arguments.model, arguments.flip)
+    load = loader_of(arguments)
     check_outputs([arguments.sheet, None if arguments.json == Path("-") else arguments.json], arguments.inputs)
     with open_place(arguments) as gallery:
         if arguments.attributes is not None:
