@@ -178,7 +178,7 @@ class Encoder:
                 f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, "
                 f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
             )
-        return self._encoded(self._run(pictures))
+        return self._encoded(self._run(np.ascontiguousarray(pictures)))
 
     def encode_boxes(self, frame: Pixels, boxes: AnyArray | Detections) -> EncodedBoxes:
         """Return the codes of the people in the boxes of a frame `(H, W, 3) uint8`, red green blue.

@@ -122,9 +122,12 @@ def test_recall_stands_for_w(artifact: Path, people: Path, tmp_path: Path) -> No
 def test_a_changed_model_is_refused(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
     changed = tmp_path / "artifact"
     shutil.copytree(artifact, changed)
-    weights = bytearray((changed / "weights.safetensors").read_bytes())
-    weights[len(weights) // 2] ^= 4
-    (changed / "weights.safetensors").write_bytes(weights)
+    for name, engine in (("model.onnx", "onnx"), ("weights.safetensors", "torch")):
+        content = bytearray((changed / name).read_bytes())
+        content[len(content) // 2] ^= 4
+        (changed / name).write_bytes(content)
+        words = ("evaluate", changed, "--data", people, "--engine", engine)
+        assert "changed bytes (checksum)" in refusal(capsys, *words)
     assert "changed bytes (checksum)" in refusal(capsys, "evaluate", changed, "--data", people)
 
 

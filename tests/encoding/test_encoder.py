@@ -1,22 +1,24 @@
 """Encoder: what it makes of an engine's numbers, and that batches and order change nothing."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
-from bitreid.artifact import Card, InputSpec, load_artifact
+from bitreid.artifact import Card, InputSpec, load_artifact, load_card, read_engine
 from bitreid.codes import Part, pack
 from bitreid.data import decoding
 from bitreid.data.attributes import AttributeSchema
-from bitreid.data.pictures import PictureStore, load_pictures
-from bitreid.encoding import encoder as encoder_module
+from bitreid.data.pictures import Findings, PictureStore, load_pictures
 from bitreid.encoding import engine as engine_module
 from bitreid.encoding.encoder import CHUNK, Encoder, attribute_code
-from bitreid.encoding.engine import EngineOutput
+from bitreid.encoding.engine import Engine, EngineOutput
+from bitreid.encoding.onnx import OnnxEngine
 from bitreid.errors import ArtifactError, CodesError, DataError, DataWarning, SettingsError
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
@@ -261,13 +263,24 @@ def test_no_pictures_and_no_attributes_are_averaged_too() -> None:
         assert output.teacher.shape == (n, 8)
 
 
-# With a real network
+# With a real network, one suite for all engines
+
+RealEngine = Callable[[int], Engine]
+
+
+@pytest.fixture(scope="module", params=["onnx", "torch"])
+def real_engine(request: pytest.FixtureRequest, trained: Path) -> RealEngine:
+    """Makes the engine of a trained network that runs so many pictures together."""
+    artifact = load_artifact(trained / "artifact")
+    if request.param == "torch":
+        return lambda batch: TorchEngine(network_of(artifact), artifact.card.input, batch)
+    model = read_engine(trained / "artifact", artifact.card, "onnx")
+    return lambda batch: OnnxEngine(model, artifact.card, threads=1, batch=batch)
 
 
 @pytest.fixture(scope="module")
-def real(trained: Path) -> Encoder:
-    artifact = load_artifact(trained / "artifact")
-    return Encoder(artifact.card, TorchEngine(network_of(artifact), artifact.card.input, batch=4))
+def real(real_engine: RealEngine, trained: Path) -> Encoder:
+    return Encoder(load_card(trained / "artifact"), real_engine(4))
 
 
 @pytest.fixture(scope="module")
@@ -275,16 +288,35 @@ def people_pictures(people: Path) -> Pixels:
     return load_pictures(sorted((people / "query").iterdir())[:11], 96, 32)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 11, 64])
-def test_the_batch_changes_nothing(batch: int, real: Encoder, people_pictures: Pixels) -> None:
-    assert isinstance(real.engine, TorchEngine)
+def test_engines_give_what_the_network_gives(real: Encoder, people_pictures: Pixels, trained: Path) -> None:
+    artifact = load_artifact(trained / "artifact")
+    network = network_of(artifact)
+    mean, std = (np.array(each, np.float32) for each in (artifact.card.input.mean, artifact.card.input.std))
+    x = (people_pictures.astype(np.float32) / 255 - mean) / std
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
     encoded = real.encode(people_pictures)
-    other = Encoder(real.card, TorchEngine(real.engine.network, real.card.input, batch=batch)).encode(people_pictures)
+    assert np.abs(encoded.features - expected.student.numpy()).max() < 1e-4
+    assert encoded.attributes is not None
+    assert np.abs(encoded.attributes - torch.sigmoid(expected.attribute_logits).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 3, 11, 64])
+def test_the_batch_changes_nothing(batch: int, real: Encoder, real_engine: RealEngine, people_pictures: Pixels) -> None:
+    encoded = real.encode(people_pictures)
+    other = Encoder(real.card, real_engine(batch)).encode(people_pictures)
     assert np.abs(encoded.features - other.features).max() < 1e-4
     # Rounding may flip a bit whose feature is all but 0.
     sure = np.abs(encoded.features) > 1e-4
     assert sure.mean() > 0.99
     assert np.array_equal((encoded.features > 0)[sure], (other.features > 0)[sure])
+
+
+def test_a_mirror_image_has_the_code_of_its_picture(real: Encoder, people_pictures: Pixels) -> None:
+    averaged = Encoder(real.card, real.engine, flip=True)
+    seen, mirrored = (averaged.encode(each) for each in (people_pictures, people_pictures[:, :, ::-1]))
+    assert np.abs(seen.features - mirrored.features).max() < 1e-4
+    assert np.abs(seen.features - real.encode(people_pictures).features).max() > 1e-2
 
 
 def test_the_order_of_pictures_is_the_order_of_codes(real: Encoder, people_pictures: Pixels) -> None:
@@ -302,7 +334,6 @@ def test_the_engine_takes_no_pictures(real: Encoder) -> None:
 
 
 def test_bad_pictures_are_left_out_of_every_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_module, "CHUNK", 4)
     monkeypatch.setattr(decoding, "SMALL_SIDE", 1)
     images = pictures(10, seed=4)
     files = [tmp_path / f"{i}.png" for i in range(10)]
@@ -311,16 +342,16 @@ def test_bad_pictures_are_left_out_of_every_chunk(tmp_path: Path, monkeypatch: p
         Image.fromarray(images[i]).save(path)
         if i in bad:
             path.write_bytes(path.read_bytes()[:40])
-    encoded, rows, findings = Encoder(CARD, FakeEngine()).encode_readable(files)
-    assert rows.tolist() == [0, 2, 3, 8]
+    findings = Findings()
+    batches = list(Encoder(CARD, FakeEngine()).encode_batches(files, findings, size=4))
+    assert [batch.rows.tolist() for batch in batches] == [[0, 2, 3], [], [8]]
     assert [error.path for error in findings.bad] == [files[i] for i in sorted(bad)]
-    expected = Encoder(CARD, FakeEngine()).encode(images[rows])
-    assert np.array_equal(encoded.codes.packed, expected.codes.packed)
-    nothing, rows, _ = Encoder(CARD, FakeEngine()).encode_readable(files[4:8])
-    assert (len(nothing), len(rows)) == (0, 0)
+    for rows, encoded in batches:
+        expected = Encoder(CARD, FakeEngine()).encode(images[rows])
+        assert np.array_equal(encoded.codes.packed, expected.codes.packed)
     engine = FakeEngine()
     with pytest.raises(DataError, match=r"1\.png"):
-        Encoder(CARD, engine).encode_readable(files, refuse=True)
+        next(Encoder(CARD, engine).encode_batches(files))
     assert engine.sizes == []
 
 

@@ -88,7 +88,7 @@ def test_the_file_is_what_its_description_says(gallery: EncodedSet, encoder: Enc
     save_encoded(path, gallery)
     with np.load(path, allow_pickle=False) as file:
         arrays: dict[str, Any] = dict(file)
-    expected = {"paths", "codes", "n_bits", "attribute_codes", "pids", "camids", "model", "format_version"}
+    expected = {"paths", "codes", "n_bits", "attribute_codes", "pids", "camids", "model", "engine", "format_version"}
     assert set(arrays) == expected
     n = len(gallery)
     assert arrays["paths"].tolist() == [str(each) for each in gallery.paths]
