@@ -77,7 +77,7 @@ def test_engines_of_another_model_are_not_read(folder: Path) -> None:
     strange = replace(card, engines={"onnx": replace(card.engines["onnx"], model="0" * 16)})
     with pytest.raises(ArtifactError, match="another model's"):
         read_engine(folder, strange, "onnx")
-    with pytest.raises(ArtifactError, match="an engine 'onnx-int8' in .*, got onnx; `bitreid export`"):
+    with pytest.raises(ArtifactError, match=r"an engine 'onnx-int8' in .*, got onnx; `bitreid export`"):
         read_engine(folder, card, "onnx-int8")
 
 

@@ -72,7 +72,7 @@ def test_without_an_exported_engine_torch_is_asked_for(own: Path) -> None:
 
 
 def test_engines_that_are_not_there_are_named(folder: Path) -> None:
-    with pytest.raises(ArtifactError, match="an engine 'onnx-int8' in .*got onnx"):
+    with pytest.raises(ArtifactError, match=r"an engine 'onnx-int8' in .*got onnx"):
         Encoder.open(folder, "onnx-int8")
     with pytest.raises(SettingsError, match=f"among {', '.join(ENGINES)}, got 'tensorrt'"):
         Encoder.open(folder, "tensorrt")

@@ -59,7 +59,7 @@ def test_a_model_without_the_cards_attributes_is_refused() -> None:
 def test_what_onnxruntime_cannot_load_is_told_in_one_line() -> None:
     model = by_hand()
     model.graph.node[0].op_type = "NoSuchOperator"
-    with pytest.raises(ArtifactError, match="onnxruntime can load, got: .*NoSuchOperator") as caught:
+    with pytest.raises(ArtifactError, match=r"onnxruntime can load, got: .*NoSuchOperator") as caught:
         OnnxEngine(model.SerializeToString(), CARD)
     assert "\n" not in str(caught.value)
     with pytest.raises(ArtifactError):
