@@ -19,6 +19,7 @@ from bitreid.artifact import (
     save_artifact,
     shipped,
 )
+from bitreid.data.decoding import Picture
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Findings, load_picture
@@ -98,7 +99,7 @@ def test_every_kind_of_picture_gives_the_same_code(encoder: Encoder, people: Pat
     (path,) = files(people, 1)
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
-        kinds = [path, str(path), path.read_bytes(), image, pixels]
+        kinds: list[Picture | str] = [path, str(path), path.read_bytes(), image, pixels]
         rgba = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
         (batch,) = encoder.encode_batches([*kinds, rgba])
     assert batch.rows.tolist() == list(range(6))
@@ -126,7 +127,13 @@ def test_a_manifest_is_its_pictures_a_batch_at_a_time(encoder: Encoder, people: 
 def test_bad_pictures_are_told_by_name_or_number(encoder: Encoder, people: Path, tmp_path: Path) -> None:
     (path,) = files(people, 1)
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    bad = [b"", path.read_bytes()[:300], np.zeros((4, 4, 2), np.uint8), np.zeros((9, 9, 3)), tmp_path / "bad.jpg"]
+    bad: list[Picture] = [
+        b"",
+        path.read_bytes()[:300],
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((9, 9, 3)),
+        tmp_path / "bad.jpg",
+    ]
     findings = Findings()
     (batch,) = encoder.encode_batches([path, *bad, path], findings)
     assert batch.rows.tolist() == [0, 6]

@@ -44,7 +44,14 @@ def small(n_attributes: int = 3, **settings: Any) -> HashingNetwork:
 
 def packed(network: HashingNetwork, card_of: Artifact, schema: AttributeSchema | None = None) -> Artifact:
     """An artifact of `network`, never saved."""
-    card = replace(card_of.card, model=network.settings.model_dump(mode="json"), attributes=schema, calibration=None)
+    card = replace(
+        card_of.card,
+        model=network.settings.model_dump(mode="json"),
+        attributes=schema,
+        attribute_thresholds=(),
+        calibration=None,
+        coarse=None,
+    )
     return Artifact(card, deployed_weights(network, half=False))
 
 

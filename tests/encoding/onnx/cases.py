@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -30,7 +31,7 @@ def by_hand(**changes: Any) -> onnx.ModelProto:
     """A model whose features are a picture's first eight values less 100; `changes` are its sizes and its name of the
     code."""
     height, n_bits, code = changes.get("height", 4), changes.get("n_bits", 8), changes.get("code", "code")
-    constants = {
+    constants: dict[str, npt.NDArray[Any]] = {
         "shape": np.array([-1, height * 2 * 3], np.int64),
         "start": np.array([0], np.int64),
         "stop": np.array([n_bits], np.int64),
