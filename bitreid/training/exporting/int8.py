@@ -55,7 +55,17 @@ def quantise(model: bytes, pictures: Pixels) -> bytes:
             )
         finally:
             logger.setLevel(level)
-        return quantised.read_bytes()
+        return _standard(quantised.read_bytes())
+
+
+def _standard(model: bytes) -> bytes:
+    """Return a model without the sets of operators that onnxruntime declares and the model does not use."""
+    loaded = onnx.load_from_string(model)
+    used = [each for each in loaded.opset_import if each.domain in {node.domain for node in loaded.graph.node}]
+    del loaded.opset_import[:]
+    loaded.opset_import.extend(used)
+    data: bytes = loaded.SerializeToString()
+    return data
 
 
 def _kept(model: onnx.ModelProto) -> list[str]:
