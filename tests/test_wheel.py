@@ -105,7 +105,9 @@ def test_wheels_hold_what_the_package_reads(with_kernel: Path, without_kernel: P
         return {str(path.relative_to(site)) for path in (site / "bitreid").rglob("*.*") if path.suffix != ".pyc"}
 
     tree = {
-        path for pattern in ("*.py", "*.pyi", "*.typed", "*.j2", "*.css") for path in (ROOT / "bitreid").rglob(pattern)
+        path
+        for pattern in ("*.py", "*.pyi", "*.typed", "*.j2", "*.css", "shipped/*/*.*")
+        for path in (ROOT / "bitreid").rglob(pattern)
     }
     expected = {str(path.relative_to(ROOT)) for path in tree}
     expected |= {f"bitreid/recipes/{path.name}" for path in (ROOT / "recipes").iterdir()}
