@@ -135,12 +135,10 @@ def draw_ranked_sheet(rows: Sequence[SheetRow], out: Path, title: str) -> None:
     Pictures are stretched to one size, as networks see them. Raises `SettingsError` without rows or for a suffix that
     is not a picture's (.png, .jpg), `DataError` if a picture cannot be read or the sheet cannot be written.
     """
+    from PIL import Image
+
     if not rows:
         raise SettingsError("expected at least one query to draw a sheet of, got none")
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError("expected Pillow to draw a sheet, got none; install bitreid[pictures]") from error
     kind = Image.registered_extensions().get(out.suffix.lower())
     if kind not in Image.SAVE:
         raise SettingsError(f"expected the sheet's name to end in .png or .jpg, got {out.name!r}")

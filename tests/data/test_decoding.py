@@ -27,6 +27,7 @@ def test_every_kind_is_what_a_viewer_shows(kind: Kind, tmp_path: Path) -> None:
     pixels = np.asarray(rgb).astype(int)
     assert pixels.shape == kind.pixels.shape
     assert np.abs(pixels - kind.pixels).max() <= kind.tolerance
+    assert np.array_equal(np.asarray(open_picture(path.read_bytes()).rgb), pixels), "in memory it is the same picture"
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.words)
@@ -38,6 +39,9 @@ def test_what_is_refused_says_why(kind: Refused, tmp_path: Path) -> None:
     assert caught.value.path == path
     assert str(caught.value).startswith(f"expected a readable picture at {path}, got: ")
     assert "\n" not in str(caught.value)
+    with pytest.raises(PictureError, match=re.escape(kind.reason)) as caught:
+        open_picture(path.read_bytes(), Path("picture 7"))
+    assert str(caught.value.path) == "picture 7"
 
 
 def test_the_documentation_has_the_table() -> None:

@@ -1,6 +1,5 @@
 """Decoding: sizes, colours, damaged files, and the store."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +97,6 @@ class TestLoadPicture:
             load_picture(files[0], height, width)
         with pytest.raises(SettingsError, match=f"1 x 1 pixels, got {height} x {width}"):
             load_pictures(files, height, width)
-
-    def test_without_pillow_the_error_names_the_extra(self, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "PIL", None)
-        with pytest.raises(DataError, match=r"install bitreid\[pictures\]"):
-            load_picture(files[0], 4, 4)
 
 
 class TestLoadPictures:
