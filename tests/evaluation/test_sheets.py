@@ -1,6 +1,5 @@
 """Ranked sheets: which hits they show, what they say of them, and how they are drawn."""
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,12 +148,6 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path, query: Path, hit: Path)
         draw_ranked_sheet(rows, query / "sheet.png", "Nearest")
     with pytest.raises(DataError, match=r"gone\.png"):
         draw_ranked_sheet([SheetRow(tmp_path / "gone.png", ())], tmp_path / "sheet.png", "Nearest")
-
-
-def test_a_missing_pillow_is_named(tmp_path: Path, query: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(DataError, match=r"install bitreid\[pictures\]"):
-        draw_ranked_sheet([SheetRow(query, ())], tmp_path / "sheet.png", "Nearest")
 
 
 def encoded(folder: Path, people: list[tuple[int, int, int]]) -> EncodedSet:

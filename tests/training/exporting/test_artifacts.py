@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from bitreid.arrays import Pixels
 from bitreid.artifact import engines as engines_module
 from bitreid.artifact import load_artifact, load_card, read_engine, save_artifact
 from bitreid.artifact.engines import Limits
+from bitreid.encoding.engine import EngineOutput
 from bitreid.encoding.onnx import OnnxEngine
 from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import NetworkSettings, build_network
@@ -20,10 +23,11 @@ from bitreid.training.engine import TorchEngine
 from bitreid.training.export import deployed_weights, network_of
 from bitreid.training.exporting import INT8, ONNX, Known, export_engine
 from bitreid.training.exporting.proof import prove, random_pictures
+from bitreid.training.run import train
 from tests.artifact.cases import CARD
-from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_train
+from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_task, tiny_train
 
-SETTINGS = [
+SETTINGS: list[dict[str, Any]] = [
     {"n_bits": 64, "attributes": False, "attention": False},
     {"n_bits": 64, "n_parts": 0, "pooling": "mean_max", "relaxation": "tanh", "attributes": False, "attention": False},
     {"n_bits": 512, "nested": True, "student_hidden": 32, "student_activation": "tanh"},
@@ -41,8 +45,8 @@ def saved(folder: Path, **changes: object) -> Path:
         network.add_nested()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[operator, union-attr]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[operator, union-attr]
+            module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     card = replace(
         CARD,
         model=settings.model_dump(mode="json"),
@@ -58,7 +62,7 @@ def saved(folder: Path, **changes: object) -> Path:
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_an_exported_network_gives_its_codes(settings: dict[str, object], tmp_path: Path) -> None:
+def test_an_exported_network_gives_its_codes(settings: dict[str, Any], tmp_path: Path) -> None:
     folder = saved(tmp_path / "model", **settings)
     card = export_engine(folder)
     assert card.engines[ONNX].proof.flipped < 0.001
@@ -106,13 +110,13 @@ def test_a_proof_counts_what_differs(tmp_path: Path) -> None:
     artifact = load_artifact(folder)
     engine = TorchEngine(network_of(artifact), artifact.card.input)
 
-    def other(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> object:
+    def other(pictures: Pixels) -> EngineOutput:
         output = engine(pictures)
         features = output.features.copy()
         features[::2, 3] *= -1
         return output._replace(features=features)
 
-    proof = prove(artifact.card, engine, other, None)  # type: ignore[arg-type]
+    proof = prove(artifact.card, engine, other, None)
     assert proof.flipped == pytest.approx(0.5 / 64)
     features = engine(random_pictures(artifact.card)).features
     assert proof.difference == pytest.approx(2 * np.abs(features[::2, 3]).max())
@@ -122,13 +126,11 @@ class Odd(TinyBackbone):
     """A backbone that does what ONNX has no operator for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.ifft2(torch.fft.fft2(super().forward(x))).real
+        turned: Tensor = torch.fft.ifft2(torch.fft.fft2(super().forward(x))).real
+        return turned
 
 
 def test_a_network_that_cannot_be_exported_is_trained_all_the_same(people: Path, tmp_path: Path) -> None:
-    from bitreid.training.run import train
-    from tests.training.tiny import Recorder, tiny_task
-
     recipe = tiny_recipe(epochs=1, validate_every=1, warmup_epochs=0)
     with pytest.warns(DataWarning, match="the model was saved, and not exported: expected a network that ONNX has"):
         artifact = train(recipe, tiny_task(recipe, people), tmp_path / "run", Recorder(), backbone=Odd())
