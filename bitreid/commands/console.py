@@ -341,7 +341,7 @@ def proof_text(name: str, proof: Proof) -> str:
     )
     past = LIMITS[name].broken_by(proof)
     return (
-        f"{100 * proof.flipped:.2g} % of bits differ from those of the weights, largest difference of a feature "
+        f"{100 * proof.flipped:.3g} % of bits differ from those of the weights, largest difference of a feature "
         f"{proof.difference:.1g}{scores} ({proof.pictures} pictures: {proof.source})"
         + (f"; past its limits, so its codes are another model's: {past}" if past else "")
     )

@@ -11,6 +11,9 @@ import onnx
 from bitreid.arrays import Pixels
 from bitreid.encoding.onnx.engine import PICTURES
 
+QUANTISED = ("Conv", "Clip", "Relu", "MaxPool", "Add")
+"""Operators that compute in 8 bits, as far as they work on maps."""
+
 BATCH = 16
 """Pictures that are calibrated with together."""
 
@@ -20,8 +23,8 @@ def quantise(model: bytes, pictures: Pixels) -> bytes:
 
     The range of each tensor is that over `pictures (n, H, W, 3) uint8`; weights have a range for each channel. In full
     precision stay the first convolution, which sees the pixels; convolutions to a single channel, such as a spatial
-    gate, which scales everything after it; and the matrices of descriptors and attributes, which decide the bits. What
-    clips a convolution's output gives the range of it, so that no value is spent on what is clipped.
+    gate, which scales everything after it; and descriptors and attributes, which decide the bits. What clips a
+    convolution's output gives the range of it, so that no value is spent on what is clipped.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -47,7 +50,7 @@ def quantise(model: bytes, pictures: Pixels) -> bytes:
                 str(quantised),
                 Reader(),
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=["Conv", "Clip", "Relu"],
+                op_types_to_quantize=list(QUANTISED),
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
@@ -69,8 +72,14 @@ def _standard(model: bytes) -> bytes:
 
 
 def _kept(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the convolutions that stay in full precision."""
+    """Return the names of the operators that stay in full precision."""
     outputs = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     gates = [node.name for node in convolutions if outputs.get(node.input[1]) == 1]
-    return [convolutions[0].name, *gates] if convolutions else []
+    made_by = {output: node.op_type for node in model.graph.node for output in node.output}
+    others = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Add" and not all(made_by.get(name) in QUANTISED for name in node.input)
+    ]
+    return [*(node.name for node in convolutions[:1]), *gates, *others]
