@@ -46,7 +46,8 @@ def test_encode(model: Path, gallery: Path, people: Path, tmp_path: Path, capsys
     assert short.codes.packed.tolist() == whole.codes.packed[:, :8].tolist()
     assert whole.features is not None
     assert short.features is not None
-    assert np.array_equal(short.features, whole.features[:, :64])
+    assert (short.engine, whole.engine) == ("torch", "onnx"), "a copy with other lengths is not exported"
+    assert np.abs(short.features - whole.features[:, :64]).max() < 1e-4
     assert short.model == whole.model == fingerprint(load_artifact(model).card), "the model is the same"
     assert "among the lengths of ssr-tiny, 32, 64, 128, got 72" in refusal(capsys, *words, 72)
 

@@ -176,8 +176,8 @@ def test_stopped_adding_goes_on_without_encoding_again(
     encode = encode_readable
     rows: list[int] = []
 
-    def counted(*arguments: Any) -> Any:
-        found = encode(*arguments)
+    def counted(*arguments: Any, **options: Any) -> Any:
+        found = encode(*arguments, **options)
         rows.append(len(found[0]))
         return found
 
