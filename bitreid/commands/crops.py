@@ -15,7 +15,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid crops`."""
-    from bitreid.commands.options import add_flip
+    from bitreid.commands.options import add_encoding
 
     parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file, or a folder of its frames as pictures")
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gallery", metavar="PLACE", help="add each tracklet to this gallery: one code of all its crops"
     )
     parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes the crops for the gallery")
-    add_flip(parser)
+    add_encoding(parser)
     parser.add_argument(
         "--camera", metavar="NUMBER", help="the camera's number, or its name, which --gallery keeps (default: unknown)"
     )
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(camera, str) and camera.isascii() and camera.isdecimal() and len(camera) < 19:
         camera = int(camera)
     shot = Shot(camera, None if arguments.start is None else moment_of(arguments.start), arguments.fps)
-    load = loader_of(arguments.model, arguments.flip) if arguments.gallery is not None else None
+    load = loader_of(arguments) if arguments.gallery is not None else None
     boxes = read_boxes(arguments.boxes, arguments.first_frame, arguments.min_confidence).every(arguments.every)
     console = console_of()
     encoder = None if load is None else load()

@@ -135,14 +135,26 @@ class Encoder:
 
         One `DataWarning` counts the pictures that hardly show a person.
         """
-        findings = Findings()
-        batches = []
-        for batch in self.encode_batches(paths, findings, refuse=True):
-            batches.append(batch.encoded)
-            if progress is not None:
-                progress(int(batch.rows[-1]) + 1, len(paths))
+        encoded, _, findings = self.encode_readable(paths, progress, refuse=True)
         findings.warn_of_odd()
-        return _together(batches) if batches else self.encode(np.empty((0, *self._shape()), dtype=np.uint8))
+        return encoded
+
+    def encode_readable(
+        self, paths: Sequence[Path], progress: Progress | None = None, refuse: bool = False
+    ) -> tuple[Encoded, Ints, Findings]:
+        """Return the codes of the m picture files that can be read, their rows `(m,)` in `paths`, and what was found.
+
+        With `refuse`, a file that cannot be read is a `DataError`, which comes before the next pictures are encoded.
+        """
+        findings, batches = Findings(), []
+        for done, batch in enumerate(self.encode_batches(paths, findings, refuse=refuse), 1):
+            batches.append(batch)
+            if progress is not None:
+                progress(min(done * CHUNK, len(paths)), len(paths))
+        if not batches:
+            batches = [Batch(np.empty(0, np.int64), self.encode(np.empty((0, *self._shape()), dtype=np.uint8)))]
+        rows = np.concatenate([batch.rows for batch in batches])
+        return _together([batch.encoded for batch in batches]), rows, findings
 
     def encode_batches(
         self,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from bitreid.arrays import Ints
-from bitreid.artifact import fingerprint
 from bitreid.data.pictures import Findings, Progress
 from bitreid.encoding.encoder import Encoder
 from bitreid.errors import BadRequest, PictureError
@@ -49,7 +48,7 @@ def reencode_gallery(
     `new` is of another model than the encoder, `BadRequest` where both are one gallery.
     """
     done = Reencoded() if done is None else done
-    new.contract.check_model(fingerprint(encoder.card))
+    new.contract.check_model(encoder.model)
     if encoder.n_bits < new.contract.n_bits:
         raise BadRequest(
             f"expected an encoder of {new.contract.n_bits} bits, as the gallery's codes are, got one of "
@@ -96,7 +95,7 @@ def _encoded(encoder: Encoder, new: Gallery, batch: Items, pictures: Path, done:
         batch.rows(rows),
         codes=encoded.codes,
         attribute_codes=encoded.attribute_codes if attributes else None,
-        model=fingerprint(encoder.card),
+        model=encoder.model,
     )
     return some, rows
 

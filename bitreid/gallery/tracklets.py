@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bitreid.arrays import Bools, Ints, Pixels
-from bitreid.artifact import fingerprint
 from bitreid.data.boxes import Boxes
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.pictures import Progress
@@ -74,7 +73,7 @@ def add_video(
     """
     added = Added() if added is None else added
     check_text("the name of a video", name)
-    gallery.contract.check_model(fingerprint(encoder.card))
+    gallery.contract.check_model(encoder.model)
     camera = _camera(gallery, shot)
     groups, starts = _groups(boxes)
     ids = [_id(name, boxes, row) for row in starts.tolist()]
@@ -94,7 +93,7 @@ def add_video(
     n_ended = 0
     seen: dict[int, _Seen] = {}
     means = TrackletMeans(encoder)
-    model = fingerprint(encoder.card)
+    model = encoder.model
 
     def add(some: Sequence[int]) -> None:
         encoded = means.take(some)

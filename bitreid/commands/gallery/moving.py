@@ -8,7 +8,7 @@ from rich.console import Console
 from bitreid.commands import left_out
 from bitreid.commands.console import progress_of
 from bitreid.commands.gallery.action import Action, Answer, actor_of, add_where, open_place
-from bitreid.commands.options import add_bits, add_flip
+from bitreid.commands.options import add_bits, add_encoding, encoder_of
 from bitreid.gallery import (
     Contract,
     copy_gallery,
@@ -65,7 +65,7 @@ def _new_model(reencode: argparse.ArgumentParser) -> None:
     reencode.add_argument("to", metavar="NEW", help="the place of the new gallery, which is made if there is none")
     reencode.add_argument("--model", type=Path, required=True, metavar="ARTIFACT", help="encodes the pictures")
     add_bits(reencode)
-    add_flip(reencode)
+    add_encoding(reencode)
     reencode.add_argument(
         "--pictures",
         type=Path,
@@ -76,12 +76,10 @@ def _new_model(reencode: argparse.ArgumentParser) -> None:
 
 
 def _reencode(arguments: argparse.Namespace, console: Console) -> Answer:
-    from bitreid.training.load import load_encoder
-
     pictures = arguments.pictures
     if pictures is None:
         pictures = Path() if "://" in arguments.place else Path(arguments.place).parent
-    encoder = load_encoder(arguments.model, bits=arguments.bits, flip=arguments.flip)
+    encoder = encoder_of(arguments.model, arguments)
     done = Reencoded()
     with open_place(arguments, read_only=True) as old:
         contract = Contract.of(encoder.card, arguments.bits)
