@@ -17,6 +17,8 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The server that the tests of Milvus galleries start has its own environment, without bitreid.
 VENV_MILVUS := .venv-milvus
+# The demo is what a user installs, without PyTorch.
+VENV_DEMO := .venv-demo
 TORCH := $(shell grep '^torch==' constraints.txt)
 MILVUS := $(shell grep '^milvus==' constraints.txt)
 BUILD := $(shell grep -E '^(cmake|nanobind|ninja|scikit-build-core)==' constraints.txt)
@@ -33,13 +35,16 @@ export ASAN_OPTIONS := abort_on_error=1:detect_leaks=0
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint native wheel sanitize fuzz neon format clean chromium
+.PHONY: help demo demo-train test lint native wheel sanitize fuzz neon format clean chromium
 
 help: ## List these targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-demo: native ## Draw people, train on them, search, end with a report: three to four minutes on two cores
-	$(BIN)/bitreid demo --out demo
+demo: $(VENV_DEMO)/.installed ## Draw people, find them with the model that comes with bitreid: seconds after the install
+	$(VENV_DEMO)/bin/bitreid demo --out demo
+
+demo-train: native ## Draw people, train on them, search, end with a report: three to four minutes on two cores
+	$(BIN)/bitreid demo --train --out demo
 
 test: lint native chromium $(VENV_MILVUS)/.installed ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov=bitreid --cov-fail-under=90
@@ -107,7 +112,7 @@ format: $(INSTALLED) ## Let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 clean: ## Remove the environment, the demo and what tools left behind
-	rm -rf $(VENV) $(VENV_MILVUS) demo build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_MILVUS) $(VENV_DEMO) demo build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first, alone and without constraints: TORCH_INDEX need not have the pinned versions of what torch needs.
@@ -118,6 +123,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PIP) install $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP) install --constraint constraints.txt $(BUILD)
 	$(EDITABLE) '.[dev]' --constraint constraints.txt
+	touch $@
+
+$(VENV_DEMO)/.installed: pyproject.toml constraints.txt native/CMakeLists.txt native/hamming.cpp $(KERNEL)
+	$(PYTHON) -m venv $(VENV_DEMO)
+	$(VENV_DEMO)/bin/python -m pip --disable-pip-version-check install --editable '.[drawn,report]' \
+	  --constraint constraints.txt
 	touch $@
 
 $(VENV)/.native: native/CMakeLists.txt native/hamming.cpp $(KERNEL) | $(INSTALLED)

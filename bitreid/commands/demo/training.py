@@ -1,13 +1,9 @@
-"""`bitreid demo`: drawn people, from nothing to a ranked sheet and a report."""
+"""`bitreid demo --train`: drawn people, from nothing to two models, a ranked sheet and a report."""
 
 from __future__ import annotations
 
-import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,42 +14,16 @@ if TYPE_CHECKING:
     from bitreid.evaluation.summary import Evaluation
     from bitreid.training.recipe import Recipe
 
-HELP = "draw people, train, evaluate against a tanh twin, search, make a ranked sheet"
-EXAMPLES = ("bitreid demo --out demo",)
 
-_MARK = "demo.txt"
-_OURS = ("people", "ssr", "tanh", "scores.json", "sheet.png", "report.html")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `bitreid demo`."""
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
-    parser.add_argument("--epochs", type=int, help="passes of each training (default: the recipe's)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the demo."""
-    from bitreid.commands.console import console_of
-    from bitreid.drawn.data_set import DrawnSettings
-
-    run_demo(arguments.out, arguments.epochs, console_of(), DrawnSettings(n_train=120, n_test=60))
-    return 0
-
-
-def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSettings) -> None:
-    """Draw people into `out`, train SSR and its tanh twin on them, score both, search, write a ranked sheet and a
-    report.
-
-    `out` is a new or empty folder, or that of an earlier demo, which is replaced; `SettingsError` for any other.
-    """
+def train_demo(data: Path, out: Path, epochs: int | None, console: Console, settings: DrawnSettings) -> None:
+    """Draw people into `data`, train SSR and its tanh twin on them, score both, search, write a ranked sheet and a
+    report into `out`."""
     from bitreid.artifact import load_artifact
     from bitreid.commands.console import evaluation_table, progress_of, relaxation_label, say
     from bitreid.drawn.data_set import draw_people
     from bitreid.evaluation.score_files import write_json
 
     recipes = {relaxation: _recipe(relaxation, epochs) for relaxation in ("ssr", "tanh")}
-    _make_room(out)
-    data = out / "people"
     with progress_of(console, "1/4 drawing people") as progress:
         draw_people(data, settings, progress)
     say(console, f"1/4 drew {settings.n_train} people to train on and {settings.n_test} to find: {data}")
@@ -69,21 +39,6 @@ def run_demo(out: Path, epochs: int | None, console: Console, settings: DrawnSet
     write_json(out / "scores.json", {name: evaluation.to_json() for name, evaluation in evaluations.items()})
     say(console, f"4/4 ranked sheet: {out / 'sheet.png'}")
     say(console, f"    report of the SSR model, look at it in a browser: {out / 'report.html'}")
-
-
-def _make_room(out: Path) -> None:
-    """Remove what an earlier demo left in `out`, and nothing else."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / _MARK).is_file())):
-        raise SettingsError(f"expected a new or empty folder for the demo, got {out}; choose one with --out")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).write_text(
-        "Made by `bitreid demo`, which replaces what it made when it runs again.\n", encoding="utf-8"
-    )
-    for path in (out / name for name in _OURS):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _recipe(relaxation: str, epochs: int | None) -> Recipe:
@@ -132,7 +87,7 @@ def _evaluate_one(data: Path, out: Path, relaxation: str, console: Console) -> E
             gallery,
             evaluation,
             "drawn people",
-            command=("bitreid", "demo"),
+            command=("bitreid", "demo", "--train"),
             labels=labels_beside(data, encoder.card.attributes),
         )
         write_report(report, out / "report.html")
