@@ -120,7 +120,7 @@ def test_train_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capt
     assert "at nowhere, got nothing" in refusal(capsys, *words, "--data", "nowhere")
     words += ["--data", people]
     assert "no such setting" in refusal(capsys, *words, "--set", "speed=3")
-    assert "one of drawn_lite0" in refusal(capsys, "train", "mine", *words[2:])
+    assert "one of drawn, drawn_lite0" in refusal(capsys, "train", "mine", *words[2:])
     assert "no checkpoint" in refusal(capsys, *words, "--resume")
     assert "holds one; continue it with --resume" in refusal(capsys, *words, "--out", trained)
     assert "a folder with card.json" in refusal(capsys, *words, *quick(), "--init", tmp_path / "none")
