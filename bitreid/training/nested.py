@@ -35,7 +35,9 @@ def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> None:
     if len(rows) > _MOST_PICTURES:
         rows = np.sort(np.random.default_rng(recipe.seed).choice(rows, _MOST_PICTURES, replace=False))
     views = np.stack([features_of(recipe, task, network, rows, mirrored) for mirrored in (False, True)])
-    fit_nested(network.add_nested(), views, task.classes_of(rows), recipe.seed)
+    nested = network.add_nested()
+    fit_nested(nested, views, task.classes_of(rows), recipe.seed)
+    nested.to(next(network.parameters()).device)
 
 
 def features_of(recipe: Recipe, task: Task, network: HashingNetwork, rows: Ints, mirrored: bool) -> Floats32:
