@@ -38,10 +38,8 @@ def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, f
     student's mean | |s| - 1 |; with attributes their balanced accuracy, the mean over bits that have both values
     (left out if no bit has).
     """
-    engine: Engine = TorchEngine(network, recipe.input)
-    engine = MirrorAveraged(engine) if recipe.input.flip else engine
     rows = task.held_out
-    features, logits, teacher = engine(task.pictures[rows])
+    features, logits, teacher = _engine_of(recipe, network)(task.pictures[rows])
     n = len(task.split.query)
     pids, camids = task.manifest.pids[rows], task.manifest.camids[rows]
     people = (pids[:n], camids[:n], pids[n:], camids[n:])
@@ -73,7 +71,7 @@ def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dic
     lengths = nested_lengths(recipe.network.n_bits)
     if not n:
         return {str(length): {} for length in lengths}
-    codes = pack(TorchEngine(network, recipe.input)(task.pictures[rows]).features)
+    codes = pack(_engine_of(recipe, network)(task.pictures[rows]).features)
     pids, camids = task.manifest.pids[rows], task.manifest.camids[rows]
     scores = {}
     for length in lengths:
@@ -81,6 +79,12 @@ def validate_lengths(recipe: Recipe, task: Task, network: HashingNetwork) -> dic
         found = evaluate_ranking(query, gallery, pids[:n], camids[:n], pids[n:], camids[n:]).expected
         scores[str(length)] = {"rank1": found.rank1, "mAP": found.mAP}
     return scores
+
+
+def _engine_of(recipe: Recipe, network: HashingNetwork) -> Engine:
+    """Return what runs the network as an encoder of its artifact will."""
+    engine = TorchEngine(network, recipe.input)
+    return MirrorAveraged(engine) if recipe.input.flip else engine
 
 
 def calibrated(card: Card, task: Task, network: HashingNetwork) -> Card:

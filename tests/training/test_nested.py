@@ -1,6 +1,8 @@
 """Fitting nested codes: where the map starts, what it learns, and what an artifact of it holds."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,10 +10,13 @@ import torch
 
 from bitreid.codes import pack
 from bitreid.evaluation import evaluate_ranking
+from bitreid.models import build_network
 from bitreid.models.nested import NestedMap, nested_layout
 from bitreid.models.parts import code_layout
+from bitreid.training import nested as module
 from bitreid.training.export import network_of
 from bitreid.training.nested import fit_nested, rotated_directions, start_nested
+from bitreid.training.task import Task
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_train
 
 N_BITS = 256
@@ -80,9 +85,29 @@ def test_fitting_is_repeatable() -> None:
     assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("n_parts", [0, 6])
-def test_an_artifact_of_a_nested_network_gives_nested_codes(people: Path, tmp_path: Path, n_parts: int) -> None:
-    recipe = tiny_recipe(epochs=1, warmup_epochs=0, network={"n_bits": 256, "nested": True, "n_parts": n_parts})
+def test_the_map_is_where_the_network_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, for which torch's device without memory stands here; the map itself is fitted on the CPU."""
+    views, classes = people_features()
+    task = SimpleNamespace(split=SimpleNamespace(train=np.arange(len(classes))), classes_of=lambda rows: classes[rows])
+    monkeypatch.setattr(module, "features_of", lambda *arguments: views[int(arguments[-1])])
+    recipe = tiny_recipe(network={"n_bits": N_BITS, "nested": True})
+    network = build_network(recipe.network, 2, TinyBackbone()).to("meta")
+    module.nest(recipe, cast(Task, task), network)
+    assert network.nested is not None
+    assert {tensor.device.type for tensor in network.state_dict().values()} == {"meta"}
+    assert network.nested.order.device.type == "meta"
+
+
+@pytest.mark.parametrize(("n_parts", "flip"), [(0, True), (6, False)])
+def test_an_artifact_of_a_nested_network_gives_nested_codes(
+    people: Path, tmp_path: Path, n_parts: int, flip: bool
+) -> None:
+    recipe = tiny_recipe(
+        epochs=1,
+        warmup_epochs=0,
+        network={"n_bits": 256, "nested": True, "n_parts": n_parts},
+        input={"height": 96, "width": 32, "flip": flip},
+    )
     artifact = tiny_train(recipe, people, tmp_path / "run")
     assert artifact.card.parts == nested_layout(256, n_parts)
     assert artifact.card.code_lengths == (32, 64, 128, 256)
