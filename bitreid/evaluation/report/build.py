@@ -164,11 +164,18 @@ def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
 def _reliability(
     card: Card | None, pairs: PairCounts | None, query: Side, gallery: Side
 ) -> tuple[ReliabilityCurve, ...]:
-    """Return how well the model's probabilities are kept; nothing where it is not calibrated, or there are no codes."""
-    if card is None or card.calibration is None or pairs is None or query.codes is None or gallery.codes is None:
+    """Return how well the model's probabilities are kept; nothing where codes of this length are not calibrated, or there
+    are none."""
+    if card is None or pairs is None or query.codes is None or gallery.codes is None:
         return ()
-    open_set = card.calibration.open_set
-    return tuple(ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in _SEARCHED)
+    open_set = card.open_set_of(gallery.codes.n_bits)
+    return (
+        ()
+        if open_set is None
+        else tuple(
+            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in _SEARCHED
+        )
+    )
 
 
 def _by_precision(average_precision: Floats) -> Ints:

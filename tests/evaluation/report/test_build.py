@@ -159,6 +159,11 @@ def test_a_nested_code_is_cut_at_the_lengths_of_its_card(query: Side, gallery: S
     promises = [made_of(n_bits).promise for n_bits in (16, 48, 64)]
     thresholds = [None if promise is None else promise.threshold for promise in promises]
     assert thresholds == [None, fitted.lengths["48"].threshold(0.05, 48), open_set.threshold(0.05, 48)]
+    assert made_of(16).reliability == ()
+    shorter = made_of(48)
+    assert shorter.pairs is not None
+    counts = shorter.pairs.genuine, shorter.pairs.impostor
+    assert list(shorter.reliability[1].bins) == reliability(*counts, fitted.lengths["48"], 100)
 
     (hit, *_) = made_of(48).worst[0].hits
     i, j = (int(path.stem.split("_")[1]) for path in (made_of(48).worst[0].path, hit.path))
