@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from bitreid.arrays import Bools
@@ -70,11 +70,18 @@ class Contract:
             raise GalleryDamaged(f"expected the description of a gallery's codes, got {text!r:.80}") from error
 
     def to_json(self) -> str:
-        """Return all of it as text; a coarse code only where there is one, which older bitreids do not know."""
+        """Return all of it as text; what older bitreids do not know (`plain`) only where there is some."""
         values = asdict(self)
         if self.coarse is None:
             del values["coarse"]
+        if self.open_set is not None and self.open_set.search is None:
+            del values["open_set"]["search"]
         return json.dumps(values, sort_keys=True)
+
+    def plain(self) -> Self:
+        """Return the contract for bitreids that know neither coarse codes nor tails of searches, without these."""
+        open_set = None if self.open_set is None else replace(self.open_set, search=None)
+        return replace(self, open_set=open_set, coarse=None)
 
     @property
     def attribute_bits(self) -> int:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,7 +54,7 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
 def _export(gallery: Gallery, path: Path, where: Where, progress: Progress | None) -> int:
     pyarrow, parquet = pyarrow_and_parquet()
     contract, total, done = gallery.contract, gallery.count(where), 0
-    about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": replace(contract, coarse=None).to_json()}
+    about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": contract.plain().to_json()}
     if gallery.camera_names:
         about["bitreid.cameras"] = json.dumps({str(number): name for number, name in gallery.camera_names.items()})
     schema = pyarrow.schema(_fields(pyarrow, contract), metadata=about)

@@ -1,5 +1,6 @@
 """What a gallery knows of the model that its codes come from."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from bitreid.artifact import load_artifact
 from bitreid.coarse import CoarseCode
 from bitreid.errors import BadRequest, GalleryDamaged
 from bitreid.gallery import Contract
+from bitreid.open_set import OpenSet, SearchTail
 
+COARSE = CoarseCode((), tuple(range(8)), ((0.5, 0.1),))
 MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite0"
 
 
@@ -36,8 +39,15 @@ def test_a_coarse_code_comes_from_the_card_as_far_as_its_bits_are_there() -> Non
         Contract(64, attributes=("a", "b", "c"), coarse=coarse)
 
 
-def test_older_bitreids_read_a_contract_without_a_coarse_code() -> None:
-    assert "coarse" not in Contract(64).to_json()
+def test_older_bitreids_read_a_plain_contract() -> None:
+    """They know nothing of coarse codes and tails of searches."""
+    pairs = OpenSet(0.2, -6.0, -0.3, 4.0)
+    newer = Contract(64, open_set=replace(pairs, search=SearchTail(0.1, -5.0, 0.5)), coarse=COARSE)
+    assert Contract.from_json(newer.to_json()) == newer
+    assert newer.plain() == Contract(64, open_set=pairs)
+    values = json.loads(newer.plain().to_json())
+    assert "coarse" not in values
+    assert values["open_set"].keys() == {"tail_slope", "tail_offset", "slope", "offset", "curvature"}
 
 
 @pytest.mark.parametrize("names", [("hat", "hat"), ("hat", "")])

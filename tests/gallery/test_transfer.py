@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, pack_bits
 from bitreid.errors import GalleryDamaged, GalleryNotFound, Unsupported, WrongModel
 from bitreid.gallery import (
@@ -29,6 +30,7 @@ from bitreid.gallery.items import Id
 from bitreid.gallery.memory import MemoryGallery
 from bitreid.gallery.people import decisions_of
 from bitreid.gallery.requests import Where
+from bitreid.open_set import OpenSet, SearchTail
 
 CONTRACT = Contract(64, "f" * 16, "small", attributes=("hat", "bag", "top=red"))
 IDS: list[Id] = [7, "7", 0, -(2**63), 2**63 - 1, "näme", "a b", *range(100, 113)]
@@ -151,6 +153,14 @@ def test_others_read_the_file(gallery: Gallery, tmp_path: Path) -> None:
         assert json.loads(row["metadata"] or "null") == item.metadata
         for name in ("camera", "time", "tracklet", "person", "picture"):
             assert row[name] == getattr(item, name)
+
+
+def test_older_bitreids_read_the_file(tmp_path: Path) -> None:
+    open_set = OpenSet(0.2, -6.0, -0.3, 4.0, search=SearchTail(0.1, -5.0, 0.5))
+    newer = replace(CONTRACT, open_set=open_set, coarse=CoarseCode((), tuple(range(8)), ((0.5, 0.1),)))
+    export_parquet(MemoryGallery(newer), tmp_path / "items.parquet")
+    contract = parquet.read_metadata(tmp_path / "items.parquet").metadata[b"bitreid.contract"].decode()
+    assert contract == newer.plain().to_json()
 
 
 def test_without_attributes(tmp_path: Path) -> None:

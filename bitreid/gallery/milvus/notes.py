@@ -21,7 +21,7 @@ COLUMNS = ("key", "kind", "made", "note", "chunk", "chunks", "text")
 """`made` orders notes, in nanoseconds from 1970 on; `note` is the number of one, made of `chunks` rows."""
 N_BITS = 8
 FORMAT_VERSION = 2
-"""The newest format of a gallery's collections that this bitreid opens. Without coarse codes it is 1."""
+"""The newest format of a gallery's collections that this bitreid opens. A `Contract.plain` has 1."""
 
 _CHUNK = 60_000  # characters, which are bytes: JSON is written in ASCII
 _AT_ONCE = 100  # notes
@@ -116,7 +116,7 @@ def _key(note: int, chunk: int) -> int:
 
 def format_of(contract: Contract) -> int:
     """Return the format of the collections of a gallery."""
-    return 1 if contract.coarse is None else FORMAT_VERSION
+    return 1 if contract == contract.plain() else FORMAT_VERSION
 
 
 def cameras_in(about: Mapping[str, Any]) -> dict[int, str]:
