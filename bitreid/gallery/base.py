@@ -239,8 +239,8 @@ class Gallery(ABC):
     def calibrate(self, open_set: OpenSet | None, coarse: CoarseCode | None = None) -> None:
         """Set what distances mean here from now on (None: nobody knows), and the coarse code, if one is given.
 
-        Other processes that have the gallery open go on as before until they open it anew; on a Milvus server they must
-        not write while a coarse code is set.
+        Other processes that have the gallery open go on as before until they open it anew. On a Milvus server they must
+        not write while another coarse code is set, and open it anew before they search in two stages.
         """
         contract = replace(self.contract, open_set=open_set, coarse=coarse or self.contract.coarse)
         with self._transaction():

@@ -164,8 +164,7 @@ def _pairs(query: Side, gallery: Side, people: Protocol) -> PairCounts | None:
 def _reliability(
     card: Card | None, pairs: PairCounts | None, query: Side, gallery: Side
 ) -> tuple[ReliabilityCurve, ...]:
-    """Return how well the model's probabilities are kept; nothing where codes of this length are not calibrated, or there
-    are none."""
+    """Return how well the model's probabilities are kept; nothing without codes, or a calibration of their length."""
     if card is None or pairs is None or query.codes is None or gallery.codes is None:
         return ()
     open_set = card.open_set_of(gallery.codes.n_bits)

@@ -1,8 +1,9 @@
 """A gallery on a Milvus server: the way past one machine.
 
 Milvus searches one vector a collection, so a gallery is three of them: NAME has the items with their identity codes and
-is the record; NAME_coarse has their coarse codes and what filters ask of them (NAME_attributes their attribute codes,
-where there are no coarse ones); NAME_notes has the rest. A search in two stages is two requests, the short codes first.
+is the record; NAME_coarse_HASH has their coarse codes and what filters ask of them (NAME_attributes their attribute
+codes, where there are no coarse ones); NAME_notes has the rest. A search in two stages is two requests, the short codes
+first.
 
 All is exactly as in other galleries, but: `k` and `w` are at most what the server allows (16,384); parts of the body
 are asked for with `w` only; descriptions have at most 12 attributes; 2**63 - 1 is no id; a batch that could not be

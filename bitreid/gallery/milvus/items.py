@@ -7,6 +7,7 @@ these items: as the record says. Both rows of an item carry the number of the wr
 told from an older one.
 """
 
+import hashlib
 import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,14 @@ from bitreid.gallery.milvus.server import ROWS, Row, Server
 
 
 def short_collection(record: str, contract: Contract) -> str:
-    """Return the name of the collection of the short codes: those that the first stage of a search compares."""
-    return f"{record}_attributes" if contract.coarse is None else f"{record}_coarse"
+    """Return the name of the collection of the short codes: those that the first stage of a search compares.
+
+    Each coarse code has one of its own, so that while another one is made the old one can be searched.
+    """
+    if contract.coarse is None:
+        return f"{record}_attributes"
+    bits = repr((contract.coarse.attribute_bits, contract.coarse.identity_bits)).encode()
+    return f"{record}_coarse_{hashlib.blake2b(bits, digest_size=4).hexdigest()}"
 
 
 class ItemCollections:
@@ -57,13 +64,13 @@ class ItemCollections:
                 self._notes.drop("write", own)
 
     def made_for(self, contract: Contract) -> "ItemCollections":
-        """Return these collections for a contract of another coarse code, whose short codes are made from the record.
+        """Return the collections for another contract; short codes of another kind are made from the record.
 
         Nobody else may write meanwhile. Those that there were stay, until `drop_older`.
         """
-        if contract.coarse == self._contract.coarse:
-            return self
         made = ItemCollections(self._server, self.record, contract, self._notes)
+        if made.collections == self.collections:
+            return made
         if self._server.has(made.short):
             self._server.call("drop_collection", made.short)
         self._server.create({made.short: (contract.short_bits, ("key", *SHARED))})

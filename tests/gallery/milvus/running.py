@@ -146,9 +146,9 @@ class MilvusServer:
         self.stop()
 
 
-def _collections_of(contract: Contract) -> tuple[int, int, bool]:
+def _collections_of(contract: Contract) -> tuple[int, int, str]:
     """What is the same for galleries of the same collections."""
-    return contract.n_bits, contract.short_bits, contract.coarse is None
+    return contract.n_bits, contract.short_bits, short_collection("", contract)
 
 
 class Galleries:
@@ -156,7 +156,7 @@ class Galleries:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._free: dict[tuple[int, int, bool], list[str]] = {}  # by their collections
+        self._free: dict[tuple[int, int, str], list[str]] = {}  # by their collections
         self._numbers = count()
 
     @contextmanager

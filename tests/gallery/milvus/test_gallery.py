@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -12,13 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes, pack_bits
 from bitreid.errors import BadRequest, GalleryExists, GalleryNotFound, GalleryUnreachable, Unsupported
 from bitreid.gallery import CameraIn, Contract, Filter, IdIn, Items, export_parquet
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus import gallery as module
 from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
+from bitreid.gallery.milvus.items import short_collection
+from bitreid.gallery.milvus.notes import format_of
 from bitreid.gallery.milvus.server import Server
+from bitreid.open_set import OpenSet, SearchTail
 from tests.gallery.cases import COARSE, CONTRACT, IDS, agree, people, queries
 from tests.gallery.filters.cases import CONTRACT as WITH_FILTERS
 from tests.gallery.filters.cases import FILTERS, START
@@ -117,7 +122,7 @@ def test_coarse_codes_are_format_2_and_have_a_collection_of_their_own(create: Cr
     gallery, plain = create(), PlainGallery(CONTRACT.attributes)
     gallery.add(people(IDS))
     plain.add(people(IDS))
-    names = [f"{gallery.name}_{kind}" for kind in ("attributes", "coarse")]
+    names = [f"{gallery.name}_attributes", short_collection(gallery.name, replace(CONTRACT, coarse=COARSE))]
 
     def formats() -> tuple[int, list[bool]]:
         (note,) = gallery._notebook.of("gallery")
@@ -129,6 +134,40 @@ def test_coarse_codes_are_format_2_and_have_a_collection_of_their_own(create: Cr
     with open_milvus(milvus.url, gallery.name) as again:
         assert again.contract.coarse == COARSE
         agree(again, plain, "camera = 1")
+    longer = replace(COARSE, recall=((0.5, 0.3),))
+    made = gallery._items.short
+    gallery.calibrate(None, longer)
+    assert gallery._items.short == made, "the codes are the same"
+    agree(gallery, plain, None)
+
+
+def test_a_coarse_code_that_could_not_be_set_leaves_the_one_before(
+    create: Create, milvus: MilvusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, plain = create(replace(CONTRACT, coarse=COARSE)), PlainGallery(CONTRACT.attributes)
+    gallery.add(people(IDS))
+    plain.add(people(IDS))
+    other = CoarseCode((), (31, 30, 0, 1, 2, 3, 4, 5), COARSE.recall)
+    with monkeypatch.context() as broken:
+        broken.setattr(gallery._notebook, "rewrite", _unreachable)
+        with pytest.raises(GalleryUnreachable):
+            gallery.calibrate(None, other)
+    with open_milvus(milvus.url, gallery.name) as again:
+        assert again.contract.coarse == COARSE
+        agree(again, plain, None)
+    gallery.calibrate(None, other)
+    agree(gallery, plain, None)
+
+
+def _unreachable(*_: object) -> None:
+    raise GalleryUnreachable("expected a server, got none")
+
+
+def test_what_older_bitreids_cannot_read_is_format_2() -> None:
+    open_set = OpenSet(0.2, -6.0, -0.3, 4.0)
+    assert format_of(replace(CONTRACT, open_set=open_set)) == 1
+    assert format_of(replace(CONTRACT, coarse=COARSE)) == 2
+    assert format_of(replace(CONTRACT, open_set=replace(open_set, search=SearchTail(0.1, -5.0, 0.5)))) == 2
 
 
 def test_ties_larger_than_an_answer_are_ordered_by_key(create: Create) -> None:
