@@ -8,6 +8,7 @@ from bitreid.commands.options import add_pattern
 HELP = "fit thresholds, probabilities and the coarse code on people whom the model was not trained on"
 EXAMPLES = (
     "bitreid calibrate runs/people/artifact --data people",
+    "bitreid calibrate runs/people/artifact --data people --attributes people/attributes_train.csv",
     "bitreid calibrate runs/people/artifact --own mine.csv --out mine.calibration.json",
 )
 
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     assert card.calibration is not None
     say(console, f"calibrated on {calibration_text(card)}")
     say(console, f"same person within {thresholds_text(card.calibration.open_set)}")
-    if card.coarse is not None:
+    if card.coarse is not None and not arguments.out:  # which has the calibration alone
         say(console, f"matches kept by coarse code: {recall_text(card.coarse)}")
     if arguments.out:
         say(console, f"calibration: {arguments.out}")

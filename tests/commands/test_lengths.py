@@ -129,3 +129,10 @@ def test_a_gallery_is_calibrated_for_its_length(model: Path, people: Path, tmp_p
     out.write_text(str({**values, "lengths": fitted}).replace("'", '"').replace("None", "null"), encoding="utf-8")
     words = ["gallery", "create", tmp_path / "32.gallery", "--model", model, "--bits", 32, "--calibration", out]
     assert "a calibration of codes of 32 bits, got one of 64, 128 bits" in refusal(capsys, *words)
+
+
+def test_a_gallery_is_not_calibrated_by_another_model(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    saved, place, other = load_artifact(model), tmp_path / "64.gallery", tmp_path / "other"
+    save_artifact(other, replace(saved.card, lengths={}, calibration=None, thresholds={"other": 0.5}), saved.weights)
+    done("gallery", "create", place, "--model", model, "--bits", 64)
+    assert "expected codes of the model" in refusal(capsys, "gallery", "calibrate", place, other)

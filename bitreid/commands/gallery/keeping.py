@@ -84,15 +84,19 @@ def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments) as gallery:
         contract = gallery.contract
         if source.is_dir():
-            from bitreid.artifact import load_artifact
+            from bitreid.artifact import fingerprint, load_artifact
 
-            of_model = Contract.of(load_artifact(source).card, contract.n_bits)
-            contract.check_model(of_model.model)
+            card = load_artifact(source).card
+            contract.check_model(fingerprint(card))
+            of_model = Contract.of(card, contract.n_bits)
             open_set, coarse = of_model.open_set, of_model.coarse
         else:
             open_set, coarse = _calibration_for(contract, source), None
         if open_set is None:
-            raise WrongModel(f"expected a model that was calibrated, got {source}; see `bitreid calibrate`")
+            raise WrongModel(
+                f"expected a model that was calibrated for codes of {contract.n_bits} bits, got {source}; see "
+                "`bitreid calibrate`"
+            )
         gallery.calibrate(open_set, coarse)
     thresholds = {n: open_set.threshold(FPIR, n) for n in (1_000, 100_000)}
     found = ", ".join(f"{f'{at} bits' if at >= 0 else 'no distance'} among {n:,} items" for n, at in thresholds.items())
@@ -168,13 +172,19 @@ ACTIONS = {
         "make an empty gallery",
         _creation,
         _create,
-        ("bitreid gallery create people.gallery --model runs/people/artifact",),
+        (
+            "bitreid gallery create people.gallery --model runs/people/artifact",
+            "bitreid gallery create short.gallery --model runs/nested/artifact --bits 512",
+        ),
     ),
     "calibrate": Action(
         "set what distances mean, from pictures of your own cameras, or the coarse code of a model",
         _calibration,
         _calibrate,
-        ("bitreid gallery calibrate people.gallery mine.calibration.json",),
+        (
+            "bitreid gallery calibrate people.gallery mine.calibration.json",
+            "bitreid gallery calibrate people.gallery runs/people/artifact",
+        ),
     ),
     "info": Action("what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
     "compact": Action(
