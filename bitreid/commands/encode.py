@@ -7,7 +7,10 @@ from pathlib import Path
 from bitreid.commands import left_out
 
 HELP = "encode pictures as codes"
-EXAMPLES = ("bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",)
+EXAMPLES = (
+    "bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",
+    "bitreid encode runs/nested/artifact people/bounding_box_test --bits 512 --out short.npz",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

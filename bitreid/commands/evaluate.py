@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HELP = "score a model, or anybody's features, on a data set's queries and gallery"
 EXAMPLES = (
     "bitreid evaluate runs/people/artifact --data people --json scores.json --report report.html",
+    "bitreid evaluate runs/people/artifact --data people --recall 0.9,0.95 --rescore 200",
     "bitreid evaluate --features query.npz gallery.npz --protocol single_shot",
 )
 

@@ -14,7 +14,10 @@ from bitreid.commands.options import (
 )
 
 HELP = "find a person: query pictures against a gallery"
-EXAMPLES = ("bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",)
+EXAMPLES = (
+    "bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",
+    "bitreid search runs/people/artifact --query query.jpg --gallery gallery.npz --recall 0.95 --rescore",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

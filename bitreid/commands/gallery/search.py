@@ -129,6 +129,7 @@ ACTIONS = {
             "bitreid gallery search people.gallery query.jpg --model runs/people/artifact --where 'camera in (2, 3)'",
             "bitreid gallery search people.gallery --like 0041_c1s1_001355_00.jpg --only-certain",
             "bitreid gallery search people.gallery --attributes 'backpack, not jacket'",
+            "bitreid gallery search people.gallery query.npz --recall 0.95 --rescore",
         ),
     )
 }
