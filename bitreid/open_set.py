@@ -12,8 +12,9 @@ import numpy.typing as npt
 from bitreid.arrays import Floats
 from bitreid.errors import ArtifactError, SettingsError
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+"""The mean of a function of a unit normal is that of its values at `NODES`, weighted by these, `(32,)` both."""
 
 
 def normal_share(z: npt.ArrayLike) -> Floats:
@@ -49,9 +50,9 @@ class SearchTail:
         """Return the rate of searches for an absent person that find one of `n_gallery` rows within a distance."""
         d = np.asarray(distance, np.float64)
         near = self.offset + self.slope * np.sqrt(np.maximum(d + 0.5, 0))
-        p = normal_share(near[..., None] + self.spread * _NODES)
+        p = normal_share(near[..., None] + self.spread * NODES)
         with np.errstate(divide="ignore"):  # a row that is certainly near: ln 0
-            rate = -np.expm1(n_gallery * np.log1p(-p)) @ _WEIGHTS
+            rate = -np.expm1(n_gallery * np.log1p(-p)) @ WEIGHTS
         return np.asarray(np.where(d < 0, 0.0, rate))
 
 

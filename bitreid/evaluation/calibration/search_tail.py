@@ -11,7 +11,7 @@ import numpy as np
 from bitreid.arrays import Floats, Ints
 from bitreid.errors import DataError
 from bitreid.evaluation.calibration.promises import false_alarms
-from bitreid.open_set import SearchTail, normal_share
+from bitreid.open_set import NODES, WEIGHTS, SearchTail, normal_share
 
 MARGIN = 0.75
 """Standard errors, over the people searched for, by which the promise is made safer than the best fit.
@@ -30,8 +30,6 @@ MOST = 0.5
 REFERENCE = 0.03
 """The rate at which the standard error is taken."""
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _LEVELS = 64
 
 
@@ -61,7 +59,7 @@ def fit_search_tail(impostor: Ints, people: Ints, margin: float = MARGIN) -> Sea
             f"{n_rows}; hold out more identities"
         )
     sizes = [n_rows // divisor for divisor in (64, 16, 4, 1) if n_rows >= 10 * divisor]
-    levels = _levels(impostor, n_rows, sizes[0])
+    levels = _levels(impostor, sizes[0])
     each = np.stack([false_alarms(impostor, int(d), n) for n in sizes for d in levels], axis=1)
     mean = each.mean(axis=0)
     used = (mean >= 1 / len(impostor)) & (mean <= MOST)
@@ -81,7 +79,7 @@ def fit_search_tail(impostor: Ints, people: Ints, margin: float = MARGIN) -> Sea
     return _safe(grid, without, _fit(grid), margin)
 
 
-def _levels(impostor: Ints, most_rows: int, fewest_rows: int) -> Ints:
+def _levels(impostor: Ints, fewest_rows: int) -> Ints:
     """Return at most `_LEVELS` distances, evenly spaced, from the nearest row to where the smallest gallery answers
     more than `MOST` of the searches."""
     counts = impostor.sum(axis=0)
@@ -98,13 +96,13 @@ def _link(rate: Floats) -> Floats:
 def _model(grid: _Rates, tail: Floats) -> tuple[Floats, Floats]:
     """Return the link of the model's rates, `(k,)`, and its derivatives by ln slope, offset and ln spread, `(3, k)`."""
     slope, offset, spread = np.exp(tail[0]), tail[1], np.exp(tail[2])
-    u = offset + slope * grid.x[:, None] + spread * _NODES
+    u = offset + slope * grid.x[:, None] + spread * NODES
     distances, places = np.unique(grid.x, return_inverse=True)
-    p = normal_share(offset + slope * distances[:, None] + spread * _NODES)[places].clip(1e-300, 1 - 1e-15)
+    p = normal_share(offset + slope * distances[:, None] + spread * NODES)[places].clip(1e-300, 1 - 1e-15)
     missed = np.exp(grid.n[:, None] * np.log1p(-p))
-    rate = ((1 - missed) @ _WEIGHTS).clip(1e-300, 1 - 1e-15)
-    by_u = grid.n[:, None] * missed / (1 - p) * np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi) * _WEIGHTS
-    steps = np.stack([by_u.sum(axis=1) * slope * grid.x, by_u.sum(axis=1), by_u @ _NODES * spread])
+    rate = ((1 - missed) @ WEIGHTS).clip(1e-300, 1 - 1e-15)
+    by_u = grid.n[:, None] * missed / (1 - p) * np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi) * WEIGHTS
+    steps = np.stack([by_u.sum(axis=1) * slope * grid.x, by_u.sum(axis=1), by_u @ NODES * spread])
     return _link(rate), steps / ((1 - rate) * -np.log1p(-rate))
 
 
