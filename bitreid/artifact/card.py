@@ -14,7 +14,7 @@ from bitreid.open_set import OpenSet
 
 FORMAT_VERSION = 3
 """The newest card format that this bitreid reads, and the one that it writes. Format 1 had no calibration, format 2 no
-lengths, no thresholds of attributes, no tail of searches, no `input.flip` and no engines."""
+lengths, no coarse code, no thresholds of attributes, no tail of searches, no `input.flip` and no engines."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class EvaluationSettings:
     """A name in `PROTOCOLS`."""
 
     w: str | None = None
-    """Short lists of two-stage search, such as `100,1%`; None for the usual ones where there are attribute codes."""
+    """Short lists of two-stage search, such as `100,1%`; None for the usual ones where there are short codes."""
 
     rerank: str | None = None
     """Rows to re-rank, such as `100` or `1%`; None not to."""

@@ -1,4 +1,4 @@
-"""Thresholds for attributes: above which probability each bit is 1, so that rare attributes are told, too.
+"""Thresholds for attributes: above which probability a person is said to have each, so that rare ones are told, too.
 
 A network says of a rare attribute with little probability that a picture shows it, even where it does, and one
 threshold of 1/2 for all misses most of them. The balanced accuracy of a calibrated probability is best at the
