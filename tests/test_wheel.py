@@ -106,7 +106,16 @@ def test_wheels_hold_what_the_package_reads(with_kernel: Path, without_kernel: P
 
     tree = {
         path
-        for pattern in ("*.py", "*.pyi", "*.typed", "*.j2", "*.css", "shipped/*/card.json", "shipped/*/model.onnx", "shipped/*/LICENSE")
+        for pattern in (
+            "*.py",
+            "*.pyi",
+            "*.typed",
+            "*.j2",
+            "*.css",
+            "shipped/*/card.json",
+            "shipped/*/model.onnx",
+            "shipped/*/LICENSE",
+        )
         for path in (ROOT / "bitreid").rglob(pattern)
     }
     expected = {str(path.relative_to(ROOT)) for path in tree}
