@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.arrays import Bools
 from bitreid.artifact import Card
 from bitreid.codes import Codes, bit_statistics
 from bitreid.commands.console import as_markdown, progress_of
@@ -116,11 +117,11 @@ def attribute_codes(side: Side) -> Codes:
     return side.attribute_codes
 
 
-def taken(side: Side, rows: npt.NDArray[np.intp]) -> Side:
+def taken(side: Side, rows: npt.NDArray[np.intp] | Bools) -> Side:
     """Return some rows of a side, without the float features."""
     assert side.codes is not None, "an encoder makes codes"
-    codes = side.codes[rows], attribute_codes(side)[rows]
-    return Side(codes[0], None, codes[1], side.pids[rows], side.camids[rows])
+    attributes = None if side.attribute_codes is None else side.attribute_codes[rows]
+    return Side(side.codes[rows], None, attributes, side.pids[rows], side.camids[rows])
 
 
 def rows_of(code: str, metrics: Sequence[AfrMetrics]) -> list[Row]:

@@ -9,7 +9,7 @@ three. No test picture is looked at.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.arrays import Bools
-from bitreid.codes import Codes, pack_bits, spread, unpack
+from bitreid.codes import Codes, pack_bits, unpack
 from bitreid.commands.console import as_markdown, progress_of, recall_text
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
@@ -30,6 +30,7 @@ from bitreid.training.load import load_encoder
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.accuracy.afr import taken
 from benchmarks.accuracy.cuhk03 import parser_of
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
@@ -47,7 +48,7 @@ def main() -> None:
         side = side_of(encode_manifest(encoder, manifest, progress))
     people = held_out_pictures(manifest, card.training).identities()
     n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
-    order = list(range(card.n_bits)) if card.lengths or not card.parts else spread(card.parts)
+    order = card.prefix_order
     found: dict[str, list[list[float]]] = {}
     rng = np.random.default_rng(0)
     for _ in range(1 if arguments.quick else PARTITIONS):
@@ -74,11 +75,11 @@ def main() -> None:
 
 
 def ways(
-    side: Side, people: np.ndarray, judged: np.ndarray, n_attribute_bits: int, order: list[int]
+    side: Side, people: np.ndarray, judged: np.ndarray, n_attribute_bits: int, order: Sequence[int]
 ) -> Iterator[tuple[str, Codes]]:
     """Yield short codes of all pictures, by name; those that have to be chosen were chosen on the people not judged."""
     assert side.codes is not None, "an encoder makes codes"
-    identity = unpack(side.codes)[:, order[:FIRST_BITS]]
+    identity = unpack(side.codes)[:, list(order[:FIRST_BITS])]
     if side.attribute_codes is not None:
         attributes = unpack(side.attribute_codes)[:, :n_attribute_bits]
         yield "attribute code", side.attribute_codes
@@ -89,13 +90,6 @@ def ways(
     others = taken(side, ~np.isin(side.pids, people))
     coarse = fit_coarse(taken(side, np.isin(side.pids, rest)), others, n_attribute_bits, order[:FIRST_BITS])
     yield "coarse code", coarse.of(side.codes, side.attribute_codes)
-
-
-def taken(side: Side, rows: Bools) -> Side:
-    """Return some rows of a side, without the float features."""
-    assert side.codes is not None, "an encoder makes codes"
-    attributes = None if side.attribute_codes is None else side.attribute_codes[rows]
-    return Side(side.codes[rows], None, attributes, side.pids[rows], side.camids[rows])
 
 
 def kept(side: Side, short: Codes, rows: Bools) -> list[float]:

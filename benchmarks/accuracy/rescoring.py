@@ -3,9 +3,9 @@
     python benchmarks/accuracy/rescoring.py --data DATA [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
 
 Each picture of the held-out identities is a query; the gallery is all training pictures, those of the other identities
-as distractors. A shorter code is the first bits in an order in which each part has its share. The nearest 100 rows are
-rescored. `--quick` takes every tenth picture and the longest code. It decides nothing by itself, so that it has no
-bars.
+as distractors. A shorter code is the first bits of a nested code, or else in an order in which each part has its share.
+The nearest 100 rows are rescored. `--quick` takes every tenth picture and the longest code. It decides nothing by
+itself, so that it has no bars.
 """
 
 import json
@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.arrays import Floats32, Ints
-from bitreid.artifact import Card
-from bitreid.codes import pack, pack_bits, unpack
+from bitreid.codes import pack
 from bitreid.commands.console import as_markdown, progress_of
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
@@ -46,7 +45,7 @@ def main() -> None:
     for name, flip in (("as they are", False), ("flip averaged", True)):
         encoder = load_encoder(arguments.artifact, flip=flip)
         with progress_of(console, f"encoding pictures {name}") as progress:
-            features = encoder.encode_files(train.paths, progress).features[:, spread(encoder.card)]
+            features = encoder.encode_files(train.paths, progress).features[:, list(encoder.card.prefix_order)]
         held_out = np.isin(train.pids, held_out_pictures(everybody, encoder.card.training).pids)
         for n_bits in LENGTHS[:1] if arguments.quick else LENGTHS:
             if n_bits <= encoder.card.n_bits:
@@ -58,12 +57,6 @@ def main() -> None:
     console.print(as_markdown(table) if arguments.markdown else table)
     if arguments.json:
         arguments.json.write_text(json.dumps({"scores": scores, "bars": {}}, indent=2))
-
-
-def spread(card: Card) -> Ints:
-    """Return the bits of a model's codes in an order in which each prefix has each part's share."""
-    each_bit = pack_bits(np.eye(card.n_bits, dtype=np.bool_), card.parts)
-    return np.asarray(unpack(each_bit.interleaved()).argmax(axis=0), np.int64)
 
 
 def scores_of(features: Floats32, people: Manifest, queries: Ints) -> dict[str, tuple[float, float]]:

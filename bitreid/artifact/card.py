@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bitreid.artifact.engines import EngineFile, check_engines
 from bitreid.coarse import CoarseCode
-from bitreid.codes import Part, check_layout
+from bitreid.codes import Part, check_layout, spread
 from bitreid.data.attributes import AttributeSchema
 from bitreid.errors import ArtifactError, SettingsError
 from bitreid.open_set import OpenSet
@@ -152,6 +153,14 @@ class Card:
     def code_lengths(self) -> tuple[int, ...]:
         """The numbers of bits of codes of this model, ascending: its `lengths` and the whole."""
         return tuple(sorted({*map(int, self.lengths), self.n_bits}))
+
+    @property
+    def prefix_order(self) -> Sequence[int]:
+        """The bits of the identity code in an order in which the first few tell of the whole picture.
+
+        It is the code's own where the card names lengths; of another code each part has its share (`codes.spread`).
+        """
+        return range(self.n_bits) if self.lengths or not self.parts else spread(self.parts)
 
     def length_for(self, bits: int | None) -> int:
         """Return the number of bits of a code of this model that is asked for: None is the whole.

@@ -7,7 +7,7 @@ import numpy as np
 
 from bitreid.arrays import Floats32, Ints, Labels
 from bitreid.artifact import Card
-from bitreid.codes import pack, spread
+from bitreid.codes import pack
 from bitreid.data.manifest import DISTRACTOR, Manifest
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.encoding.engine import Engine, MirrorAveraged
@@ -146,13 +146,11 @@ def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encode
             shorter = None if other_codes is None else other_codes.prefix(n_bits)
             found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, shorter)
             lengths[str(n_bits)] = found.open_set
-    # The first bits of a nested code are a summary of it; of another code the candidates are spread over its parts.
-    order = range(card.n_bits) if card.lengths or not card.parts else spread(card.parts)
     n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
     side = Side(encoded.codes, None, encoded.attribute_codes, people.pids, people.camids)
     strangers = None
     if others is not None:
         nobody = np.full(len(others), DISTRACTOR)
         strangers = Side(others.codes, None, others.attribute_codes, nobody, nobody)
-    coarse = fit_coarse(side, strangers, n_attribute_bits, order[:FIRST_BITS])
+    coarse = fit_coarse(side, strangers, n_attribute_bits, card.prefix_order[:FIRST_BITS])
     return replace(card, calibration=replace(calibration, lengths=lengths), coarse=coarse)

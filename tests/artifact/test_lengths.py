@@ -56,6 +56,13 @@ def test_a_card_says_which_lengths_there_are_and_what_their_distances_mean() -> 
         CARD.length_for(8)
 
 
+def test_the_first_bits_tell_of_the_whole_picture() -> None:
+    assert list(NESTED.prefix_order) == list(range(16)), "as they are, where they were trained to"
+    assert list(replace(CARD, parts=()).prefix_order) == list(range(16)), "as they are, where nobody knows better"
+    halves = replace(CARD, parts=(Part("top", 0, 8), Part("bottom", 8, 16)))
+    assert list(halves.prefix_order)[:6] == [0, 8, 1, 9, 2, 10]
+
+
 @pytest.mark.parametrize("name", ["12", "0", "24", "-8", "08", "8.0", "long", ""])
 def test_impossible_lengths_are_refused(name: str) -> None:
     with pytest.raises(ArtifactError, match=f"multiples of 8 up to 16 bits, got '{name}'"):
