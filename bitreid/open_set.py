@@ -102,7 +102,7 @@ class OpenSet:
             numbers = {name: float(value) for name, value in values.items() if name != "search"}
             tail = None if search is None else SearchTail(**{name: float(value) for name, value in search.items()})
             return cls(**numbers, search=tail)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(
                 f"expected the numbers of an open-set calibration, got {values!r:.80}; calibrate again"
             ) from error

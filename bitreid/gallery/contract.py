@@ -66,7 +66,7 @@ class Contract:
             if values.get("coarse") is not None:
                 values["coarse"] = CoarseCode.from_json(values["coarse"])
             return cls(**values)
-        except (ValueError, TypeError, KeyError, ArtifactError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, ArtifactError) as error:
             raise GalleryDamaged(f"expected the description of a gallery's codes, got {text!r:.80}") from error
 
     def to_json(self) -> str:
@@ -100,7 +100,7 @@ class Contract:
         """
         needed = self.attributes if self.coarse is None else self.coarse.attribute_bits
         if not self.short_bits or (needed and attribute_codes is None):
-            raise BadRequest("expected attribute codes for a search in two stages, got none; search without w")
+            raise BadRequest("expected attribute codes for a search in two stages, got none; leave out w and recall")
         if self.coarse is not None:
             return self.coarse.of(codes, attribute_codes)
         assert attribute_codes is not None, "they are needed, and there"

@@ -124,11 +124,15 @@ def check_features(features: Features | None, n_queries: int, contract: Contract
         raise BadRequest(f"expected hits by item to rescore, got {by!r}; leave rescore out")
     if features.ndim != 2 or len(features) != n_queries or features.shape[1] < contract.n_bits:
         raise BadRequest(
-            f"expected features of shape ({n_queries}, {contract.n_bits}), one a bit of the codes, got {features.shape}"
+            f"expected features of shape ({n_queries}, {contract.n_bits}), one a bit of the codes, "
+            f"got {features.shape}; encode the queries with the gallery's model"
         )
     features = features[:, : contract.n_bits]
     if features.dtype.kind != "f" or not np.isfinite(features).all():
-        raise BadRequest(f"expected finite features of floats, got {features.dtype}, or NaN or infinity among them")
+        raise BadRequest(
+            f"expected finite features of floats, got {features.dtype}, or NaN or infinity among them; encode the "
+            "queries again"
+        )
     return features
 
 

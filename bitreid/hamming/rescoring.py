@@ -27,7 +27,7 @@ def rounded(features: Features) -> Ints8:
     if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
         raise CodesError(
             f"expected finite features of shape (n, d) float, got {features.dtype} of shape {features.shape}, "
-            "or NaN or infinity among them"
+            "or NaN or infinity among them; encode the queries again"
         )
     largest = np.abs(features).max(axis=1, keepdims=True, initial=0).astype(np.float64)
     largest[largest == 0] = 1

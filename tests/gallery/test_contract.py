@@ -56,7 +56,21 @@ def test_attributes_have_names_of_their_own(names: tuple[str, ...]) -> None:
         Contract(64, attributes=names)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"n_bits": 64, "parts": [], "attributes": [], "colour": 1}'])
+HUGE = "1" + 400 * "0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"n_bits": 64, "parts": [], "attributes": [], "colour": 1}',
+        f'{{"n_bits": 64, "parts": [], "attributes": [], "open_set": {{"tail_slope": {HUGE}}}}}',
+        '{"n_bits": 64, "parts": [], "attributes": [], "coarse": '
+        f'{{"attribute_bits": [], "identity_bits": [0, 1, 2, 3, 4, 5, 6, 7], "recall": [[0.5, {HUGE}]]}}}}',
+    ],
+)
 def test_what_describes_no_codes_is_damage(text: str) -> None:
     with pytest.raises(GalleryDamaged, match="expected the description of a gallery's codes"):
         Contract.from_json(text)
