@@ -129,7 +129,7 @@ def test_codes_that_do_not_belong_are_refused(create: Create) -> None:
         gallery.search(other)
     with pytest.raises(WrongModel, match="attribute codes of 8 bits"):
         gallery.search(codes, 3, 5, attribute_codes=other)
-    with pytest.raises(BadRequest, match="search without w"):
+    with pytest.raises(BadRequest, match="leave out w and recall"):
         gallery.search(codes, 3, 5)
     with pytest.raises(BadRequest, match="attribute code for each of 3"):
         gallery.search(codes, 3, 5, attribute_codes=short[:2])
