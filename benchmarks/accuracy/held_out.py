@@ -54,7 +54,7 @@ class HeldOut:
         return dict(zip(CROWDS, found, strict=True))
 
     def _galleries(self) -> list[tuple[int, tuple[Ints, Ints, Ints, Ints]]]:
-        """Of each of `CROWDS` its size, and the people of queries and gallery."""
+        """Return of each of `CROWDS` its size, and the people of queries and gallery."""
         pids, camids = self.people.pids, self.people.camids
         all_pids, all_camids = (
             np.concatenate([getattr(self.people, name), getattr(self.others, name)]) for name in ("pids", "camids")

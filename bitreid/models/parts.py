@@ -11,7 +11,7 @@ MIN_BITS, MAX_BITS = 32, 4096
 
 
 def code_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
-    """Which bits belong to the global descriptor and to each stripe, top to bottom.
+    """Return which bits belong to the global descriptor and to each stripe, top to bottom.
 
     A quarter of the bits is global; the stripes share the rest, equally where that is possible (six
     stripes: an eighth each), else as evenly as whole bytes allow, upper stripes first. Without stripes all bits

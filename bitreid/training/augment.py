@@ -59,7 +59,7 @@ class GreyPatches(nn.Module):
 
 
 def _within(length: Tensor, place: Tensor, size: int) -> Tensor:
-    """Which of `size` pixels `(N, size)` lie in a stretch of `length`, the `place` (0..1) of the way to the end."""
+    """Return which of `size` pixels `(N, size)` lie in a stretch of `length`, `place` (0..1) on the way to the end."""
     length = length.clamp(max=size)
     start = place * (size - length)
     pixels = torch.arange(size, device=length.device) + 0.5

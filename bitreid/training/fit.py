@@ -225,7 +225,7 @@ def step_losses(
     epoch: float,
     taught: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """The named losses of a batch, each a scalar; `total` is what is minimised, `agreement` and `gap` only watched.
+    """Return the named losses of a batch, scalars; `total` is minimised, `agreement` and `gap` are only watched.
 
     `taught` (N, d) is what another model, to distil from, makes of the pictures.
     """

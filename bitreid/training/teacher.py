@@ -21,7 +21,7 @@ class TeacherModel(nn.Module):
     std: Tensor
 
     def __init__(self, artifact: Path, picture: InputSpec) -> None:
-        """`picture` is how the student's pictures are prepared."""
+        """Load the artifact; `picture` is how the student's pictures are prepared."""
         super().__init__()
         loaded = load_artifact(artifact)
         self.fingerprint = fingerprint(loaded.card)
