@@ -59,7 +59,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Return the arguments of a benchmark of a model on a data set."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
+    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite2"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")

@@ -43,7 +43,7 @@ JUDGED = 1000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite0"))
+    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite2"))
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")

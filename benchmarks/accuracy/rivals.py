@@ -59,7 +59,7 @@ Distances = Callable[[Floats32, Floats32], Numbers]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, nargs="+", default=[Path("models/cuhk03-lite0")])
+    parser.add_argument("--artifact", type=Path, nargs="+", default=[Path("models/cuhk03-lite2")])
     parser.add_argument("--held-out", action="store_true", help="search for held-out training identities, not the test")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/rivals"), help="folder of features (default %(default)s)"

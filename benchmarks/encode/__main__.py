@@ -2,7 +2,7 @@
 
     python benchmarks/encode [--quick] [--model FOLDER ...] [--pictures FOLDER] [--json FILE] [--markdown]
 
-Models are those that come with bitreid, `--model` ones (default: models/cuhk03-lite0) and the paper's ResNet-50 with
+Models are those that come with bitreid, `--model` ones (default: models/cuhk03-lite2) and the paper's ResNet-50 with
 six stripes at 384x128, of random weights. Each is exported into a copy; ranges of 8 bits come from the pictures that
 are encoded, which decides no speed. Pictures are drawn people of 128x64 (JPEG), or those of `--pictures`.
 
@@ -49,7 +49,7 @@ from bitreid.training.exporting import INT8, ONNX, Known, export_engine
 REPEATS = 3
 N_CALIBRATED = 64
 RESNET = "resnet50-pcb"
-LITE0 = "cuhk03-lite0"
+LITE0 = "cuhk03-lite2"
 LONG = 20_000
 
 

@@ -1,6 +1,6 @@
 """Whether galleries of different kinds give the same hits: memory, a SQLite file, and a Milvus server if one is named.
 
-    python benchmarks/gallery/same.py --real query.npz gallery.npz [--model models/cuhk03-lite0]
+    python benchmarks/gallery/same.py --real query.npz gallery.npz [--model models/cuhk03-lite2]
                                       [--milvus milvus://localhost:19530] [--quick] [--json FILE] [--markdown]
 
 The files are what `bitreid encode` writes for the query pictures and the gallery of a data set. Each query is searched
@@ -116,7 +116,7 @@ def compared(search: Search, galleries: list[Gallery], query: EncodedSet, starts
 def arguments_of() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, nargs=2, required=True, metavar=("QUERY.npz", "GALLERY.npz"))
-    parser.add_argument("--model", type=Path, default=Path("models/cuhk03-lite0"))
+    parser.add_argument("--model", type=Path, default=Path("models/cuhk03-lite2"))
     parser.add_argument("--milvus", metavar="URL", help="a server, milvus://HOST:PORT")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")

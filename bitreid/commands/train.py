@@ -18,7 +18,7 @@ HELP = "train a model with a recipe on pictures, and save its artifact"
 EXAMPLES = (
     "bitreid train drawn_lite0 --data people --out runs/people",
     "bitreid train --resume --out runs/people",
-    "bitreid train ssr_lite0_cuhk03 --data mine --init models/cuhk03-lite0 --set epochs=3 --out runs/mine",
+    "bitreid train ssr_lite2_cuhk03 --data mine --init models/cuhk03-lite2 --set epochs=3 --out runs/mine",
     "bitreid train drawn_lite0 --data people --teacher runs/larger --out runs/taught",
 )
 

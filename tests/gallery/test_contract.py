@@ -13,7 +13,7 @@ from bitreid.gallery import Contract
 from bitreid.open_set import OpenSet, SearchTail
 
 COARSE = CoarseCode((), tuple(range(8)), ((0.5, 0.1),))
-MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite0"
+MODEL = Path(__file__).parents[2] / "models" / "cuhk03-lite2"
 
 
 def test_the_contract_of_a_model_comes_from_its_card() -> None:

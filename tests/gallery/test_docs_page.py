@@ -34,7 +34,7 @@ def test_the_commands_are_understood() -> None:
 
 
 def test_examples_of_filters_and_descriptions_work_on_the_model_that_bitreid_ships() -> None:
-    contract = Contract.of(load_artifact(ROOT / "models" / "cuhk03-lite0").card)
+    contract = Contract.of(load_artifact(ROOT / "models" / "cuhk03-lite2").card)
     parser = parser_of(["gallery", "search"])
     with pytest.raises(SystemExit), redirect_stdout(StringIO()) as out:
         parser.parse_args(["gallery", "search", "--help"])
