@@ -81,12 +81,17 @@ def show(console: Console, shown: str | Table) -> None:
 
 
 @contextmanager
-def progress_of(console: Console, title: str) -> Iterator[Report]:
-    """Show a bar that the function given, `(done, total)`, moves; only where the output is a terminal."""
+def progress_of(console: Console, title: str, beside: object = "") -> Iterator[Report]:
+    """Show a bar that the function given, `(done, total)`, moves; only where the output is a terminal.
+
+    The text of `beside` is shown as it is at that moment.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, description=f"{title} {beside}".rstrip()
+        )
 
 
 class TrainingReporter:

@@ -1,6 +1,7 @@
-"""`bitreid encode`: pictures to a file of codes."""
+"""`bitreid encode`: pictures to a file of codes, a folder of them, or a gallery."""
 
 import argparse
+import time
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,8 @@ HELP = "encode pictures as codes"
 EXAMPLES = (
     "bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",
     "bitreid encode runs/nested/artifact people/bounding_box_test --bits 512 --out short.npz",
+    "bitreid encode runs/people/artifact many/ --out codes/",
+    "bitreid encode runs/people/artifact many/ --gallery people.gallery",
 )
 
 
@@ -19,7 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("artifact", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    out = parser.add_mutually_exclusive_group(required=True)
+    out.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.npz|FOLDER",
+        help="a file; or a folder of shards, written as it goes: the same command goes on with it where it was stopped",
+    )
+    out.add_argument("--gallery", metavar="PLACE", help="add to this gallery, as `bitreid gallery add` does")
+    parser.add_argument("--shard", type=int, metavar="N", help="pictures of a shard of a folder (default: 4096)")
     add_bits(parser)
     parser.add_argument("--features", action="store_true", help="also write the float features")
     parser.add_argument(
@@ -35,16 +46,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Encode the pictures that can be read and write their codes."""
     from bitreid.commands.console import console_of, progress_of, say
+    from bitreid.commands.gallery import add
     from bitreid.commands.options import encoder_of
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.data.pictures import check_pictures
     from bitreid.data.times import with_dates
     from bitreid.encoding.files import encode_readable, save_encoded
-    from bitreid.errors import DataWarning
+    from bitreid.encoding.paces import Paces
+    from bitreid.encoding.shards import SHARD, encode_to_shards
+    from bitreid.errors import DataWarning, SettingsError
     from bitreid.text import printable
 
-    check_outputs([arguments.out, arguments.report], [arguments.artifact, *arguments.inputs])
+    out: Path | None = arguments.out
+    to_folder = out is not None and out.suffix != ".npz"
+    if arguments.shard is not None and not to_folder:
+        raise SettingsError(
+            "expected --out FOLDER with --shard, which is about folders of shards, got none; leave it out"
+        )
+    console = console_of()
+    if out is None:
+        return add.add_encoded(arguments, console)
+    check_outputs([None if to_folder else out, arguments.report], [arguments.artifact, *arguments.inputs])
     encoder = encoder_of(arguments.artifact, arguments)
     manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest
@@ -52,14 +75,27 @@ def run(arguments: argparse.Namespace) -> int:
     if manifest.times is not None and not manifest.dated:
         text = "the pictures have times that nobody told the unit of, and they are left out; --time-unit says it"
         warnings.warn(text, DataWarning, stacklevel=1)
-    console = console_of()
     if arguments.strict:
         with progress_of(console, "checking") as progress:
             check_pictures(manifest.paths, progress)
-    with progress_of(console, "encoding") as progress:
-        encoded, _, findings = encode_readable(encoder, manifest, progress, features=arguments.features)
-    if not len(encoded):
+    paces = Paces()
+    start = time.perf_counter()
+    with progress_of(console, "encoding", paces) as progress:
+        if to_folder:
+            size = SHARD if arguments.shard is None else arguments.shard
+            n, findings = encode_to_shards(
+                encoder, manifest, out, features=arguments.features, size=size, progress=progress, paces=paces
+            )
+        else:
+            encoded, _, findings = encode_readable(
+                encoder, manifest, progress, features=arguments.features, paces=paces
+            )
+            n = len(encoded)
+            if n:
+                with paces.writing.timed(n):
+                    save_encoded(out, encoded, arguments.features)
+    if not n:
         findings.refuse_bad(len(manifest))
-    save_encoded(arguments.out, encoded, arguments.features)
-    say(console, f"{len(encoded)} codes of {encoded.codes.n_bits} bits: {printable(str(arguments.out))}")
+    say(console, f"{n} codes of {encoder.n_bits} bits: {printable(str(out))}")
+    say(console, paces.summary(time.perf_counter() - start))
     return left_out.tell(findings, arguments.report)

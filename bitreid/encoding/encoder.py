@@ -1,6 +1,8 @@
 """Encoding pictures: from pixels to codes and attributes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,16 +16,21 @@ from bitreid.artifact import Card, fingerprint, load_card, read_engine
 from bitreid.artifact.engines import FILES, LIMITS
 from bitreid.artifact.shipped import folder_of
 from bitreid.codes import Codes, concatenated, pack, pack_bits, prefix_parts
+from bitreid.data.ahead import ahead
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.decoding import Picture
 from bitreid.data.manifest import Manifest
 from bitreid.data.pictures import Findings, Progress, read_pictures
 from bitreid.encoding.boxes import Detections, EncodedBoxes, boxes_of, check_frame, clipped, cut_out
 from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
+from bitreid.encoding.paces import Paces
 from bitreid.errors import ArtifactError, CodesError, SettingsError
 
 CHUNK = 256
 """Pictures that are decoded and encoded together; a limit on memory, and a step of progress."""
+
+AHEAD = 2
+"""How many chunks are decoded, or wait for that, while another is encoded."""
 
 TORCH = "torch"
 """Name of the engine that runs the weights themselves."""
@@ -62,6 +69,14 @@ class Batch(NamedTuple):
     encoded: Encoded
 
 
+class Chunk(NamedTuple):
+    """Pictures that were encoded together: the `rows (n,)` of those that can be read, what they are, what was found."""
+
+    rows: Ints
+    encoded: Encoded
+    findings: Findings
+
+
 class Encoder:
     """Encodes pictures with a model: its card's contract and an engine that runs its weights, of the name `runs`.
 
@@ -84,7 +99,8 @@ class Encoder:
         self.runs = runs
         self.n_bits = card.length_for(bits)
         self._parts = prefix_parts(card.parts, self.n_bits)
-        self._run: Engine = MirrorAveraged(engine) if (card.input.flip if flip is None else flip) else engine
+        self.flip = card.input.flip if flip is None else flip
+        self._run: Engine = MirrorAveraged(engine) if self.flip else engine
 
     @classmethod
     def open(
@@ -164,7 +180,7 @@ class Encoder:
         refuse: bool | None = None,
         size: int = CHUNK,
     ) -> Iterator[Batch]:
-        """Yield the codes of pictures, `size` at a time, so that no more than those are in memory.
+        """Yield the codes of pictures, `size` at a time; no more than those and the next `AHEAD` are in memory.
 
         Pictures are files, files' content as bytes, Pillow's images and arrays, each of any size, see `open_picture`;
         or all of a manifest. What cannot be read is left out and told in `findings`, which also count the pictures that
@@ -173,15 +189,45 @@ class Encoder:
         """
         refuse = findings is None if refuse is None else refuse
         coming = iter(pictures.paths if isinstance(pictures, Manifest) else pictures)
+        sizes: deque[int] = deque()
+
+        def chunks() -> Iterator[list[Picture]]:
+            while chunk := [Path(each) if isinstance(each, str) else each for each in islice(coming, size)]:
+                sizes.append(len(chunk))
+                yield chunk
+
         start = 0
-        while chunk := [Path(each) if isinstance(each, str) else each for each in islice(coming, size)]:
-            decoded, rows, found = read_pictures(chunk, self.card.input.height, self.card.input.width, first=start)
-            if refuse:
-                found.refuse_bad(len(chunk))
+        for rows, encoded, found in self.encode_chunks(chunks(), refuse=refuse):
             if findings is not None:
                 findings.extend(found)
-            yield Batch(start + rows, self.encode(decoded))
-            start += len(chunk)
+            yield Batch(start + rows, encoded)
+            start += sizes.popleft()
+
+    def encode_chunks(
+        self, chunks: Iterable[Sequence[Picture]], paces: Paces | None = None, *, refuse: bool = False
+    ) -> Generator[Chunk]:
+        """Yield the codes of pictures chunk by chunk, in order; the next `AHEAD` are decoded while one is encoded.
+
+        What cannot be read is left out; with `refuse` it is a `DataError` before its chunk is encoded.
+        """
+        paces = Paces() if paces is None else paces
+        first = 0
+
+        def read(chunk: Sequence[Picture]) -> tuple[Pixels, Ints, Findings]:
+            nonlocal first
+            with paces.reading.timed(len(chunk)):
+                found = read_pictures(chunk, self.card.input.height, self.card.input.width, first=first)
+            first += len(chunk)
+            if refuse:
+                found[2].refuse_bad(len(chunk))
+            return found
+
+        with closing(ahead(chunks, read, AHEAD)) as coming:
+            for decoded, rows, findings in coming:
+                with paces.encoding.timed(len(rows)):
+                    encoded = self.encode(decoded)
+                del decoded  # else it would be in memory while the next one is fetched
+                yield Chunk(rows, encoded, findings)
 
     def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
         """The codes of pictures `(n, H, W, 3) uint8`, red green blue, of the card's size."""

@@ -1,5 +1,6 @@
 """Files of codes: encoding pictures, folders and tables of pictures, and saving and loading the result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +15,10 @@ from bitreid.data.manifest import Manifest
 from bitreid.data.npz import trouble_of
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Findings, Progress, check_pictures
+from bitreid.data.shards import Shards, is_folder_of_shards
 from bitreid.data.times import dates_of
-from bitreid.encoding.encoder import CHUNK, Encoder
+from bitreid.encoding.encoder import CHUNK, Encoded, Encoder
+from bitreid.encoding.paces import Paces
 from bitreid.errors import CodesError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.subjects import Subject
@@ -99,6 +102,7 @@ def encode_readable(
     progress: Progress | None = None,
     refuse: bool = False,
     features: bool = True,
+    paces: Paces | None = None,
 ) -> tuple[EncodedSet, Ints, Findings]:
     """Return the m pictures of a manifest that can be read, encoded, their rows `(m,)` in it, and what was found.
 
@@ -106,28 +110,30 @@ def encode_readable(
     as codes, none are kept.
     """
     findings = Findings()
-    rows, codes, attribute_codes, floats = [], [], [], []
+    parts, kept = [], []
     done = 0
-    for batch in encoder.encode_batches(manifest, findings, refuse=refuse):
-        rows.append(batch.rows)
-        codes.append(batch.encoded.codes)
-        if batch.encoded.attribute_codes is not None:
-            attribute_codes.append(batch.encoded.attribute_codes)
-        if features:
-            floats.append(batch.encoded.features)
-        done = min(done + CHUNK, len(manifest))
+    starts = range(0, len(manifest), CHUNK)
+    paths = (manifest.paths[start : start + CHUNK] for start in starts)
+    for start, (rows, encoded, found) in zip(starts, encoder.encode_chunks(paths, paces, refuse=refuse), strict=True):
+        findings.extend(found)
+        kept.append(start + rows)
+        parts.append(encoded_rows(encoder, manifest.take(kept[-1]), encoded, features))
+        done = min(start + CHUNK, len(manifest))
         if progress is not None:
             progress(done, len(manifest))
-    if not rows:
-        nothing = encoder.encode_files([])
-        rows, codes, floats = [np.empty(0, np.int64)], [nothing.codes], [nothing.features] if features else []
-        attribute_codes = [] if nothing.attribute_codes is None else [nothing.attribute_codes]
-    manifest = manifest.take(np.concatenate(rows))
-    found = EncodedSet(
+    if not parts:
+        parts = [encoded_rows(encoder, manifest, encoder.encode_files([]), features)]
+        kept = [np.empty(0, np.int64)]
+    return joined(parts), np.concatenate(kept), findings
+
+
+def encoded_rows(encoder: Encoder, manifest: Manifest, encoded: Encoded, features: bool) -> EncodedSet:
+    """Return what an encoder made of all pictures of a manifest, with what is known about them."""
+    return EncodedSet(
         manifest.paths,
-        concatenated(codes),
-        concatenated(attribute_codes) if attribute_codes else None,
-        np.concatenate(floats) if floats else None,
+        encoded.codes,
+        encoded.attribute_codes,
+        encoded.features if features else None,
         manifest.pids,
         manifest.camids,
         encoder.model,
@@ -135,7 +141,23 @@ def encode_readable(
         dates_of(manifest),
         encoder.runs,
     )
-    return found, np.concatenate(rows), findings
+
+
+def joined(parts: Sequence[EncodedSet]) -> EncodedSet:
+    """Return the rows of sets of one model, one or more with the same columns, one after the other."""
+
+    def of(column: str) -> Any:
+        found = [getattr(each, column) for each in parts]
+        return None if found[0] is None else np.concatenate(found)
+
+    short = [each.attribute_codes for each in parts if each.attribute_codes is not None]
+    return replace(
+        parts[0],
+        paths=tuple(path for each in parts for path in each.paths),
+        codes=concatenated([each.codes for each in parts]),
+        attribute_codes=concatenated(short) if short else None,
+        **{name: of(name) for name in ("features", "pids", "camids", "tracklets", "times")},
+    )
 
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
@@ -164,7 +186,14 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
 
 
 def load_encoded(path: Path) -> EncodedSet:
-    """Load what `save_encoded` wrote; `DataError` for another or a damaged file, and for a newer format."""
+    """Load what `save_encoded` wrote, or all shards of a folder of such files; `DataError` for another or a damaged
+    file, for a newer format, and for a folder that is not finished."""
+    if is_folder_of_shards(path):
+        return joined([_load_file(each) for each in Shards.open(path).files()])
+    return _load_file(path)
+
+
+def _load_file(path: Path) -> EncodedSet:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:

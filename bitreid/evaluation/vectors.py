@@ -11,6 +11,7 @@ from bitreid.codes import Codes
 from bitreid.data.labels.matfile import read_mat
 from bitreid.data.manifest import UNKNOWN
 from bitreid.data.npz import trouble_of
+from bitreid.data.shards import Shards, is_folder_of_shards
 from bitreid.errors import BitreidError, DataError
 from bitreid.evaluation.side import Side
 from bitreid.text import brief
@@ -32,6 +33,8 @@ def load_vectors(path: Path, side: Literal["query", "gallery"] = "query") -> Sid
         tracklets        (n,) whole numbers, optional
         paths            (n,) text, optional: the pictures, for sheets and reports
         attribute_codes  (n, bytes) uint8, optional: short codes for two-stage search
+
+    A folder of shards, of `bitreid encode`, is one such file after the other.
 
     Of a `.mat` file, which some baselines write for both sides, the variables `query_f`, `query_label`, `query_cam` of
     the `side` or `gallery_f` and so on: features (n, d), pids and camids.
@@ -66,6 +69,13 @@ def _width(column: Codes | Features) -> int:
 
 
 def _arrays(path: Path) -> dict[str, AnyArray]:
+    if is_folder_of_shards(path):
+        shards = [_arrays_of_npz(each) for each in Shards.open(path).files()]
+        return {name: np.concatenate([each[name] for each in shards]) for name in shards[0]}
+    return _arrays_of_npz(path)
+
+
+def _arrays_of_npz(path: Path) -> dict[str, AnyArray]:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened:

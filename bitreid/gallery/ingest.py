@@ -1,14 +1,13 @@
 """Items for a gallery from files of codes, pictures, folders and tables; adding them goes on where it was stopped."""
 
-import hashlib
-import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +17,18 @@ from bitreid.data.manifest import UNKNOWN, Further, Manifest, Value
 from bitreid.data.parsers.inputs import manifest_of_one, together
 from bitreid.data.parsers.listing import TABLE_SUFFIXES
 from bitreid.data.pictures import Findings, Progress, check_pictures
+from bitreid.data.shards import is_codes
 from bitreid.data.times import TimeUnit, with_dates
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_readable, load_encoded
+from bitreid.encoding.files import EncodedSet, encoded_rows, load_encoded
+from bitreid.encoding.paces import Paces
 from bitreid.errors import BadRequest, PictureError, SettingsError
 from bitreid.gallery.apart import Known, check_apart
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.cameras import with_cameras_of
 from bitreid.gallery.fields import check_text
 from bitreid.gallery.items import GalleryItem, Id, Items
+from bitreid.gallery.naming import IdKind, absolute, ids_for, rooted
 from bitreid.gallery.requests import BATCH
 
 PICTURES_BATCH = 256
@@ -34,9 +36,6 @@ PICTURES_BATCH = 256
 
 _NO_TEXT = "a name that is not UTF-8, which a gallery cannot keep; rename the file"
 
-IdKind = Literal["path", "name", "number", "hash"]
-"""What an item is called by: its picture's path, the file's name without ending, the next number of the gallery, or a
-hash that says nothing of the picture to those who do not have it."""
 LoadEncoder = Callable[[], Encoder]
 """Loads the encoder of pictures; called only where there are pictures to encode."""
 
@@ -48,7 +47,8 @@ class Source(NamedTuple):
     pictures  the picture of each, as the gallery keeps it
     codes     of all items, or None where pictures are still to be encoded
     batch     how many are added together
-    items     makes items of some rows, in order, and says what was found: rows of bad pictures have no items
+    items     makes items of some rows, batch after batch, and says what was found: rows of bad pictures have no items;
+              it takes batches before the items of earlier ones are asked for
     model     the codes' model
     left_out  pictures that are not among the ids, since no gallery can hold their names
     """
@@ -57,7 +57,7 @@ class Source(NamedTuple):
     pictures: Sequence[str]
     codes: Codes | None
     batch: int
-    items: Callable[[list[int]], tuple[Items, Findings]]
+    items: Callable[[Iterable[list[int]]], Generator[tuple[Items, Findings]]]
     model: str
     left_out: tuple[PictureError, ...] = ()
 
@@ -85,6 +85,8 @@ def sources_of(
     metadata: Further = (),
     source: str | None = None,
     gallery: Gallery | None = None,
+    split: str | None = None,
+    paces: Paces | None = None,
 ) -> list[Source]:
     """Return what files of codes (.npz), pictures, folders and tables hold.
 
@@ -103,7 +105,7 @@ def sources_of(
     numbers that they have in `gallery`, which keeps new names.
 
     `SettingsError` for an id that two items would share, for times outside the years 1 to 9999, and for `metadata`
-    where no input is a table.
+    where no input is a table. Of a `split`, only its pictures are taken.
     """
     found: list[Source] = []
     before: list[Id] = []
@@ -118,7 +120,7 @@ def sources_of(
         people.extend(map(Known, ids, persons, pairs))
 
     def ids_of(paths: Sequence[Path], content: Codes | Sequence[Path]) -> list[Id]:
-        new = _ids(ids, paths, content, before, gallery)
+        new = ids_for(ids, paths, content, before, gallery)
         before.extend(new)
         for id, n in Counter(before).most_common(1):
             if n > 1:
@@ -132,7 +134,7 @@ def sources_of(
         raise SettingsError(
             "expected a table (.csv, .parquet) to take metadata from, got none among the inputs; leave out --metadata"
         )
-    files = {i: load_encoded(path) for i, path in enumerate(inputs) if path.suffix == ".npz"}
+    files = {i: load_encoded(path) for i, path in enumerate(inputs) if is_codes(path)}
     if gallery is not None:  # else an item would not be known again by its code
         cut = gallery.contract.cut
         files = {i: replace(each, codes=cut(each.codes, each.model)) for i, each in files.items()}
@@ -165,6 +167,7 @@ def sources_of(
     if of_pictures:
         encoder = load_encoder()
         manifest = with_dates(everything.take(np.concatenate(of_pictures)), time_unit)
+        manifest = manifest if split is None else manifest.split(split)
         shown = [each if root is None else rooted(absolute(each), root) for each in manifest.paths]
         names = ids_of(shown, manifest.paths)
         rows, left_out = _rows_with_text(manifest.paths, strict)
@@ -172,12 +175,21 @@ def sources_of(
         if strict:
             check_pictures(kept.paths)
 
-        def encode(rows: list[int]) -> tuple[Items, Findings]:
-            some, good, findings = encode_readable(encoder, kept.take(np.array(rows)), features=False)
-            some = replace(some, paths=tuple(shown_kept[rows[i]] for i in good))
-            values = kept.take(np.array(rows)[good]).metadata
-            ids_good = [ids_kept[rows[i]] for i in good]
-            return items_of(some, ids_good, attributes, kept.person_names, values, prefix), findings
+        def encode(batches: Iterable[list[int]]) -> Generator[tuple[Items, Findings]]:
+            taken: deque[list[int]] = deque()
+
+            def chunks() -> Iterator[list[Path]]:
+                for rows in batches:
+                    taken.append(rows)
+                    yield [kept.paths[i] for i in rows]
+
+            for good, encoded, findings in encoder.encode_chunks(chunks(), paces):
+                rows = np.array(taken.popleft(), np.int64)[good]
+                some = encoded_rows(encoder, kept.take(rows), encoded, features=False)
+                values = kept.take(rows).metadata
+                some = replace(some, paths=tuple(shown_kept[i] for i in rows))
+                ids_good = [ids_kept[i] for i in rows]
+                yield items_of(some, ids_good, attributes, kept.person_names, values, prefix), findings
 
         remember(ids_kept, kept, kept.person_names)
         pictures = list(map(str, shown_kept))
@@ -195,8 +207,9 @@ def _manifest_of_codes(encoded: EncodedSet) -> Manifest:
     return Manifest(encoded.paths, encoded.pids, encoded.camids, splits, tracklets=encoded.tracklets)
 
 
-def _rows_of(whole: Items, rows: list[int]) -> tuple[Items, Findings]:
-    return whole.rows(rows), Findings()
+def _rows_of(whole: Items, batches: Iterable[list[int]]) -> Generator[tuple[Items, Findings]]:
+    for rows in batches:
+        yield whole.rows(rows), Findings()
 
 
 def _rows_with_text(paths: Sequence[Path], strict: bool) -> tuple[Ints, tuple[PictureError, ...]]:
@@ -219,6 +232,7 @@ def add_sources(
     upsert: bool = False,
     progress: Progress | None = None,
     added: Added | None = None,
+    paces: Paces | None = None,
 ) -> Added:
     """Add the items of all sources, batch by batch, and return what was added.
 
@@ -228,27 +242,39 @@ def add_sources(
     codes of another model.
     """
     added = Added() if added is None else added
+    paces = Paces() if paces is None else paces
     total, done = sum(len(source.ids) for source in sources), 0
     for source in sources:
         gallery.contract.check_model(source.model)  # also where all is there already
         added.findings.bad += source.left_out
-        for start in range(0, len(source.ids), source.batch):
-            rows = list(range(start, min(start + source.batch, len(source.ids))))
-            done += len(rows)
-            if not upsert:
-                there = gallery.get([source.ids[i] for i in rows])
-                _check_same_pictures(source, rows, there)
-                added.there += sum(item is not None for item in there)
-                rows = [i for i, item in zip(rows, there, strict=True) if item is None]
-            if rows:
-                batch, findings = source.items(rows)
-                new = gallery.upsert(batch) if upsert else gallery.add(batch)
+        asked: deque[int] = deque()
+        with closing(source.items(_missing(gallery, source, added, asked, upsert))) as batches:
+            for batch, findings in batches:
+                with paces.writing.timed(len(batch)):
+                    new = (gallery.upsert(batch) if upsert else gallery.add(batch)) if len(batch) else 0
                 added.new += new
                 added.there += len(batch) - new
                 added.findings.extend(findings)
-            if progress is not None:
-                progress(done, total)
+                done += asked.popleft()
+                if progress is not None:
+                    progress(done, total)
     return added
+
+
+def _missing(gallery: Gallery, source: Source, added: Added, asked: deque[int], upsert: bool) -> Iterator[list[int]]:
+    """Yield batches of the rows of a source that are to be added: with `upsert` all, else those that are not there.
+
+    The others are counted in `added`, and the rows of each batch, whether there or not, in `asked`.
+    """
+    for start in range(0, len(source.ids), source.batch):
+        rows = list(range(start, min(start + source.batch, len(source.ids))))
+        asked.append(len(rows))
+        if not upsert:
+            there = gallery.get([source.ids[i] for i in rows])
+            _check_same_pictures(source, rows, there)
+            added.there += sum(item is not None for item in there)
+            rows = [i for i, item in zip(rows, there, strict=True) if item is None]
+        yield rows
 
 
 def items_of(
@@ -293,52 +319,6 @@ def _named(
     )
 
 
-def _ids(
-    kind: IdKind,
-    paths: Sequence[Path],
-    content: Codes | Sequence[Path],
-    before: Sequence[Id],
-    gallery: Gallery | None,
-) -> list[Id]:
-    """Return the ids of pictures of these paths, the content of which are codes, or files that are still to be
-    encoded; `before` are ids that others have."""
-    codes = content.packed if isinstance(content, Codes) else None
-    match kind:
-        case "path":
-            return [str(path) for path in paths]
-        case "name":
-            return [path.stem for path in paths]
-        case "hash":
-            contents = map(bytes, content.packed) if isinstance(content, Codes) else map(_content, content)
-            return [_hash(path, each) for path, each in zip(paths, contents, strict=True)]
-    known, last = ({}, -1) if gallery is None else _numbered(gallery, {str(path) for path in paths})
-    next_number = max([last, *(id for id in before if isinstance(id, int))]) + 1
-    numbers: list[Id] = []
-    for i, path in enumerate(paths):
-        there = known.get(str(path), [])
-        # A picture that is still to be encoded is known by its path alone, as it is by an id that is a path.
-        same = [id for code, id in there if codes is None or code == codes[i].tobytes()]
-        if same:
-            numbers.append(same[0])
-        else:
-            numbers.append(next_number)
-            next_number += 1
-    return numbers
-
-
-def _numbered(gallery: Gallery, pictures: set[str]) -> tuple[dict[str, list[tuple[bytes, int]]], int]:
-    """Return the codes and numbers of the items of these pictures, and the largest number that any item has."""
-    known: dict[str, list[tuple[bytes, int]]] = {}
-    last = -1
-    for batch in gallery.scan():
-        for id, picture, code in zip(batch.ids, batch.pictures, batch.codes.packed, strict=True):
-            if isinstance(id, int):
-                last = max(last, id)
-                if picture in pictures and picture is not None:
-                    known.setdefault(picture, []).append((code.tobytes(), id))
-    return known, last
-
-
 def _check_same_pictures(source: Source, rows: Sequence[int], there: Sequence[GalleryItem | None]) -> None:
     """Check that what is there under the ids of these rows are the same pictures; else `BadRequest`."""
     others = [
@@ -357,27 +337,3 @@ def _check_same_pictures(source: Source, rows: Sequence[int], there: Sequence[Ga
             f"expected each id to name one picture, got {len(others)} ids that others have in the gallery, the first "
             f"{id!r}: {what}; choose ids of another kind, or upsert to replace what is there"
         )
-
-
-def rooted(path: Path, root: Path | None) -> Path:
-    """Return an absolute path below `root` relative to it, but for the root of all; any other path as it is."""
-    if root is None or not path.is_absolute():
-        return path
-    folder = absolute(root)
-    return path.relative_to(folder) if path.is_relative_to(folder) and folder.name else path
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # whoever encodes it says so
-        return b""
-
-
-def _hash(path: Path, content: bytes) -> str:
-    return hashlib.blake2b(os.fsencode(path) + b"\0" + content, digest_size=16).hexdigest()
-
-
-def absolute(path: Path) -> Path:
-    """Return an absolute path without `..`; a link stays the link that it is."""
-    return Path(os.path.normpath(path.absolute()))

@@ -16,6 +16,7 @@ from bitreid.arrays import Features
 from bitreid.codes import Codes, concatenated
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.inputs import manifest_of
+from bitreid.data.shards import is_codes
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import load_encoded
 from bitreid.errors import ItemNotFound, SettingsError
@@ -92,8 +93,8 @@ class SearchRequest:
 
 
 def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder, one_person: bool = False) -> Queries:
-    """Return the rows of one file of codes (.npz), or pictures as queries, see `queries_of_people`."""
-    if any(path.suffix == ".npz" for path in inputs):
+    """Return the rows of one file or folder of codes, or pictures as queries, see `queries_of_people`."""
+    if any(map(is_codes, inputs)):
         if len(inputs) > 1:
             raise SettingsError(f"expected one file of codes, or pictures, as query, got {len(inputs)} files; name one")
         found = load_encoded(inputs[0])

@@ -23,7 +23,7 @@ from bitreid.data.decoding import Picture
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Findings, load_picture
-from bitreid.encoding.encoder import ENGINES, Encoder
+from bitreid.encoding.encoder import AHEAD, ENGINES, Encoder
 from bitreid.encoding.onnx import OnnxEngine
 from bitreid.errors import ArtifactError, DataError, SettingsError
 from bitreid.training.engine import TorchEngine
@@ -146,8 +146,8 @@ def test_bad_pictures_are_told_by_name_or_number(encoder: Encoder, people: Path,
         list(encoder.encode_batches([path, b""]))
 
 
-def test_no_more_than_a_batch_is_in_memory(encoder: Encoder) -> None:
-    """Pictures are made one at a time, and what was encoded is dropped: memory does not grow with their number."""
+def test_no_more_than_a_few_batches_are_in_memory(encoder: Encoder) -> None:
+    """Pictures are made a few batches ahead, and what was encoded is dropped: memory does not grow with them."""
     made = 0
 
     def pictures(n: int) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
@@ -160,12 +160,12 @@ def test_no_more_than_a_batch_is_in_memory(encoder: Encoder) -> None:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         for batch in encoder.encode_batches(pictures(n), size=8):
-            assert made == int(batch.rows[-1]) + 1
+            assert made <= int(batch.rows[-1]) + 1 + 8 * AHEAD
         return tracemalloc.get_traced_memory()[1] - before
 
     tracemalloc.start()
     try:
-        peak(16)
-        assert peak(160) < 1.5 * peak(16)
+        peak(48)
+        assert peak(480) < 1.5 * peak(48)
     finally:
         tracemalloc.stop()

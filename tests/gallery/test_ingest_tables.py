@@ -23,7 +23,7 @@ def test_times_of_a_table(encoder: Encoder, people: Path, tmp_path: Path) -> Non
 
     def times(unit: Any) -> list[str | None]:
         (source,) = sources_of([table], lambda: encoder, ids="path", time_unit=unit, attributes=True)
-        return [None if item.time is None else item.time.isoformat() for item in source.items([0, 1])[0]]
+        return [None if item.time is None else item.time.isoformat() for item in next(source.items([[0, 1]]))[0]]
 
     assert times("s") == ["2023-11-14T22:13:20+00:00", None]
     assert times("ms") == ["1970-01-20T16:13:20+00:00", None]
@@ -39,7 +39,7 @@ def test_people_are_called_as_their_table_calls_them(encoder: Encoder, people: P
     (tmp_path / "m.csv").write_text(f"path,pid\n{picture},anna\n", encoding="utf-8")
     with pytest.warns(DataWarning, match="1 names in column 'pid'"):
         (source,) = sources_of([tmp_path / "m.csv"], lambda: encoder, ids="path", time_unit=None, attributes=True)
-    (item,) = source.items([0])[0]
+    (item,) = next(source.items([[0]]))[0]
     assert item.person == "anna"
 
 
@@ -54,7 +54,7 @@ def test_further_columns_of_tables_become_metadata(encoder: Encoder, people: Pat
 
     def items(inputs: list[Path], metadata: Any) -> list[Any]:
         (source,) = sources_of(inputs, lambda: encoder, ids="path", time_unit=None, attributes=True, metadata=metadata)
-        batch, _ = source.items(list(range(len(source.ids))))
+        ((batch, _),) = source.items([list(range(len(source.ids)))])
         return [(Path(str(item.id)).name, item.metadata) for item in batch]
 
     names = [picture.name for picture in pictures]

@@ -1,16 +1,20 @@
 """`bitreid gallery add`: pictures and codes into a gallery."""
 
 import argparse
+import time
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 
 from bitreid.commands import left_out
-from bitreid.commands.console import progress_of, say
+from bitreid.commands.console import progress_of, say, show
 from bitreid.commands.gallery.action import Action, Answer, open_place
 from bitreid.commands.options import add_encoding, add_pattern, add_people, add_time_unit, loader_of
-from bitreid.gallery.ingest import Added, IdKind, add_sources, sources_of
+from bitreid.encoding.paces import Paces
+from bitreid.errors import SettingsError
+from bitreid.gallery.ingest import Added, add_sources, sources_of
+from bitreid.gallery.naming import IdKind
 
 
 def _arguments(add: argparse.ArgumentParser) -> None:
@@ -51,11 +55,25 @@ def _arguments(add: argparse.ArgumentParser) -> None:
     left_out.add_arguments(add)
 
 
+def add_encoded(arguments: argparse.Namespace, console: Console) -> int:
+    """Add the pictures of `bitreid encode` to its `--gallery`, as `bitreid gallery add` does without options of its
+    own, and return the exit code."""
+    if arguments.features:
+        raise SettingsError("expected --out with --features, since a gallery keeps codes alone, got --gallery")
+    own = {"place": arguments.gallery, "model": arguments.artifact, "id": "path", "actor": None, "upsert": False}
+    own |= {"root": None, "metadata": None, "source": None}
+    answer = _add(argparse.Namespace(**{**vars(arguments), **own}), console)
+    for line in answer.shown:
+        show(console, line)
+    return answer.code
+
+
 def _add(arguments: argparse.Namespace, console: Console) -> Answer:
     root, named = arguments.root, arguments.metadata
     if root is None:
         root = Path("/") if "://" in arguments.place else Path(arguments.place).parent
     load = loader_of(arguments)
+    paces, start = Paces(), time.perf_counter()
     with open_place(arguments) as gallery:
         sources = sources_of(
             arguments.inputs,
@@ -70,11 +88,13 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             metadata="all" if named == "all" else [name.strip() for name in named.split(",")] if named else (),
             source=arguments.source,
             gallery=gallery,
+            split=getattr(arguments, "split", None),
+            paces=paces,
         )
         added = Added()
         try:
-            with progress_of(console, "adding") as progress:
-                add_sources(gallery, sources, upsert=arguments.upsert, progress=progress, added=added)
+            with progress_of(console, "adding", paces) as progress:
+                add_sources(gallery, sources, upsert=arguments.upsert, progress=progress, added=added, paces=paces)
         except BaseException:
             if added.new:
                 say(console, f"{_said(added, arguments.upsert)} before it stopped; the same command goes on from there")
@@ -82,7 +102,9 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
     code = left_out.tell(added.findings, arguments.report)
     bad = [{"path": str(error.path), "reason": error.reason} for error in added.findings.bad]
     answer = {"items": added.new + added.there, "added": added.new, "left_out": bad}
-    return Answer([_said(added, arguments.upsert)], answer, code=code)
+    shown = [_said(added, arguments.upsert)]
+    shown += [paces.summary(time.perf_counter() - start)] if paces.reading.pictures else []
+    return Answer(shown, answer, code=code)
 
 
 def _said(added: Added, upsert: bool) -> str:
