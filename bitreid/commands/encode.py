@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.data.pictures import check_pictures
+    from bitreid.data.shards import INDEX
     from bitreid.data.times import with_dates
     from bitreid.encoding.files import encode_readable, save_encoded
     from bitreid.encoding.paces import Paces
@@ -66,8 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     console = console_of()
     if out is None:
+        check_outputs([arguments.report], [Path(arguments.gallery), *arguments.inputs])
         return add.add_encoded(arguments, console)
-    check_outputs([None if to_folder else out, arguments.report], [arguments.artifact, *arguments.inputs])
+    check_outputs([out / INDEX if to_folder else out, arguments.report], [arguments.artifact, *arguments.inputs])
     encoder = encoder_of(arguments.artifact, arguments)
     manifest = manifest_of(arguments.inputs, arguments.pattern, arguments.same_people)
     manifest = manifest.split(arguments.split) if arguments.split else manifest

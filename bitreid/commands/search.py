@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--query", type=Path, nargs="+", required=True, help="pictures of one person: one query")
     parser.add_argument(
-        "--gallery", type=Path, nargs="+", required=True, help="files of codes (.npz), pictures, folders or a CSV"
+        "--gallery",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="codes (.npz, or a folder of shards), pictures, folders or a CSV",
     )
     add_bits(parser)
     add_encoding(parser)

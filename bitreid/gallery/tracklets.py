@@ -19,8 +19,8 @@ from bitreid.gallery.base import Gallery
 from bitreid.gallery.cameras import with_cameras_of
 from bitreid.gallery.fields import check_text
 from bitreid.gallery.ingest import Added
-from bitreid.gallery.naming import absolute, rooted
 from bitreid.gallery.items import Id, Items
+from bitreid.gallery.naming import absolute, rooted
 from bitreid.gallery.requests import BATCH
 
 TOGETHER = 64

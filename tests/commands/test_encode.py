@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from PIL import Image
 from bitreid.commands.left_out import LEFT_OUT
 from bitreid.commands.main import main
 from bitreid.encoding.files import load_encoded
-from tests.commands.words import Capture, done, queries, refusal
+from bitreid.gallery import open_gallery
+from tests.commands.words import Capture, done, n_items, queries, read_json, refusal
 
 
 def test_encode_writes_codes(gallery: Path, people: Path) -> None:
@@ -47,9 +49,8 @@ def test_encode_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Ca
     assert "notes.jpg" in refusal(capsys, "encode", artifact, *both, *out, "--strict")
     (tmp_path / "empty").mkdir()
     assert "got none" in refusal(capsys, "encode", artifact, tmp_path / "empty", *out)
-    assert "a file to write, got the folder" in refusal(
-        capsys, "encode", artifact, people / "query", "--out", tmp_path / "empty"
-    )
+    assert "a new or empty folder" in refusal(capsys, "encode", artifact, people / "query", "--out", people / "query")
+    assert "--out FOLDER with --shard" in refusal(capsys, "encode", artifact, people / "query", *out, "--shard", 9)
     assert not (tmp_path / "codes.npz").exists()
 
 
@@ -108,3 +109,88 @@ def test_encode_tells_of_pictures_that_hardly_show_a_person(
     assert json.loads(report.read_text(encoding="utf-8")) == [
         {"path": str(tmp_path / "dot.png"), "left_out": False, "reason": "1 x 1 pixels"}
     ]
+
+
+def test_encode_to_a_folder_is_encode_to_a_file(
+    artifact: Path, people: Path, gallery: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """And what reads the file reads the folder."""
+    out, data = tmp_path / "codes", people / "bounding_box_test"
+    done("encode", artifact, data, "--out", out, "--features", "--shard", 10)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"28 codes of 128 bits: {out}"
+    numbers = r"[0-9,]+"
+    assert re.fullmatch(
+        rf"28 pictures in [0-9.]+ s, {numbers} a second: reading {numbers}, encoding {numbers}, writing {numbers} "
+        "pictures/s",
+        said[1],
+    )
+    assert sorted(path.name for path in out.glob("*.npz")) == [f"codes-00000{i}.npz" for i in range(3)]
+    assert np.array_equal(load_encoded(out).codes.packed, load_encoded(gallery).codes.packed)
+
+    done("encode", artifact, data, "--out", out, "--features", "--shard", 10)
+    again = capsys.readouterr().out.splitlines()
+    assert (again[0], again[1].partition(" in ")[0]) == (said[0], "0 pictures")
+    told = refusal(capsys, "encode", artifact, people / "query", "--out", out, "--features", "--shard", 10)
+    assert "choose another folder" in told
+
+    found = []
+    for codes in (gallery, out):
+        place, hits, scores = (tmp_path / f"{codes.stem}.{kind}" for kind in ("gallery", "json", "scores"))
+        done("search", artifact, "--query", *queries(people, 25), "--gallery", codes, "--json", hits)
+        done("gallery", "create", place, "--model", artifact)
+        done("gallery", "add", place, codes)
+        assert n_items(place) == 28
+        done("evaluate", "--features", codes, codes, "--protocol", "no_cameras", "--json", scores)
+        found.append((hits.read_text(encoding="utf-8"), {**read_json(scores), "name": "", "data": ""}))
+    assert found[0] == found[1]
+    done("gallery", "search", tmp_path / "codes.gallery", out, "-k", 1)
+
+    (out / "codes-000001.npz").unlink()
+    assert "got 1 missing or damaged" in refusal(capsys, "gallery", "add", tmp_path / "codes.gallery", out)
+
+
+def test_encode_into_a_gallery_is_encode_and_add(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    table, file = tmp_path / "table.csv", tmp_path / "codes.npz"
+    paths = [*queries(people, 25), *queries(people, 26)]
+    lines = [f"{path},{25 + i},2,{i},170000000{i},{('query', 'gallery')[i % 2]}" for i, path in enumerate(paths)]
+    table.write_text("path,pid,camid,tracklet,time,split\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    dumps = []
+    for way in ("at once", "by a file"):
+        place = tmp_path / f"{way}.gallery"
+        done("gallery", "create", place, "--model", artifact)
+        command = ["encode", artifact, table, "--time-unit", "s", "--split", "gallery"]
+        if way == "at once":
+            capsys.readouterr()
+            done(*command, "--gallery", place)
+            assert f"{len(paths) // 2} items added, 0 were there already" in capsys.readouterr().out
+            done(*command, "--gallery", place)
+            assert f"0 items added, {len(paths) // 2} were there already" in capsys.readouterr().out
+        else:
+            done(*command, "--out", file)
+            done("gallery", "add", place, file)
+        with open_gallery(place) as opened:
+            items = {item.id: item for batch in opened.scan() for item in batch}
+        dumps.append(
+            {id: (each.code.tolist(), each.camera, each.time, each.tracklet, each.person) for id, each in items.items()}
+        )
+    assert dumps[0] == dumps[1]
+    assert {(camera, time is None, person is None) for _, camera, time, _, person in dumps[0].values()} == {
+        (2, False, False)
+    }
+    assert len(dumps[0]) == len(paths) // 2
+    told = refusal(capsys, "encode", artifact, table, "--gallery", tmp_path / "at once.gallery", "--features")
+    assert "--out with --features" in told
+
+
+def test_a_report_of_a_folder_that_went_on_has_all_bad_pictures(
+    artifact: Path, people: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder, out, report = tmp_path / "many", tmp_path / "codes", tmp_path / "report.json"
+    shutil.copytree(people / "query", folder)
+    (folder / "0000_bad.jpg").write_text("no picture", encoding="utf-8")
+    command = ["encode", artifact, folder, "--out", out, "--shard", 4, "--report", report]
+    for _ in range(2):
+        assert main(list(map(str, command))) == LEFT_OUT
+        assert "18 codes of 128 bits" in capsys.readouterr().out
+        assert [Path(each["path"]).name for each in json.loads(report.read_text(encoding="utf-8"))] == ["0000_bad.jpg"]

@@ -19,7 +19,11 @@ from bitreid.gallery.naming import IdKind
 
 def _arguments(add: argparse.ArgumentParser) -> None:
     add.add_argument(
-        "inputs", type=Path, nargs="+", metavar="FILE", help="codes (.npz, of encode); pictures, folders, a CSV"
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="codes (.npz or a folder, of encode); pictures, folders, a CSV",
     )
     add.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
     add_encoding(add)

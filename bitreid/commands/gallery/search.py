@@ -39,7 +39,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="QUERY",
-        help="codes (.npz): each row a query; or pictures of one person, with --model: one query",
+        help="codes (.npz, or a folder of encode): each row a query; or pictures of one person, with --model: one",
     )
     search.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
     add_encoding(search)
