@@ -26,7 +26,7 @@ from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
 from bitreid.encoding.paces import Paces
 from bitreid.errors import ArtifactError, CodesError, SettingsError
 
-CHUNK = 256
+CHUNK = 64
 """Pictures that are decoded and encoded together; a limit on memory, and a step of progress."""
 
 AHEAD = 2

@@ -18,8 +18,8 @@ from bitreid.encoding.files import EncodedSet, encoded_rows, joined, save_encode
 from bitreid.encoding.paces import Paces
 from bitreid.errors import PictureError, SettingsError
 
-SHARD = 16 * CHUNK
-"""Pictures of a shard: those that a process loses at most, and a few more, when it is killed."""
+SHARD = 4096
+"""Pictures of a shard: that many are encoded again, and a few more, when a process was killed."""
 
 
 class _Shard(NamedTuple):
