@@ -62,22 +62,18 @@ def encode_to_shards(
     notes: dict[int, Any] = {i: shards.note(i) for i in range(len(shards))}
     todo = [i for i, note in notes.items() if note is None]
 
-    def write(shard: _Shard) -> int:
+    def write(shard: _Shard) -> None:
         with paces.writing.timed(len(shard.encoded)):
             save_encoded(shards.file(shard.i), shard.encoded, features)
             notes[shard.i] = _note(shard)
             shards.commit(shard.i, notes[shard.i])
-        return shard.i
 
-    done = len(manifest) - sum(len(shards.rows(i)) for i in todo)
     with (
-        closing(_encoded(encoder, manifest, shards, todo, features, paces)) as coming,
+        closing(_encoded(encoder, manifest, shards, todo, features, progress, paces)) as coming,
         closing(ahead(coming, write, 1)) as written,
     ):
-        for i in written:
-            done += len(shards.rows(i))
-            if progress is not None:
-                progress(done, len(manifest))
+        for _ in written:
+            pass
     findings = Findings()
     for note in notes.values():
         findings.extend(_findings(note))
@@ -85,11 +81,18 @@ def encode_to_shards(
 
 
 def _encoded(
-    encoder: Encoder, manifest: Manifest, shards: Shards, todo: list[int], features: bool, paces: Paces
+    encoder: Encoder,
+    manifest: Manifest,
+    shards: Shards,
+    todo: list[int],
+    features: bool,
+    progress: Progress | None,
+    paces: Paces,
 ) -> Generator[_Shard]:
     """Yield these shards; their chunks come in one run, so that reading does not pause between shards."""
     spans = {i: [shards.rows(i)[at : at + CHUNK] for at in range(0, len(shards.rows(i)), CHUNK)] for i in todo}
     paths = ([manifest.paths[row] for row in rows] for i in todo for rows in spans[i])
+    done = len(manifest) - sum(len(shards.rows(i)) for i in todo)
     with closing(encoder.encode_chunks(paths, paces)) as chunks:
         for i in todo:
             parts, findings = [], Findings()
@@ -97,6 +100,9 @@ def _encoded(
                 good, encoded, found = next(chunks)
                 findings.extend(found)
                 parts.append(encoded_rows(encoder, manifest.take(rows.start + good), encoded, features))
+                done += len(rows)
+                if progress is not None:
+                    progress(done, len(manifest))
             yield _Shard(i, joined(parts), findings)
 
 

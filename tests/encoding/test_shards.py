@@ -75,7 +75,7 @@ def test_shards_are_the_rows_of_one_file(pictures: Path, tmp_path: Path) -> None
     assert n == len(whole) == N - 3
     assert [str(each) for each in findings.bad] == [str(each) for each in expected.bad]
     assert [each.path for each in findings.odd] == [each.path for each in expected.odd]
-    assert told == [(min(i * SHARD, N), N) for i in range(1, 8)]
+    assert told == [(min(i * CHUNK, N), N) for i in range(1, 14)]
     assert [pace.pictures for pace in (paces.reading, paces.encoding, paces.writing)] == [N, N - 3, N - 3]
     for path in (tmp_path / "one.npz", tmp_path / "two.npz"):
         save_encoded(path, load_encoded(tmp_path / "codes") if path.stem == "one" else whole, features=True)
@@ -198,7 +198,7 @@ def test_a_damaged_shard_alone_is_made_again(pictures: Path, tmp_path: Path) -> 
         Encoder(CARD, counted), manifest(pictures), out, size=SHARD, progress=lambda *each: told.append(each)
     )
     assert files_of(out) == whole
-    assert (sizes, told) == ([2, 4], [(N, N)])
+    assert (sizes, told) == ([2, 4], [(N - CHUNK, N), (N, N)])
     assert (n, len(findings.bad)) == (N - 3, 3), "also what was found before"
 
 
