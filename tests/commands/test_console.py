@@ -19,6 +19,7 @@ from bitreid.commands.console import (
     recall_text,
     relaxation_label,
 )
+from bitreid.encoding.paces import Pace, Paces
 from bitreid.evaluation.confidence import compare
 from bitreid.evaluation.summary import evaluate_model
 from bitreid.gallery.items import Hit, Hits
@@ -74,6 +75,14 @@ def test_progress_shows_on_terminals_only(terminal: bool) -> None:
     assert ("reading pictures" in text_of(out)) == terminal
     assert ("3/4" in text_of(out)) == terminal
     assert terminal or text_of(out) == ""
+
+
+def test_progress_shows_what_is_beside_it_as_it_is_then() -> None:
+    out, paces = console(terminal=True), Paces()
+    with progress_of(out, "encoding", paces) as progress:
+        paces.reading = Pace(600, 2.0)
+        progress(3, 4)
+    assert "encoding reading 300, encoding -, writing - pictures/s" in text_of(out)
 
 
 def test_a_table_becomes_markdown_without_its_title() -> None:
