@@ -45,7 +45,7 @@ def encode_to_shards(
 
     A folder that is there already goes on: shards that are whole stay, the others are made. It is refused
     (`DataError`) unless model, engine, settings and pictures are the same. Reading, encoding and writing go on at the
-    same time; in memory are a shard's codes, those of the one that is being written, and the pictures of a few chunks.
+    same time; in memory are the pictures of `AHEAD` + 1 chunks, and the codes of two shards.
     """
     if size < 1:
         raise SettingsError(f"expected at least 1 picture a shard, got {size}")
