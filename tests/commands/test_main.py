@@ -32,6 +32,8 @@ COMMANDS = (
     "demo",
     "info",
     "recipes",
+    "models",
+    "export",
 )
 OF_GALLERY = (
     "create",
@@ -174,5 +176,5 @@ def test_the_command_is_installed(command: list[str | Path]) -> None:
     run = subprocess.run([*command, "info", "nowhere"], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout == ""
-    assert run.stderr.startswith("bitreid: expected a folder with card.json")
+    assert run.stderr.startswith("bitreid: expected a model's folder, or one of the models that come with bitreid")
     assert run.stderr.count("\n") == 1
