@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bitreid.artifact import Artifact, Calibration, Card, InputSpec, fingerprint, load_artifact
+from bitreid.artifact import Artifact, Calibration, Card, InputSpec, fingerprint, load_artifact, read_engine
+from bitreid.coarse import CoarseCode
 from bitreid.codes import Part
 from bitreid.data.attributes import AttributeSchema
-from bitreid.open_set import OpenSet
+from bitreid.open_set import OpenSet, SearchTail
 from bitreid.training.load import load_encoder
 from tests.formats.cases import FORMATS, Backbone
 
@@ -48,6 +49,29 @@ def test_format_1() -> None:
 def test_format_2_has_a_calibration() -> None:
     calibration = Calibration(OpenSet(0.125, -7.0, -0.5, 3.0, -0.01), identities=60, pictures=562)
     check(load_artifact(FORMATS / "artifact-2"), replace(CARD, calibration=calibration, format_version=2))
+
+
+def test_format_3_has_lengths_a_coarse_code_and_engines() -> None:
+    artifact = load_artifact(FORMATS / "artifact-3")
+    card = artifact.card
+    assert card.format_version == 3
+    assert card.input.flip
+    assert [(part.name, part.start, part.stop) for part in card.parts] == [
+        ("global", 0, 4),
+        ("stripe1", 4, 8),
+        ("global", 8, 12),
+        ("stripe1", 12, 16),
+    ]
+    assert card.attribute_thresholds == (0.25, 0.125, 0.75)
+    assert card.lengths == {"8": {"rank1": 0.5, "mAP": 0.25}, "16": {"rank1": 0.75, "mAP": 0.5}}
+    whole = OpenSet(0.125, -7.0, -0.5, 3.0, -0.01, SearchTail(0.5, -8.0, 0.25))
+    short = OpenSet(0.25, -5.0, -0.5, 2.0, -0.02)
+    assert card.calibration == Calibration(whole, identities=60, pictures=562, lengths={"8": short}, others=6803)
+    assert card.coarse == CoarseCode((0, 0, 1), (3, 1, 0, 2, 7), ((0.5, 0.01), (0.95, 0.25)))
+    assert card.engines["onnx"].proof.source == "held-out people of drawn"
+    assert read_engine(FORMATS / "artifact-3", card, "onnx") == b"not a real graph"
+    assert fingerprint(card) == "3c4468280d039f70"
+    assert artifact.weights["half"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_trained_network_of_format_2_encodes_as_it_did() -> None:
