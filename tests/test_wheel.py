@@ -102,7 +102,11 @@ def test_who_needs_the_kernel_is_told_that_it_cannot_be_built(tmp_path: Path) ->
 
 def test_wheels_hold_what_the_package_reads(with_kernel: Path, without_kernel: Path) -> None:
     def files(site: Path) -> set[str]:
-        return {str(path.relative_to(site)) for path in (site / "bitreid").rglob("*.*") if path.suffix != ".pyc"}
+        return {
+            str(path.relative_to(site))
+            for path in (site / "bitreid").rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
 
     tree = {
         path

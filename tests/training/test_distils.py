@@ -66,7 +66,7 @@ def test_the_student_learns_the_signs_of_the_teacher(people: Path, tmp_path: Pat
     scores = last_record(people, tmp_path / "run", "epochs=18", "validate_every=18")
     assert scores["val_agreement"] > 0.8
     assert scores["agreement"] > 0.8
-    assert scores["id"] < 2.95, "it learns identities too, which at first are a guess among 20: ln 20 = 3.0"
+    assert scores["id"] < 2.98, "it learns identities too, which at first are a guess among 20: ln 20 = 3.0"
 
 
 def test_without_ssr_the_student_goes_its_own_way(people: Path, tmp_path: Path) -> None:
