@@ -63,10 +63,10 @@ def test_the_tiny_recipe_distils_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_student_learns_the_signs_of_the_teacher(people: Path, tmp_path: Path) -> None:
-    scores = last_record(people, tmp_path / "run", "epochs=18", "validate_every=18")
+    scores = last_record(people, tmp_path / "run", "epochs=22", "validate_every=22")
     assert scores["val_agreement"] > 0.8
     assert scores["agreement"] > 0.8
-    assert scores["id"] < 2.98, "it learns identities too, which at first are a guess among 20: ln 20 = 3.0"
+    assert scores["id"] < 2.95, "it learns identities too, which at first are a guess among 20: ln 20 = 3.0"
 
 
 def test_without_ssr_the_student_goes_its_own_way(people: Path, tmp_path: Path) -> None:
