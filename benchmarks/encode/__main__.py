@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ def steps_of(model: str, folder: Path, files: Sequence[Path]) -> list[Step]:
     work: dict[str, Callable[[], object]] = {
         "decode and resize": lambda: load_pictures(files, spec.height, spec.width),
         "pack": lambda: pack(features),
-        **{f"network, {name}": lambda engine=engine: engine(pictures) for name, engine in engines.items()},  # type: ignore[misc]
+        **{f"network, {name}": partial(engine, pictures) for name, engine in engines.items()},
     }
     steps = []
     for step, run in work.items():

@@ -28,7 +28,7 @@ QUALITY = 95
 
 @dataclass(frozen=True)
 class Shot:
-    """What is known of a video besides its pictures.
+    """Where and when a video was taken.
 
     camera  its number, or `UNKNOWN`, or its name
     start   when its first frame was taken, with the offset from UTC; None: times of crops are numbers of frames

@@ -157,7 +157,7 @@ class _File(NamedTuple):
 
 @dataclass
 class _State:
-    """What is asked of the galleries, and the files that are complete."""
+    """The settings of a run of `link`, and the files that it has completed."""
 
     asked: Mapping[str, Any]
     files: list[_File]
