@@ -43,9 +43,15 @@ def similarity_loss(
 
 
 def prefix_identity_loss(
-    signs: Tensor, centres: Tensor, labels: Tensor, lengths: Sequence[int], scale: float = 16.0, margin: float = 0.15
+    signs: Tensor,
+    centres: Tensor,
+    labels: Tensor,
+    lengths: Sequence[int],
+    weights: Sequence[float],
+    scale: float = 16.0,
+    margin: float = 0.15,
 ) -> Tensor:
-    """Return the mean over prefixes of the cross-entropy of cosines with the identities' centres, a scalar.
+    """Return the weighted mean over prefixes of the cross-entropy of cosines with the identities' centres, a scalar.
 
     The cosine with the own centre is lowered by `margin` (Wang et al., CosFace, CVPR 2018), all are multiplied by
     `scale`, and a tenth of the target is spread over all identities.
@@ -53,10 +59,12 @@ def prefix_identity_loss(
     signs    (N, n_bits) float: +-1, with a gradient that passes straight through
     centres  (n_identities, n_bits) float: one matrix for all prefixes, each taking its first columns
     labels   (N,) int64 class of each picture
+    lengths  ascending, in bits
+    weights  one a length; the sum is divided by their number
     """
     own = margin * F.one_hot(labels, len(centres)).to(centres.dtype)
     losses = []
-    for length in lengths:
+    for length, weight in zip(lengths, weights, strict=True):
         cosines = F.normalize(signs[:, :length]) @ F.normalize(centres[:, :length]).T
-        losses.append(F.cross_entropy(scale * (cosines - own), labels, label_smoothing=0.1))
+        losses.append(weight * F.cross_entropy(scale * (cosines - own), labels, label_smoothing=0.1))
     return torch.stack(losses).mean()

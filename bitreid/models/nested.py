@@ -89,7 +89,8 @@ class NestedMap(nn.Module):
     def absorb(self, norm: nn.BatchNorm1d) -> None:
         """Take over a batch norm that follows `learned`, in evaluation mode: the map alone then gives its values."""
         places = self.order[:LEARNED]
-        zero, one = (norm.eval()(torch.full((1, len(places)), value))[0] for value in (0.0, 1.0))
+        unit = norm.weight.new_ones((1, len(places)))
+        zero, one = norm.eval()(0 * unit)[0], norm(unit)[0]
         start = 0
         for linear, kept in zip([self.summary, *self.linears], [0, *self.kept], strict=True):
             stop = start + linear.out_features

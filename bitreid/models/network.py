@@ -120,10 +120,9 @@ class HashingNetwork(nn.Module):
             return out
         return torch.cat([self.backbone(some) for some in torch.split(pictures, self.backbone_batch)])
 
-    def add_nested(self) -> NestedMap:
-        """Put a map to nested codes after the student, and return it: its values are random until it is fitted."""
-        self.nested = NestedMap(self.layout, self.settings.n_parts)
-        return self.nested
+    def new_nested(self) -> NestedMap:
+        """Return a map to nested codes for this network's student, with random values: `nested` once it is fitted."""
+        return NestedMap(self.layout, self.settings.n_parts)
 
     def check_input(self, height: int, width: int) -> None:
         """Refuse a picture size that the stripes cannot cut equally."""

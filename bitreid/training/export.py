@@ -92,7 +92,7 @@ def network_of(artifact: Artifact, backbone: nn.Module | None = None) -> Hashing
     network = build_network(_settings_of(card), len(card.attributes) if card.attributes else 0, backbone)
     network.teacher = None
     if network.settings.nested:
-        network.add_nested()
+        network.nested = network.new_nested()
     load_weights(network, artifact)
     return network.eval()
 

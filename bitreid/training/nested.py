@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bitreid.arrays import Floats, Floats32, Ints
 from bitreid.encoding.encoder import CHUNK
-from bitreid.losses import prefix_identity_loss, similarity_loss
+from bitreid.losses import prefix_identity_loss, similarity_loss, triplet_loss
 from bitreid.models import HashingNetwork
 from bitreid.models.descriptors import straight_through
 from bitreid.models.nested import LEARNED, SUMMARY, NestedMap, nested_lengths
@@ -21,13 +21,52 @@ _PASSES, _BATCH, _RATE = 16, 1024, 1e-3
 # By length from 32 to 512 bits. Chosen on held-out identities (docs/results.md).
 _TEMPERATURES = (0.06, 0.1, 0.15, 0.2, 0.2)
 _COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0, 50.0)
-_IDENTITY_WEIGHT = 0.1
+_FITTED_IDENTITY_WEIGHTS = (0.1, 0.1, 0.1, 0.1, 0.1)
+# Where the network learns, too: short prefixes would rather learn the training people by heart.
+_IDENTITY_WEIGHTS = (0.2, 0.4, 0.7, 1.0, 1.0)
 _ITQ_STEPS = 30
 _MOST_PICTURES = 30_000
 
 
-def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> None:
-    """Put a map to nested codes after a trained network's student, fitted on its training pictures.
+class NestedHead(nn.Module):
+    """A map to nested codes with what only its training needs: `(N, n_bits)` values to +-1, `(N, LEARNED)` or fewer.
+
+    The gradient of the signs passes straight through.
+    """
+
+    def __init__(self, nested: NestedMap, n_identities: int) -> None:
+        super().__init__()
+        self.map = nested
+        self.lengths = [length for length in nested_lengths(nested.runs[-1].stop) if length <= LEARNED]
+        self.norm = nn.BatchNorm1d(self.lengths[-1])  # keeps bits balanced while they move; part of the map in the end
+        self.centres = nn.Parameter(0.02 * torch.randn(n_identities, self.lengths[-1]))
+        self.scales = nn.Parameter(torch.full((len(self.lengths),), float(np.log(8))))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return straight_through(torch.tanh(self.norm(self.map.learned(values))))
+
+    def similarity(self, signs: Tensor, features: Tensor) -> Tensor:
+        """Return how much of the similarities of features `(N, n_bits)` the prefixes lose, see `similarity_loss`."""
+        unit, n = F.normalize(features), len(self.lengths)
+        weights = _TEMPERATURES[:n], _COSINE_WEIGHTS[:n]
+        return similarity_loss(signs, unit @ unit.T, self.lengths, self.scales, *weights)
+
+    def identity(self, signs: Tensor, classes: Tensor, weights: Sequence[float] = _IDENTITY_WEIGHTS) -> Tensor:
+        """Return the prefixes' loss of who is who, see `prefix_identity_loss`."""
+        return prefix_identity_loss(signs, self.centres, classes, self.lengths, weights[: len(self.lengths)])
+
+    def triplet(self, signs: Tensor, classes: Tensor, margin: float) -> Tensor:
+        """Return the mean over prefixes of the batch-hard triplet loss."""
+        return torch.stack([triplet_loss(signs[:, :length], classes, margin) for length in self.lengths]).mean()
+
+    def finish(self) -> NestedMap:
+        """Return the map, whose signs are now the code's: it takes over the batch norm."""
+        self.map.absorb(self.norm)
+        return self.map
+
+
+def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> NestedMap:
+    """Return a map to nested codes for a trained network's student, fitted on its training pictures.
 
     Memory is 16 bytes for each bit and picture; of more than 30,000 pictures it takes some at random.
     """
@@ -35,9 +74,9 @@ def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> None:
     if len(rows) > _MOST_PICTURES:
         rows = np.sort(np.random.default_rng(recipe.seed).choice(rows, _MOST_PICTURES, replace=False))
     views = np.stack([features_of(recipe, task, network, rows, mirrored) for mirrored in (False, True)])
-    nested = network.add_nested()
+    nested = network.new_nested()
     fit_nested(nested, views, task.classes_of(rows), recipe.seed)
-    nested.to(next(network.parameters()).device)
+    return nested.to(next(network.parameters()).device)
 
 
 def features_of(recipe: Recipe, task: Task, network: HashingNetwork, rows: Ints, mirrored: bool) -> Floats32:
@@ -59,13 +98,9 @@ def fit_nested(nested: NestedMap, views: Floats32, classes: Ints, seed: int = 0)
     rng = np.random.default_rng(seed)
     start_nested(nested, views[0], rng)
     values, labels = torch.from_numpy(views), torch.from_numpy(classes)
-    n_views, n, n_bits = views.shape
-    lengths = [length for length in nested_lengths(n_bits) if length <= LEARNED]
-    temperatures, cosine_weights = _TEMPERATURES[: len(lengths)], _COSINE_WEIGHTS[: len(lengths)]
-    centres = nn.Parameter(0.02 * torch.randn(int(classes.max()) + 1, lengths[-1]))
-    scales = nn.Parameter(torch.full((len(lengths),), float(np.log(8))))
-    norm = nn.BatchNorm1d(lengths[-1])  # keeps bits balanced while they move; part of the map in the end
-    groups = [{"params": [*nested.parameters(), *norm.parameters()]}, {"params": [centres, scales]}]
+    n_views, n, _ = views.shape
+    head = NestedHead(nested, int(classes.max()) + 1)
+    groups = [{"params": [*nested.parameters(), *head.norm.parameters()]}, {"params": [head.centres, head.scales]}]
     optimiser = torch.optim.AdamW(groups, lr=_RATE, weight_decay=1e-4)
     size = min(_BATCH, n)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -79,15 +114,13 @@ def fit_nested(nested: NestedMap, views: Floats32, classes: Ints, seed: int = 0)
     for _ in range(_PASSES):
         for rows in rng.permutation(n)[: n // size * size].reshape(-1, size):
             x = values[torch.from_numpy(rng.integers(n_views, size=size)), torch.from_numpy(rows)]
-            unit = F.normalize(x)
-            signs = straight_through(torch.tanh(norm(nested.learned(x))))
-            loss = similarity_loss(signs, unit @ unit.T, lengths, scales, temperatures, cosine_weights)
-            loss = loss + _IDENTITY_WEIGHT * prefix_identity_loss(signs, centres, labels[rows], lengths)
+            signs = head(x)
+            loss = head.similarity(signs, x) + head.identity(signs, labels[rows], _FITTED_IDENTITY_WEIGHTS)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
-    nested.absorb(norm)
+    head.finish()
 
 
 @torch.no_grad()

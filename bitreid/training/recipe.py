@@ -59,6 +59,9 @@ class LossSettings(_Settings):
     ssr_consensus: bool = False
     """SSR: the student learns the signs of the teacher's mean over the pictures of an identity in the batch, not the
     signs of each picture alone."""
+    nested_weight: float = Field(0.0, ge=0)
+    """Nested codes: the weight of their prefixes' losses in each step, which the network learns from, too; 0: the map
+    to them is fitted after the last pass, and the network knows nothing of it."""
     distil_weight: float = Field(30.0, gt=0)
     """w_distil, where there is a model to learn from (`--teacher`): pictures are to be as alike as they are to it."""
 

@@ -69,7 +69,8 @@ def train(
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = make_card(recipe, task, metrics, made_with)
     if recipe.network.nested:
-        nest(recipe, task, network)
+        if network.nested is None:
+            network.nested = nest(recipe, task, network)
         scores = validate(recipe, task, network) if len(task.split.query) else {}
         card = replace(card, metrics=metrics | scores, lengths=validate_lengths(recipe, task, network))
     card = calibrated(card, task, network)

@@ -34,8 +34,8 @@ def test_identities_equal_their_twin(generator: torch.Generator, n: int, n_ident
     signs = random_signs(generator, n)
     centres = normals(generator, n_identities, 16, dtype=torch.float64)
     labels = integers(generator, 0, n_identities - 1, n)
-    found = prefix_identity_loss(signs, centres, labels, LENGTHS)
-    expected = reference.prefix_identity_loss(signs.tolist(), centres.tolist(), labels.tolist(), LENGTHS)
+    found = prefix_identity_loss(signs, centres, labels, LENGTHS, WEIGHTS)
+    expected = reference.prefix_identity_loss(signs.tolist(), centres.tolist(), labels.tolist(), LENGTHS, WEIGHTS)
     assert float(found) == pytest.approx(expected, rel=1e-9)
 
 
@@ -52,7 +52,8 @@ def test_a_prefix_with_the_same_similarities_loses_least(generator: torch.Genera
 
 def test_only_a_prefix_gets_its_gradient() -> None:
     signs = random_signs(torch.Generator().manual_seed(0), 4).requires_grad_()
-    torch.autograd.backward(prefix_identity_loss(signs, torch.randn(3, 16).double(), torch.tensor([0, 1, 2, 0]), [8]))
+    centres, labels = torch.randn(3, 16).double(), torch.tensor([0, 1, 2, 0])
+    torch.autograd.backward(prefix_identity_loss(signs, centres, labels, [8], [1.0]))
     assert signs.grad is not None
     assert signs.grad[:, :8].abs().min() > 0
     assert not signs.grad[:, 8:].any()

@@ -129,17 +129,19 @@ def prefix_identity_loss(
     centres: list[list[float]],
     labels: Sequence[int],
     lengths: Sequence[int],
+    weights: Sequence[float],
     scale: float = 16.0,
     margin: float = 0.15,
 ) -> float:
     total = 0.0
-    for length in lengths:
+    for length, weight in zip(lengths, weights, strict=True):
         for row, label in zip(signs, labels, strict=True):
             cosines = [cosine(row[:length], centre[:length]) for centre in centres]
             logits = [scale * (c - margin * (k == label)) for k, c in enumerate(cosines)]
             found = softmax(logits)
             target = [0.9 * (k == label) + 0.1 / len(centres) for k in range(len(centres))]
-            total -= sum(t * math.log(p) for t, p in zip(target, found, strict=True)) / len(labels) / len(lengths)
+            loss = -sum(t * math.log(p) for t, p in zip(target, found, strict=True))
+            total += weight * loss / len(labels) / len(lengths)
     return total
 
 

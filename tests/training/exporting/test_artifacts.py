@@ -42,7 +42,7 @@ def saved(folder: Path, **changes: object) -> Path:
     torch.manual_seed(3)
     network = build_network(settings, 3)
     if settings.nested:
-        network.add_nested()
+        network.nested = network.new_nested()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
