@@ -27,6 +27,7 @@ from bitreid.commands import (
     models,
     recipes,
     search,
+    serve,
     train,
 )
 from bitreid.commands.options import ending
@@ -65,6 +66,7 @@ COMMANDS: Mapping[str, Command] = {
     "draw": draw,
     "convert": convert,
     "demo": demo,
+    "serve": serve,
     "info": info,
 }
 

@@ -61,6 +61,12 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def __getitem__(self, rows: slice) -> Self:
+        """Return the pictures of these rows."""
+        attributes = None if self.attributes is None else self.attributes[rows]
+        short = None if self.attribute_codes is None else self.attribute_codes[rows]
+        return type(self)(self.features[rows], self.codes[rows], attributes, short)
+
 
 class Batch(NamedTuple):
     """Pictures that were encoded together: their `rows (n,)` among all that were given, and what they are."""

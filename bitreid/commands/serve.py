@@ -1,0 +1,58 @@
+"""`bitreid serve`: the service over HTTP."""
+
+import argparse
+from pathlib import Path
+
+from bitreid.errors import SettingsError
+
+HELP = "answer over HTTP: searches, additions, decisions, and a page for people"
+EXAMPLES = (
+    "bitreid serve",
+    "bitreid serve --gallery people.gallery --model runs/people/artifact --port 8000",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `bitreid serve`."""
+    from bitreid.commands.options import add_bits, add_threads
+    from bitreid.encoding.encoder import ENGINES
+
+    parser.add_argument("--gallery", metavar="PLACE", help="what is searched (default: an empty one, in memory)")
+    parser.add_argument(
+        "--model",
+        default="drawn",
+        metavar="ARTIFACT",
+        help="encodes pictures (default: %(default)s, which comes along)",
+    )
+    add_bits(parser)
+    parser.add_argument("--flip", action=argparse.BooleanOptionalAction, help="see `bitreid encode`")
+    parser.add_argument("--engine", choices=ENGINES, help="what runs the model (default: onnx where the model has it)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="who may do what; see `bitreid keys`")
+    parser.add_argument("--keep-pictures", type=Path, metavar="DIR", help="keep a thumbnail of each item there")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    from bitreid.commands.console import console_of, say
+    from bitreid.gallery.opening import hidden
+    from bitreid.service.running import listen, serve
+    from bitreid.service.settings import ServiceSettings
+
+    given = {name: value for name, value in vars(arguments).items() if name != "command"}
+    settings = ServiceSettings(**given)
+    if not settings.is_loopback and settings.keys is None:
+        raise SettingsError(
+            f"expected --keys with the address {settings.host}, which others reach, got none; `bitreid keys create` "
+            "makes one"
+        )
+    console = console_of()
+    what = "an empty gallery in memory" if settings.gallery is None else hidden(settings.gallery)
+    with listen(settings) as listening:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        say(console, f"{what}, model {settings.model}: http://{host}:{listening.getsockname()[1]}")
+        serve(settings, listening)
+    return 0

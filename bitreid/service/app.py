@@ -1,0 +1,110 @@
+"""The service as an ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bitreid import __version__
+from bitreid.service.problems import LOG, answer_problems
+from bitreid.service.routes import health, info, search
+from bitreid.service.schemas import DescriptionIn, SearchIn
+from bitreid.service.service import Loaded, Service, load
+from bitreid.service.settings import ServiceSettings
+
+PAGE = Path(__file__).parent / "page"
+_ITEMS = b"/v1/items/"
+
+Load = Callable[[ServiceSettings], Loaded]
+Failed = Callable[[Exception], None]
+
+
+def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | None = None) -> FastAPI:
+    """Return the service; it loads when it is started, and answers `/healthz` meanwhile.
+
+    `failed` is called with what went wrong when loading fails.
+    """
+    service = Service(settings)
+
+    async def start() -> None:
+        try:
+            service.start(await anyio.to_thread.run_sync(load, settings))
+        except Exception as error:
+            LOG.error("expected to load the gallery and the model, got: %s", error)
+            if failed is not None:
+                failed(error)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(start())
+        try:
+            yield
+        finally:
+            service.stopping = True
+            await loading
+            await anyio.to_thread.run_sync(service.stop)
+
+    app = FastAPI(
+        title="bitreid",
+        version=__version__,
+        summary="Find the same person across cameras",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    answer_problems(app)
+    for router in (search.router, info.router, health.router):
+        app.include_router(router)
+    _describe(app)
+    if (PAGE / "index.html").exists():
+        app.mount("/page", StaticFiles(directory=PAGE))
+
+        @app.get("/", include_in_schema=False)
+        async def page() -> FileResponse:
+            return FileResponse(PAGE / "index.html")
+
+    app.add_middleware(_Paths)
+    app.add_middleware(service.metrics.measured)
+    return app
+
+
+class _Paths:
+    """Leaves ids in paths as they were sent: an id may hold a slash, and is decoded by whoever reads it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path", b"")
+        if raw.startswith(_ITEMS):
+            scope = {**scope, "path": raw.decode("latin-1")}
+        await self._app(scope, receive, send)
+
+
+def _describe(app: FastAPI) -> None:
+    """Describe in OpenAPI the bodies that routes read themselves, and leave out the status that is not used."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            schemas = found["components"]["schemas"]
+            for schema in (SearchIn, DescriptionIn):
+                own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= own.pop("$defs", {})
+                schemas[schema.__name__] = own
+            for operations in found["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

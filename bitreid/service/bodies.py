@@ -1,0 +1,94 @@
+"""Bodies of requests: JSON, or pictures with JSON beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from bitreid.service.problems import Problem
+from bitreid.service.schemas import Schema
+
+JSON, MULTIPART = "application/json", "multipart/form-data"
+MOST_PICTURES = 1_000
+"""Pictures of one request, at most."""
+MOST_TEXT = 8 * 2**20
+"""Bytes of the JSON beside pictures, at most."""
+
+Body = TypeVar("Body", bound=Schema)
+
+
+class _InMemory(MultiPartParser):
+    """Pictures of strangers are not written to the disk, not even for a moment."""
+
+    spool_max_size = 2**40
+
+
+@dataclass(frozen=True)
+class Sent(Generic[Body]):
+    """The JSON of a request, and its pictures with their names."""
+
+    body: Body
+    pictures: list[tuple[str, bytes]]
+
+
+async def read_json(request: Request, schema: type[Body]) -> Body:
+    """Return the JSON of a request; a `Problem` (415) for another kind of content."""
+    if _media(request) != JSON:
+        raise _unsupported(JSON, request)
+    return schema.model_validate_json(await request.body())
+
+
+async def read_sent(request: Request, schema: type[Body]) -> Sent[Body]:
+    """Return the JSON and the pictures of a request: the parts `request` and `picture`, or JSON alone."""
+    media = _media(request)
+    if media == JSON:
+        return Sent(schema.model_validate_json(await request.body()), [])
+    if media != MULTIPART:
+        raise _unsupported(f"{MULTIPART} or {JSON}", request)
+    parser = _InMemory(
+        request.headers, request.stream(), max_files=MOST_PICTURES, max_fields=1, max_part_size=MOST_TEXT
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:  # its parser raises all of them for broken parts
+        said = error.message if isinstance(error, MultiPartException) else "a part without a boundary"
+        message = f"expected parts of {MULTIPART}, got what cannot be read ({said}); send it with a library"
+        raise Problem(400, "bad_request", message) from None
+    try:
+        pictures: list[tuple[str, bytes]] = []
+        text: str | None = None
+        for name, value in form.multi_items():
+            if name == "picture" and isinstance(value, UploadFile):
+                pictures.append((value.filename or "picture", await value.read()))
+            elif name == "request" and isinstance(value, str):
+                text = value
+            else:
+                message = f"expected files as parts `picture`, and JSON as part `request`, got a part {name!r:.40}"
+                raise Problem(400, "bad_request", message, name[:40] or None)
+    finally:
+        await form.close()
+    return Sent(schema.model_validate_json("{}" if text is None else text), pictures)
+
+
+def described(schema: type[Schema], example: Mapping[str, Any] | None = None, pictures: bool = False) -> dict[str, Any]:
+    """Return how OpenAPI describes the body of a request."""
+    reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
+    content: dict[str, Any] = {JSON: {"schema": reference} | ({} if example is None else {"example": example})}
+    if pictures:
+        files = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MOST_PICTURES}
+        parts = {"type": "object", "properties": {"picture": files, "request": reference}, "required": ["picture"]}
+        encoding = {"request": {"contentType": JSON}}
+        content[MULTIPART] = {"schema": parts | {"additionalProperties": False}, "encoding": encoding}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _unsupported(expected: str, request: Request) -> Problem:
+    got = _media(request)[:80] or "none"
+    return Problem(415, "unsupported_media", f"expected the content type {expected}, got {got}; set it", "content-type")

@@ -1,0 +1,38 @@
+"""Who calls: dependencies of the routes."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from bitreid.service.problems import Problem
+from bitreid.service.seams import SCOPES, Caller, Scope
+from bitreid.service.service import service_of
+
+
+def _caller(request: Request) -> Caller:
+    return service_of(request).authenticate(request)
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Check that a caller may do what a scope allows; else a `Problem` (403)."""
+    if scope not in caller.scopes:
+        raise Problem(
+            403, "forbidden", f"expected a key with the scope {scope}, got one with {caller.scope}; use another"
+        )
+
+
+def _of(scope: Scope) -> object:
+    async def caller_of(request: Request) -> Caller:
+        caller = _caller(request)
+        check_scope(caller, scope)
+        return caller
+
+    return Depends(caller_of)
+
+
+Searcher = Annotated[Caller, _of(SCOPES[0])]
+"""A caller who may search."""
+Writer = Annotated[Caller, _of(SCOPES[1])]
+"""A caller who may add and delete."""
+Admin = Annotated[Caller, _of(SCOPES[2])]
+"""A caller who may do everything."""

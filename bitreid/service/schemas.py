@@ -1,0 +1,185 @@
+"""What clients send and get, as JSON: shared by the service, its OpenAPI description and the Python client."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bitreid.gallery.base import FPIR, HITS
+from bitreid.gallery.people import By
+
+MOST_HITS = 10_000
+"""Hits of a query, at most."""
+MOST_IDS = 10_000
+"""Ids in a request, at most."""
+MOST_ITEMS = 1_000
+"""Items of a page, or that are added by one request, at most."""
+
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(min_length=1, max_length=4096)]
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class Schema(BaseModel):
+    """What all have in common: no unknown fields, no guessing of types, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
+
+
+# What goes wrong.
+
+
+class ErrorIn(Schema):
+    """What went wrong."""
+
+    kind: str = Field(description="Kind of the error, for programs", examples=["filter_error"])
+    message: str = Field(description="One sentence: what was expected, what came, what to do next")
+    where: str | None = Field(description="The field of the request that is wrong, as far as it is one")
+
+
+class ErrorAnswer(Schema):
+    """The answer to every request that fails."""
+
+    error: ErrorIn
+
+
+# Searching.
+
+
+class CodesIn(Schema):
+    """Codes of one picture or person a row, as `POST /v1/encode` gives them."""
+
+    codes: Base64 = Field(description="Rows of packed bits, one after the other")
+    attribute_codes: Base64 | None = Field(None, description="As many rows of attribute codes")
+    model: str = Field("", max_length=4096, description="Fingerprint of the model that made them; empty: as you say")
+    features: Base64 | None = Field(None, description="As many rows of 32-bit floats, little-endian, one a bit")
+    n_bits: int | None = Field(None, ge=8, le=65_536, multiple_of=8, description="Length; null: the gallery's")
+
+
+class HowIn(Schema):
+    """How a gallery is searched."""
+
+    k: int = Field(HITS, ge=1, le=MOST_HITS, description="Hits of each query")
+    w: Annotated[int, Field(ge=1)] | Annotated[str, Field(max_length=32)] | None = Field(
+        None, description="Search in two stages: items that the first keeps, as 100 or '1%'", examples=["1%"]
+    )
+    recall: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Instead of w: the share of the matches that is kept"
+    )
+    where: str | None = Field(None, max_length=16_384, description="A filter", examples=["camera in (1, 2)"])
+    parts: list[Text] = Field([], max_length=64, description="Parts of the body that count; all without any")
+    max_distance: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(None, description="In bits")
+    only_certain: bool = Field(False, description="Leave out hits that are not certain")
+    fpir: Share = Field(FPIR, description="Share of searches for somebody absent that find somebody called certain")
+    by: By = Field("item", description="What a hit is")
+    person: Text | None = Field(None, description="Whom the query shows: items rejected as them are left out")
+    rescore: bool = Field(False, description="Order the nearest items by the query's floats")
+
+
+class SearchIn(HowIn):
+    """A search: by pictures (in parts of the request beside this), by codes, or by the id of an item."""
+
+    codes: CodesIn | None = None
+    id: Id | None = Field(None, description="An item of the gallery as the query")
+    box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
+        None, description="Where the person is in the first picture, in pixels: left, top, width, height"
+    )
+    flip: bool | None = Field(None, description="Average each picture with its mirror image; null: as the model says")
+    details: bool | None = Field(
+        None,
+        description="Whether hits tell more: attributes, distances of parts, metadata. Null: yes, but for codes",
+    )
+
+
+class DescriptionIn(Schema):
+    """A search by a description."""
+
+    wanted: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        description="Attributes that count, and how probable the person has each", examples=[{"backpack": 1, "hat": 0}]
+    )
+    k: int = Field(HITS, ge=1, le=MOST_HITS)
+    where: str | None = Field(None, max_length=16_384)
+
+
+class HitOut(Schema):
+    """An item that was found."""
+
+    id: Id
+    distance: float = Field(description="In bits; of a description, the expected number of wrong attributes")
+    probability: float | None = Field(description="That it shows the query's person; null where nobody knows")
+    certain: bool | None = Field(description="Whether it is within the threshold; null where nobody knows")
+    camera: int | None
+    camera_name: str | None = None
+    time: datetime | None = Field(strict=False)
+    tracklet: str | None
+    person: str | None
+    votes: int = Field(description="Items that speak for a tracklet or person")
+    part_distances: dict[str, int] | None = Field(None, description="Bits that differ, by part of the body")
+    attributes: dict[str, list[str]] | None = Field(
+        None, description="What the attribute code says: names of attributes that it has, by group"
+    )
+    source: str | None = Field(None, description="The reference that the item was added with")
+    metadata: dict[str, Any] | None = None
+    picture: str | None = Field(None, description="Path of its thumbnail, where one is kept")
+
+
+class HitsOut(Schema):
+    """What was found for one query, nearest first."""
+
+    query: str
+    n_gallery: int = Field(description="Items that were compared: those that passed the filter")
+    threshold: int | None = Field(description="Distance up to which hits are certain; -1: none; null: nobody knows")
+    nobody: bool = Field(description="Whether the answer is that nobody is there")
+    hits: list[HitOut]
+    attributes: dict[str, float] | None = Field(None, description="Probabilities of attributes of a query's pictures")
+
+
+class SearchOut(Schema):
+    """An entry for each query."""
+
+    queries: list[HitsOut]
+
+
+# The service itself.
+
+
+class AttributeOut(Schema):
+    """An attribute that can be asked for."""
+
+    name: str
+    group: str = Field(description="What it is a value of, as upper_colour; else its own name")
+
+
+class ContractOut(Schema):
+    """What the codes of the gallery are."""
+
+    model: str
+    name: str
+    n_bits: int
+    parts: dict[str, int] = Field(description="Bits of each part of the body")
+    attributes: list[AttributeOut]
+    calibrated: bool = Field(description="Whether distances have probabilities and a threshold")
+    coarse: bool = Field(description="Whether searches take `recall`")
+
+
+class InfoOut(Schema):
+    """The gallery, the model and what this caller may do."""
+
+    version: str
+    items: int
+    persons: int | None
+    tracklets: int | None
+    cameras: dict[str, str] = Field(description="Names of cameras, by number")
+    contract: ContractOut
+    input: list[int] = Field(description="Height and width of pictures as the model sees them")
+    scopes: list[Literal["search", "write", "admin"]]
+    keeps_pictures: bool
+    limits: dict[str, int]
+
+
+class HealthOut(Schema):
+    """Whether the service answers."""
+
+    status: Literal["ok", "ready"]

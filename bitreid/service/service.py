@@ -1,0 +1,246 @@
+"""What the routes of the service work with: the gallery, the model and the threads that use them."""
+
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar, cast
+
+import anyio.to_thread
+import numpy as np
+from fastapi import Request
+
+from bitreid.arrays import Pixels
+from bitreid.codes import Codes, concatenated
+from bitreid.data.pictures import read_pictures
+from bitreid.encoding.boxes import clipped, cut_out
+from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.gallery import Contract, Gallery, Hits, create_gallery, open_gallery
+from bitreid.gallery.query import Queries, SearchRequest, search_queries
+from bitreid.service.batching import Batcher
+from bitreid.service.decoding import decode
+from bitreid.service.metrics import Metrics
+from bitreid.service.problems import RETRY_S, Problem
+from bitreid.service.seams import OPEN, Acting, Authenticate, Caller, Decode, Pictures
+from bitreid.service.settings import ServiceSettings
+
+PICTURES_TOGETHER = 64
+"""Pictures that are encoded together, at most."""
+QUERIES_TOGETHER = 64
+"""Queries that are searched for in one call of the kernel, at most, but for those of one request."""
+SEARCHES = 4
+"""Searches that differ in their settings and run beside each other, at most."""
+THREADS = 16
+"""Requests that use the gallery or decode pictures beside each other, at most."""
+
+Result = TypeVar("Result")
+
+
+class Loaded(NamedTuple):
+    """What a service answers from."""
+
+    gallery: Gallery
+    encoder: Encoder
+
+
+def load(settings: ServiceSettings) -> Loaded:
+    """Return the gallery and the encoder that the settings name; codes are as long as the gallery's."""
+    bits = settings.bits
+    if settings.gallery is not None:
+        gallery = open_gallery(settings.gallery)
+        bits = gallery.contract.n_bits
+    try:
+        encoder = Encoder.open(settings.model, settings.engine, bits=bits, flip=settings.flip, threads=settings.threads)
+        if settings.gallery is None:
+            gallery = create_gallery("memory:", Contract.of(encoder.card, bits), audited=False)
+        gallery.contract.check_model(encoder.model)
+    except BaseException:
+        if settings.gallery is not None:
+            gallery.close()
+        raise
+    return Loaded(gallery, encoder)
+
+
+class SearchKey(NamedTuple):
+    """What searches have in common that are done together; `caller` is who the audit names."""
+
+    caller: Caller
+    request: SearchRequest
+    model: str
+    n_bits: int
+    short: bool
+    features: bool
+
+
+def _nobody_in_particular(caller: Caller) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def _open(request: Request) -> Caller:
+    return OPEN
+
+
+@dataclass
+class Service:
+    """One running service. `loaded` is None until everything is loaded, and `stopping` true from then on when it ends.
+
+    The seams of `service.seams` are given before it starts.
+    """
+
+    settings: ServiceSettings
+    metrics: Metrics = field(default_factory=Metrics)
+    authenticate: Authenticate = _open
+    acting: Acting = _nobody_in_particular
+    decode: Decode = decode
+    pictures: Pictures | None = None
+    loaded: Loaded | None = None
+    stopping: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.loaded is not None and not self.stopping
+
+    @property
+    def gallery(self) -> Gallery:
+        """The gallery; a `Problem` (503) until it is loaded."""
+        return self._loaded().gallery
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder; a `Problem` (503) until it is loaded."""
+        return self._loaded().encoder
+
+    def _loaded(self) -> Loaded:
+        if self.loaded is None:
+            message = "expected a service that is ready, got one that still loads; try again later"
+            raise Problem(503, "not_ready", message, headers={"Retry-After": str(RETRY_S)})
+        return self.loaded
+
+    def start(self, loaded: Loaded) -> None:
+        """Begin to answer from what was loaded, in the running event loop."""
+        encoder = loaded.encoder
+        self._encoders = {
+            flip: encoder
+            if flip is None or flip == encoder.flip
+            else Encoder(encoder.card, encoder.engine, encoder.n_bits, flip, encoder.runs)
+            for flip in (None, True, False)
+        }
+        self._threads = anyio.CapacityLimiter(THREADS)
+        self._encoding = Batcher(self._encode, len, most=PICTURES_TOGETHER)
+        self._searching = Batcher(
+            self._search, lambda queries: len(queries.names), most=QUERIES_TOGETHER, n_threads=SEARCHES
+        )
+        self.loaded = loaded
+
+    def stop(self) -> None:
+        """Wait for what is under way, and close the gallery."""
+        self.stopping = True
+        if self.loaded is not None:
+            self._encoding.close()
+            self._searching.close()
+            self.loaded.gallery.close()
+
+    # Work in threads, off the event loop.
+
+    async def call(self, caller: Caller, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Return what `work(*arguments)` returns, which uses the gallery for a caller."""
+
+        def acting() -> Result:
+            with self.acting(caller):
+                return work(*arguments)
+
+        return await anyio.to_thread.run_sync(acting, limiter=self._threads)
+
+    async def write(self, caller: Caller, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Return what `work(*arguments)` returns, which writes to the gallery for a caller."""
+
+        def timed() -> Result:
+            with self.metrics.timed("gallery_write"):
+                return work(*arguments)
+
+        return await self.call(caller, timed)
+
+    async def pixels_of(self, content: bytes, box: Sequence[float] | None = None) -> tuple[Pixels, Pixels]:
+        """Return a picture, or what is in a box of it, whole and `(H, W, 3)` of the encoder's size.
+
+        `box` is left, top, width and height, in pixels. `PictureError` for what cannot be read; a `Problem` for a box
+        outside the picture.
+        """
+
+        def work() -> tuple[Pixels, Pixels]:
+            size = self.encoder.card.input
+            with self.metrics.timed("decode"):
+                whole = self.decode(content)
+                if box is None:
+                    small, _, findings = read_pictures([whole], size.height, size.width)
+                    findings.refuse_bad(1)
+                    return whole, small[0]
+                height, width = whole.shape[:2]
+                left, top = box[:2]
+                inside, good = clipped(np.array([[left, top, left + box[2], top + box[3]]]), height, width)
+                if not good[0]:
+                    message = f"expected a box within the picture of {width} x {height} pixels, got {list(box)}"
+                    raise Problem(400, "bad_request", message, "box")
+                left, top, right, bottom = inside[0].tolist()
+                return whole[top:bottom, left:right], cut_out(whole, inside, size.height, size.width)[0]
+
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+    async def encode(self, pictures: Pixels, flip: bool | None = None) -> Encoded:
+        """Return the codes of pictures `(n, H, W, 3)` of the encoder's size, beside those of other requests."""
+        return await self._encoding.do(flip, pictures)
+
+    async def search(self, caller: Caller, queries: Queries, request: SearchRequest) -> list[Hits]:
+        """Return the hits of each query, which are searched for with those of other requests that ask the same way."""
+        if queries.item is not None:
+
+            def alone() -> list[Hits]:
+                with self.metrics.timed("search"):
+                    return search_queries(self.gallery, queries, request)
+
+            return await self.call(caller, alone)
+        short, features = queries.attribute_codes is not None, queries.features is not None
+        key = SearchKey(caller, request, queries.model, queries.codes.n_bits, short, features)
+        return await self._searching.do(key, queries)
+
+    def _encode(self, key: Hashable, given: Sequence[Pixels]) -> list[Encoded]:
+        pictures = np.concatenate(given)
+        self.metrics.batch("encode", len(pictures))
+        with self.metrics.timed("encode"):
+            encoded = self._encoders[cast(bool | None, key)].encode(pictures)
+        return [encoded[rows] for rows in _slices([len(each) for each in given])]
+
+    def _search(self, key: Hashable, given: Sequence[Queries]) -> list[list[Hits]]:
+        assert isinstance(key, SearchKey)
+        sizes = [len(each.names) for each in given]
+        self.metrics.batch("search", sum(sizes))
+        with self.metrics.timed("search"), self.acting(key.caller):
+            hits = search_queries(self.gallery, _together(given), key.request)
+        return [hits[rows] for rows in _slices(sizes)]
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request came to."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    """Return the rows of parts of these sizes, one after the other."""
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _together(given: Sequence[Queries]) -> Queries:
+    if len(given) == 1:
+        return given[0]
+    short: list[Codes] = [each.attribute_codes for each in given if each.attribute_codes is not None]
+    features = [each.features for each in given if each.features is not None]
+    return Queries(
+        [name for each in given for name in each.names],
+        concatenated([each.codes for each in given]),
+        concatenated(short) if short else None,
+        given[0].model,
+        features=np.concatenate(features) if features else None,
+    )
