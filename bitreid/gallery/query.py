@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitreid.arrays import Features
-from bitreid.codes import Codes, concatenated
+from bitreid.codes import Codes, concatenated, part_mask, part_sizes
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.parsers.inputs import manifest_of
 from bitreid.data.shards import is_codes
@@ -22,10 +22,11 @@ from bitreid.encoding.files import load_encoded
 from bitreid.errors import ItemNotFound, SettingsError
 from bitreid.evaluation.settings import parse_rows
 from bitreid.gallery.base import FPIR, HITS, Gallery
+from bitreid.gallery.contract import Contract
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import IdIn, Not
 from bitreid.gallery.ingest import LoadEncoder
-from bitreid.gallery.items import Hits, Id
+from bitreid.gallery.items import GalleryItem, Hit, Hits, Id
 from bitreid.gallery.people import By
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -211,3 +212,60 @@ def hits_json(name: str, hits: Hits) -> dict[str, Any]:
         found.append(each if called is None else {**each, "camera_name": called})
     answer = {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "nobody": hits.nobody}
     return {**answer, "hits": found}
+
+
+def details_json(gallery: Gallery, hits: Sequence[Hits], codes: Codes | None = None) -> list[list[dict[str, Any]]]:
+    """Return more about each hit of each query, as JSON values: what `item_json` gives, and `part_distances`.
+
+    Those are the bits that differ from the query, by part of the body; None without the queries' `codes`, one a query,
+    and where the codes have no parts. An item that was deleted meanwhile has no details.
+    """
+    ids = list(dict.fromkeys(hit.id for each in hits for hit in each))
+    items = {item.id: item for item in gallery.get(ids) if item is not None}
+    contract = gallery.contract
+    sizes = part_sizes(contract.parts)
+    masks = np.array([part_mask(contract.parts, [name]) for name in sizes]).reshape(len(sizes), -1).T
+
+    def of(query: int, hit: Hit) -> dict[str, Any]:
+        item = items.get(hit.id)
+        if item is None:
+            return {}
+        parts: dict[str, int] | None = None
+        if codes is not None and sizes:
+            differ = np.unpackbits(codes.packed[query, : contract.n_bits // 8] ^ item.code).astype(np.int64)
+            parts = dict(zip(sizes, (differ @ masks).tolist(), strict=True))
+        return {**_more_json(item, contract), "part_distances": parts}
+
+    return [[of(query, hit) for hit in each] for query, each in enumerate(hits)]
+
+
+def item_json(gallery: Gallery, item: GalleryItem) -> dict[str, Any]:
+    """Return an item as JSON values, but for its code: the time in ISO format, and what the attribute code says.
+
+    `attributes` are the names of the attributes that it has, by group: `{"upper_colour": ["upper_colour=red"]}`. The
+    picture's reference is called `source`.
+    """
+    return {
+        "id": item.id,
+        "camera": item.camera,
+        "camera_name": None if item.camera is None else gallery.camera_names.get(item.camera),
+        "time": None if item.time is None else item.time.isoformat(),
+        "tracklet": item.tracklet,
+        "person": item.person,
+        **_more_json(item, gallery.contract),
+    }
+
+
+def group_of(attribute: str) -> str:
+    """Return what an attribute is a value of: `upper_colour` of `upper_colour=red`; itself where it is yes or no."""
+    return attribute.partition("=")[0]
+
+
+def _more_json(item: GalleryItem, contract: Contract) -> dict[str, Any]:
+    attributes: dict[str, list[str]] | None = None
+    if item.attribute_code is not None:
+        attributes = {}
+        for name, has in zip(contract.attributes, np.unpackbits(item.attribute_code), strict=False):
+            if has:
+                attributes.setdefault(group_of(name), []).append(name)
+    return {"attributes": attributes, "source": item.picture, "metadata": item.metadata}

@@ -1,10 +1,14 @@
 """Answers, and how OpenAPI describes those that may come."""
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse
 
+from bitreid.gallery.items import Id
 from bitreid.service.schemas import ErrorAnswer
+from bitreid.service.seams import Pictures
 
 _WORDS = {
     400: "What was asked is impossible: correct it",
@@ -25,6 +29,18 @@ _ALWAYS = {
 
 class Answer(JSONResponse):
     """An answer as JSON values, as the schema of its route describes them."""
+
+
+def path_of(id: Id) -> str:
+    """Return the path of an item: `/v1/items/17` of a number, `/v1/items/s:a%2Fb.jpg` of a text."""
+    return "/v1/items/" + (f"s:{quote(id, safe='')}" if isinstance(id, str) else str(id))
+
+
+def with_pictures(pictures: Pictures | None, items: Sequence[dict[str, Any]]) -> None:
+    """Add to JSON values of items the path of each one's thumbnail, `picture`; None where none is kept."""
+    there = [False] * len(items) if pictures is None else pictures.has([item["id"] for item in items])
+    for item, has in zip(items, there, strict=True):
+        item["picture"] = f"{path_of(item['id'])}/picture" if has else None
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

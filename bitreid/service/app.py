@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bitreid import __version__
 from bitreid.service.problems import LOG, answer_problems
-from bitreid.service.routes import health, info, search
-from bitreid.service.schemas import DescriptionIn, SearchIn
+from bitreid.service.routes import encode, health, info, items, persons, search
+from bitreid.service.schemas import AddIn, DecideIn, DeleteIn, DescriptionIn, EncodeIn, MergeIn, SearchIn
 from bitreid.service.service import Loaded, Service, load
 from bitreid.service.settings import ServiceSettings
 
 PAGE = Path(__file__).parent / "page"
 _ITEMS = b"/v1/items/"
+_BODIES = (SearchIn, DescriptionIn, AddIn, DeleteIn, DecideIn, MergeIn, EncodeIn)
 
 Load = Callable[[ServiceSettings], Loaded]
 Failed = Callable[[Exception], None]
@@ -62,7 +63,7 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
     )
     app.state.service = service
     answer_problems(app)
-    for router in (search.router, info.router, health.router):
+    for router in (search.router, items.router, persons.router, encode.router, info.router, health.router):
         app.include_router(router)
     _describe(app)
     if (PAGE / "index.html").exists():
@@ -86,7 +87,7 @@ class _Paths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = scope.get("raw_path", b"")
         if raw.startswith(_ITEMS):
-            scope = {**scope, "path": raw.decode("latin-1")}
+            scope["path"] = raw.decode("latin-1")
         await self._app(scope, receive, send)
 
 
@@ -97,7 +98,7 @@ def _describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             schemas = found["components"]["schemas"]
-            for schema in (SearchIn, DescriptionIn):
+            for schema in _BODIES:
                 own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= own.pop("$defs", {})
                 schemas[schema.__name__] = own

@@ -10,10 +10,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from bitreid.service.problems import Problem
 from bitreid.service.schemas import Schema
+from bitreid.service.service import Sent
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
-MOST_PICTURES = 1_000
-"""Pictures of one request, at most."""
 MOST_TEXT = 8 * 2**20
 """Bytes of the JSON beside pictures, at most."""
 
@@ -27,11 +26,11 @@ class _InMemory(MultiPartParser):
 
 
 @dataclass(frozen=True)
-class Sent(Generic[Body]):
-    """The JSON of a request, and its pictures with their names."""
+class Parts(Generic[Body]):
+    """The JSON of a request, and its pictures."""
 
     body: Body
-    pictures: list[tuple[str, bytes]]
+    pictures: list[Sent]
 
 
 async def read_json(request: Request, schema: type[Body]) -> Body:
@@ -41,16 +40,14 @@ async def read_json(request: Request, schema: type[Body]) -> Body:
     return schema.model_validate_json(await request.body())
 
 
-async def read_sent(request: Request, schema: type[Body]) -> Sent[Body]:
-    """Return the JSON and the pictures of a request: the parts `request` and `picture`, or JSON alone."""
+async def read_parts(request: Request, schema: type[Body], most: int) -> Parts[Body]:
+    """Return the JSON and the pictures of a request, parts `request` and `picture`, or JSON alone."""
     media = _media(request)
     if media == JSON:
-        return Sent(schema.model_validate_json(await request.body()), [])
+        return Parts(schema.model_validate_json(await request.body()), [])
     if media != MULTIPART:
         raise _unsupported(f"{MULTIPART} or {JSON}", request)
-    parser = _InMemory(
-        request.headers, request.stream(), max_files=MOST_PICTURES, max_fields=1, max_part_size=MOST_TEXT
-    )
+    parser = _InMemory(request.headers, request.stream(), max_files=most, max_fields=1, max_part_size=MOST_TEXT)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:  # its parser raises all of them for broken parts
@@ -58,11 +55,11 @@ async def read_sent(request: Request, schema: type[Body]) -> Sent[Body]:
         message = f"expected parts of {MULTIPART}, got what cannot be read ({said}); send it with a library"
         raise Problem(400, "bad_request", message) from None
     try:
-        pictures: list[tuple[str, bytes]] = []
+        pictures: list[Sent] = []
         text: str | None = None
         for name, value in form.multi_items():
             if name == "picture" and isinstance(value, UploadFile):
-                pictures.append((value.filename or "picture", await value.read()))
+                pictures.append(Sent(value.filename or "picture", await value.read()))
             elif name == "request" and isinstance(value, str):
                 text = value
             else:
@@ -70,15 +67,19 @@ async def read_sent(request: Request, schema: type[Body]) -> Sent[Body]:
                 raise Problem(400, "bad_request", message, name[:40] or None)
     finally:
         await form.close()
-    return Sent(schema.model_validate_json("{}" if text is None else text), pictures)
+    return Parts(schema.model_validate_json("{}" if text is None else text), pictures)
 
 
-def described(schema: type[Schema], example: Mapping[str, Any] | None = None, pictures: bool = False) -> dict[str, Any]:
-    """Return how OpenAPI describes the body of a request."""
+def described(
+    schema: type[Schema], example: Mapping[str, Any] | None = None, *, pictures: int = 0, json: bool = True
+) -> dict[str, Any]:
+    """Return how OpenAPI describes the body of a request with at most so many pictures, and whether JSON alone does."""
     reference = {"$ref": f"#/components/schemas/{schema.__name__}"}
-    content: dict[str, Any] = {JSON: {"schema": reference} | ({} if example is None else {"example": example})}
+    content: dict[str, Any] = {}
+    if json:
+        content[JSON] = {"schema": reference} | ({} if example is None else {"example": example})
     if pictures:
-        files = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MOST_PICTURES}
+        files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1, "maxItems": pictures}
         parts = {"type": "object", "properties": {"picture": files, "request": reference}, "required": ["picture"]}
         encoding = {"request": {"contentType": JSON}}
         content[MULTIPART] = {"schema": parts | {"additionalProperties": False}, "encoding": encoding}

@@ -83,10 +83,13 @@ class Problem(Exception):
         super().__init__(message)
         self.status, self.kind, self.message, self.where, self.headers = status, kind, message, where, headers
 
+    def json(self) -> dict[str, str | None]:
+        """Return what an answer says of it."""
+        return {"kind": self.kind, "message": self.message, "where": self.where}
+
     def response(self) -> JSONResponse:
         """Return the problem as a response."""
-        error = {"kind": self.kind, "message": self.message, "where": self.where}
-        return JSONResponse({"error": error}, self.status, self.headers)
+        return JSONResponse({"error": self.json()}, self.status, self.headers)
 
 
 def kind_of(error: type[BitreidError]) -> str:

@@ -48,7 +48,7 @@ class ErrorAnswer(Schema):
 # Searching.
 
 
-class CodesIn(Schema):
+class PackedCodes(Schema):
     """Codes of one picture or person a row, as `POST /v1/encode` gives them."""
 
     codes: Base64 = Field(description="Rows of packed bits, one after the other")
@@ -81,7 +81,7 @@ class HowIn(Schema):
 class SearchIn(HowIn):
     """A search: by pictures (in parts of the request beside this), by codes, or by the id of an item."""
 
-    codes: CodesIn | None = None
+    codes: PackedCodes | None = None
     id: Id | None = Field(None, description="An item of the gallery as the query")
     box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
         None, description="Where the person is in the first picture, in pixels: left, top, width, height"
@@ -103,7 +103,18 @@ class DescriptionIn(Schema):
     where: str | None = Field(None, max_length=16_384)
 
 
-class HitOut(Schema):
+class More(Schema):
+    """What is told of an item on demand."""
+
+    attributes: dict[str, list[str]] | None = Field(
+        None, description="What the attribute code says: names of attributes that it has, by group"
+    )
+    source: str | None = Field(None, description="The reference that it was added with, such as a file's name")
+    metadata: dict[str, Any] | None = None
+    picture: str | None = Field(None, description="Path of its thumbnail, where one is kept")
+
+
+class HitOut(More):
     """An item that was found."""
 
     id: Id
@@ -117,12 +128,6 @@ class HitOut(Schema):
     person: str | None
     votes: int = Field(description="Items that speak for a tracklet or person")
     part_distances: dict[str, int] | None = Field(None, description="Bits that differ, by part of the body")
-    attributes: dict[str, list[str]] | None = Field(
-        None, description="What the attribute code says: names of attributes that it has, by group"
-    )
-    source: str | None = Field(None, description="The reference that the item was added with")
-    metadata: dict[str, Any] | None = None
-    picture: str | None = Field(None, description="Path of its thumbnail, where one is kept")
 
 
 class HitsOut(Schema):
@@ -140,6 +145,124 @@ class SearchOut(Schema):
     """An entry for each query."""
 
     queries: list[HitsOut]
+
+
+# Items.
+
+
+class ItemIn(Schema):
+    """What is known of a picture; all of it may be unknown."""
+
+    id: Id | None = Field(None, description="Null: the service makes one")
+    camera: Annotated[int, Field(ge=-1, lt=2**63)] | None = None
+    camera_name: Text | None = Field(None, description="Without a number: the camera of that name, or a new one")
+    time: datetime | None = Field(None, strict=False, description="With its offset from UTC")
+    tracklet: Text | None = None
+    person: Text | None = None
+    source: Text | None = Field(None, description="A reference that only you understand; null: the file's name")
+    metadata: dict[str, Any] | None = None
+
+
+class AddIn(Schema):
+    """Items to add: one a picture (in parts of the request beside this), or one a row of codes."""
+
+    items: list[ItemIn] = Field([], max_length=MOST_ITEMS, description="In order; none: nothing is known of any")
+    codes: PackedCodes | None = None
+    if_exists: Literal["keep", "replace"] = Field("keep", description="What becomes of an item with the same id")
+
+
+class Failed(Schema):
+    """A picture that was left out."""
+
+    index: int
+    error: ErrorIn
+
+
+class AddOut(Schema):
+    """What was added."""
+
+    ids: list[Id | None] = Field(description="Of each item, in order; null for one that failed")
+    new: int = Field(description="Items that were not there before")
+    failed: list[Failed]
+
+
+class ItemOut(More):
+    """An item of the gallery."""
+
+    id: Id
+    camera: int | None
+    camera_name: str | None
+    time: datetime | None = Field(strict=False)
+    tracklet: str | None
+    person: str | None
+
+
+class ItemsOut(Schema):
+    """A page of items."""
+
+    items: list[ItemOut]
+    next: str | None = Field(description="`after` of the next page; null after the last one")
+
+
+class DeleteIn(Schema):
+    """What to delete: items of these ids, or all that pass a filter."""
+
+    ids: Annotated[list[Id], Field(max_length=MOST_IDS)] | None = None
+    where: Annotated[str, Field(max_length=16_384)] | None = None
+    dry_run: bool = Field(False, description="Only say how many there are")
+
+
+class DeleteOut(Schema):
+    """What was deleted."""
+
+    deleted: int = Field(description="How many items; with dry_run, how many would be")
+
+
+# People.
+
+
+class DecideIn(Schema):
+    """A decision about items, and all of their tracklets."""
+
+    ids: list[Id] = Field(min_length=1, max_length=MOST_IDS)
+    person: Text
+
+
+class MergeIn(Schema):
+    """The decision that two persons are one."""
+
+    from_: Text = Field(alias="from", description="Who is the other one, and has no items afterwards")
+    into: Text
+
+
+class DecideOut(Schema):
+    """What was decided."""
+
+    items: int = Field(description="How many items it was about")
+
+
+class UndoOut(Schema):
+    """What was undone."""
+
+    undone: str | None = Field(description="As 'confirm P7'; null where there was nothing to undo")
+
+
+# Encoding.
+
+
+class EncodeIn(Schema):
+    """How pictures are encoded."""
+
+    merge: bool = Field(False, description="Whether all pictures show one person, and make one code")
+    features: bool = Field(False, description="Whether the floats are returned, too")
+    flip: bool | None = Field(None, description="Average each picture with its mirror image; null: as the model says")
+
+
+class EncodeOut(Schema):
+    """Codes of pictures, a row each."""
+
+    codes: PackedCodes
+    attributes: list[dict[str, float] | None] = Field(description="Probabilities by name, a row each")
 
 
 # The service itself.

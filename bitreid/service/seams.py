@@ -47,8 +47,11 @@ Called in a thread.
 class Pictures(Protocol):
     """Thumbnails of items. Its methods are called in threads."""
 
-    def keep(self, pictures: Iterable[tuple[Id, Pixels]]) -> None:
-        """Keep a thumbnail of each picture, and replace what was kept under its id."""
+    def thumbnail(self, picture: Pixels) -> bytes:
+        """Return a small JPEG of a picture `(h, w, 3)`."""
+
+    def keep(self, thumbnails: Iterable[tuple[Id, bytes]]) -> None:
+        """Keep these thumbnails of items, and replace what was kept under their ids."""
 
     def get(self, id: Id) -> bytes | None:
         """Return the thumbnail of an item, a JPEG; None where none is kept."""

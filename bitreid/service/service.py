@@ -1,10 +1,14 @@
 """What the routes of the service work with: the gallery, the model and the threads that use them."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
+import anyio
 import anyio.to_thread
 import numpy as np
 from fastapi import Request
@@ -14,6 +18,7 @@ from bitreid.codes import Codes, concatenated
 from bitreid.data.pictures import read_pictures
 from bitreid.encoding.boxes import clipped, cut_out
 from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.errors import PictureError
 from bitreid.gallery import Contract, Gallery, Hits, create_gallery, open_gallery
 from bitreid.gallery.query import Queries, SearchRequest, search_queries
 from bitreid.service.batching import Batcher
@@ -29,6 +34,8 @@ QUERIES_TOGETHER = 64
 """Queries that are searched for in one call of the kernel, at most, but for those of one request."""
 SEARCHES = 4
 """Searches that differ in their settings and run beside each other, at most."""
+DECODED = 4
+"""Pictures of one request that are decoded beside each other, at most."""
 THREADS = 16
 """Requests that use the gallery or decode pictures beside each other, at most."""
 
@@ -58,6 +65,20 @@ def load(settings: ServiceSettings) -> Loaded:
             gallery.close()
         raise
     return Loaded(gallery, encoder)
+
+
+class Sent(NamedTuple):
+    """A picture that a client sent, and what they call it."""
+
+    name: str
+    content: bytes
+
+
+class Decoded(NamedTuple):
+    """A picture `(H, W, 3)` of the encoder's size, and its thumbnail where those are kept."""
+
+    pixels: Pixels
+    thumbnail: bytes | None
 
 
 class SearchKey(NamedTuple):
@@ -94,6 +115,8 @@ class Service:
     pictures: Pictures | None = None
     loaded: Loaded | None = None
     stopping: bool = False
+    naming: threading.Lock = field(default_factory=threading.Lock)
+    """Held while new names of cameras get their numbers."""
 
     @property
     def ready(self) -> bool:
@@ -160,34 +183,48 @@ class Service:
 
         return await self.call(caller, timed)
 
-    async def pixels_of(self, content: bytes, box: Sequence[float] | None = None) -> tuple[Pixels, Pixels]:
-        """Return a picture, or what is in a box of it, whole and `(H, W, 3)` of the encoder's size.
+    async def decoded(
+        self, pictures: Sequence[Sent], box: Sequence[float] | None = None
+    ) -> list[Decoded | PictureError]:
+        """Return pictures in order, or what is in a box of the first; the error of each that cannot be read.
 
-        `box` is left, top, width and height, in pixels. `PictureError` for what cannot be read; a `Problem` for a box
-        outside the picture.
+        `box` is left, top, width and height, in pixels. A `Problem` for a box outside the picture.
         """
+        a_time = anyio.CapacityLimiter(DECODED)
 
-        def work() -> tuple[Pixels, Pixels]:
-            size = self.encoder.card.input
+        async def one(i: int) -> Decoded | PictureError:
+            async with a_time:
+                return await anyio.to_thread.run_sync(
+                    self._decode, pictures[i], box if i == 0 else None, limiter=self._threads
+                )
+
+        return await asyncio.gather(*map(one, range(len(pictures))))
+
+    def _decode(self, picture: Sent, box: Sequence[float] | None) -> Decoded | PictureError:
+        size = self.encoder.card.input
+        try:
             with self.metrics.timed("decode"):
-                whole = self.decode(content)
+                pixels = self.decode(picture.content)
                 if box is None:
-                    small, _, findings = read_pictures([whole], size.height, size.width)
-                    findings.refuse_bad(1)
-                    return whole, small[0]
-                height, width = whole.shape[:2]
-                left, top = box[:2]
-                inside, good = clipped(np.array([[left, top, left + box[2], top + box[3]]]), height, width)
-                if not good[0]:
-                    message = f"expected a box within the picture of {width} x {height} pixels, got {list(box)}"
-                    raise Problem(400, "bad_request", message, "box")
-                left, top, right, bottom = inside[0].tolist()
-                return whole[top:bottom, left:right], cut_out(whole, inside, size.height, size.width)[0]
-
-        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+                    (small,), _, _ = read_pictures([pixels], size.height, size.width)
+                else:
+                    height, width = pixels.shape[:2]
+                    corners = np.array([[*box[:2], box[0] + box[2], box[1] + box[3]]])
+                    inside, good = clipped(corners, height, width)
+                    if not good[0]:
+                        message = f"expected a box within the picture of {width} x {height} pixels, got {list(box)}"
+                        raise Problem(400, "bad_request", message, "box")
+                    (small,) = cut_out(pixels, inside, size.height, size.width)
+                return Decoded(small, None if self.pictures is None else self.pictures.thumbnail(pixels))
+        except PictureError as error:
+            return PictureError(Path(picture.name), error.reason)
 
     async def encode(self, pictures: Pixels, flip: bool | None = None) -> Encoded:
-        """Return the codes of pictures `(n, H, W, 3)` of the encoder's size, beside those of other requests."""
+        """Return the codes of pictures `(n, H, W, 3)` of the encoder's size, beside those of other requests.
+
+        At most `PICTURES_TOGETHER` of them.
+        """
+        assert len(pictures) <= PICTURES_TOGETHER
         return await self._encoding.do(flip, pictures)
 
     async def search(self, caller: Caller, queries: Queries, request: SearchRequest) -> list[Hits]:
@@ -224,6 +261,13 @@ def service_of(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     return service
+
+
+def all_read(decoded: Decoded | PictureError) -> Decoded:
+    """Return a picture that could be read; raises the error of any other."""
+    if isinstance(decoded, PictureError):
+        raise decoded
+    return decoded
 
 
 def _slices(sizes: Sequence[int]) -> list[slice]:

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 
 from bitreid import __version__
 from bitreid.codes import part_sizes
+from bitreid.gallery.query import group_of
 from bitreid.service.answers import errors
-from bitreid.service.bodies import MOST_PICTURES
 from bitreid.service.callers import Searcher
 from bitreid.service.schemas import MOST_HITS, MOST_ITEMS, AttributeOut, ContractOut, InfoOut
 from bitreid.service.service import service_of
@@ -30,12 +30,12 @@ async def info(request: Request, caller: Searcher) -> InfoOut:
             name=contract.name,
             n_bits=contract.n_bits,
             parts=part_sizes(contract.parts),
-            attributes=[AttributeOut(name=each, group=each.partition("=")[0]) for each in contract.attributes],
+            attributes=[AttributeOut(name=each, group=group_of(each)) for each in contract.attributes],
             calibrated=contract.open_set is not None,
             coarse=contract.coarse is not None,
         ),
         input=[size.height, size.width],
         scopes=list(caller.scopes),
         keeps_pictures=service.pictures is not None,
-        limits={"hits": MOST_HITS, "items": MOST_ITEMS, "pictures": MOST_PICTURES},
+        limits={"hits": MOST_HITS, "items": MOST_ITEMS},
     )
