@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from bitreid.hamming import Matches, Ranking, rescore, search_exact, search_range, search_two_stage
     from bitreid.open_set import OpenSet
+    from bitreid.service.client import Client
     from bitreid.training.load import load_encoder
     from bitreid.training.recipe import load_recipe
     from bitreid.training.run import train
@@ -75,6 +76,7 @@ else:
         ),
         "bitreid.hamming": ("Matches", "Ranking", "rescore", "search_exact", "search_range", "search_two_stage"),
         "bitreid.open_set": ("OpenSet",),
+        "bitreid.service.client": ("Client",),
         "bitreid.training.load": ("load_encoder",),
         "bitreid.training.recipe": ("load_recipe",),
         "bitreid.training.run": ("train",),
@@ -102,6 +104,7 @@ __all__ = [
     "AttributeTable",
     "BitreidError",
     "Card",
+    "Client",
     "Codes",
     "Contract",
     "Encoded",

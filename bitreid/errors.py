@@ -7,6 +7,7 @@ BitreidError
 ├── SettingsError      a setting or a recipe is impossible
 ├── CodesError         codes, features or their layout do not fit together
 ├── ArtifactError      a model on disk is incomplete, changed or too new
+├── ServiceError       a service refused a request, failed or cannot be reached; says its kind
 └── GalleryError       a gallery cannot do what was asked, is damaged or out of reach; always one of these kinds:
     ├── GalleryNotFound     there is no gallery where one was named
     ├── ItemNotFound        the gallery has no item of an id that was named
@@ -73,6 +74,19 @@ class CodesError(BitreidError):
 
 class ArtifactError(BitreidError):
     """A model on disk is incomplete, changed or too new."""
+
+
+class ServiceError(BitreidError):
+    """A service refused a request, failed or cannot be reached; `kind` says which, as `unauthorised`.
+
+    `status` is that of HTTP, None where no answer came. What bitreid has a kind of its own for, such as `FilterError`, is raised as
+    that.
+    """
+
+    def __init__(self, message: str, kind: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
 
 
 class GalleryError(BitreidError):

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import JSONResponse
 
-from bitreid.gallery.items import Id
+from bitreid.service.paths import path_of
 from bitreid.service.schemas import ErrorAnswer
 from bitreid.service.seams import Pictures
 
@@ -17,23 +16,18 @@ _WORDS = {
     409: "What was sent does not fit what is there, such as codes of another model",
     413: "More was sent than the service takes",
     415: "Another type of content is expected",
+    507: "The service's disk is full; nothing was written",
 }
 _ALWAYS = {
     401: "A key is needed, and none that is known was sent",
     429: "Too many requests: try again after `Retry-After` seconds",
     500: "An error in the service; its log says more",
     503: "Not now: the service starts or stops, or the gallery is busy; try again after `Retry-After` seconds",
-    507: "The service's disk is full; nothing was written",
 }
 
 
 class Answer(JSONResponse):
     """An answer as JSON values, as the schema of its route describes them."""
-
-
-def path_of(id: Id) -> str:
-    """Return the path of an item: `/v1/items/17` of a number, `/v1/items/s:a%2Fb.jpg` of a text."""
-    return "/v1/items/" + (f"s:{quote(id, safe='')}" if isinstance(id, str) else str(id))
 
 
 def with_pictures(pictures: Pictures | None, items: Sequence[dict[str, Any]]) -> None:

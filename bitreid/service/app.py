@@ -39,8 +39,9 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
         try:
             service.start(await anyio.to_thread.run_sync(load, settings))
         except Exception as error:
-            LOG.error("expected to load the gallery and the model, got: %s", error)
-            if failed is not None:
+            if failed is None:
+                LOG.error("expected to load the gallery and the model, got: %s", error)
+            else:
                 failed(error)
 
     @asynccontextmanager
@@ -98,6 +99,8 @@ def _describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             schemas = found["components"]["schemas"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
             for schema in _BODIES:
                 own = schema.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= own.pop("$defs", {})
@@ -105,6 +108,8 @@ def _describe(app: FastAPI) -> None:
             for operations in found["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
+            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"key": []}, {}]  # a service without keys needs none
             app.openapi_schema = found
         return app.openapi_schema
 

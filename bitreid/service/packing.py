@@ -10,9 +10,9 @@ from bitreid.arrays import AnyArray, Features
 from bitreid.codes import Codes
 from bitreid.data.attributes import AttributeSchema
 from bitreid.encoding.encoder import Encoded
+from bitreid.errors import BadRequest
 from bitreid.gallery import Contract
 from bitreid.gallery.query import Queries
-from bitreid.service.problems import Problem
 from bitreid.service.schemas import PackedCodes
 
 
@@ -24,50 +24,50 @@ def attributes_of(encoded: Encoded, schema: AttributeSchema | None) -> list[dict
     return [dict(zip(schema.names, row, strict=True)) for row in rows]
 
 
-def packed(encoded: Encoded, model: str, features: bool) -> dict[str, Any]:
-    """Return codes as JSON values, see `PackedCodes`; with floats where `features` says so."""
-    short = encoded.attribute_codes
-    return {
-        "codes": _text(encoded.codes.packed),
-        "attribute_codes": None if short is None else _text(short.packed),
-        "model": model,
-        "features": _text(encoded.features.astype("<f4")) if features else None,
-        "n_bits": encoded.codes.n_bits,
-    }
+def packed(codes: Codes, attribute_codes: Codes | None, model: str, features: Features | None) -> PackedCodes:
+    """Return codes, and what belongs to them, as they are sent."""
+    return PackedCodes(
+        codes=_text(codes.packed),
+        attribute_codes=None if attribute_codes is None else _text(attribute_codes.packed),
+        model=model,
+        features=None if features is None else _text(features.astype("<f4")),
+        n_bits=codes.n_bits,
+    )
 
 
-def codes_of(given: PackedCodes, contract: Contract) -> Queries:
-    """Return codes that a client sent as queries; a `Problem` or an error of codes for what is none."""
-    n_bits = given.n_bits or contract.n_bits
-    codes = Codes(_rows(given.codes, n_bits // 8, "codes.codes"), n_bits)
+def unpacked(sent: PackedCodes, contract: Contract) -> Queries:
+    """Return codes that were sent as queries of a gallery of this contract, named by their rows.
+
+    `BadRequest` for what is none, `WrongModel` for codes of another model or length.
+    """
+    n_bits = sent.n_bits or contract.n_bits
+    codes = Codes(_rows(sent.codes, n_bits // 8, "codes"), n_bits)
     short: Codes | None = None
-    if given.attribute_codes is not None:
+    if sent.attribute_codes is not None:
         width = max(contract.attribute_bits // 8, 1)
-        short = Codes(_rows(given.attribute_codes, width, "codes.attribute_codes"), 8 * width)
-    contract.check(contract.cut(codes, given.model), short, given.model)
+        short = Codes(_rows(sent.attribute_codes, width, "attribute_codes"), 8 * width)
+    contract.check(contract.cut(codes, sent.model), short, sent.model)
     features: Features | None = None
-    if given.features is not None:
-        features = _rows(given.features, 4 * n_bits, "codes.features").view("<f4")
+    if sent.features is not None:
+        features = _rows(sent.features, 4 * n_bits, "features").view("<f4")
         if not np.isfinite(features).all():
-            raise Problem(400, "bad_request", "expected finite features, got NaN or infinity", "codes.features")
+            raise BadRequest("expected finite features, got NaN or infinity; encode the pictures again")
     for name, other in (("attribute_codes", short), ("features", features)):
         if other is not None and len(other) != len(codes):
-            message = f"expected {name} for each of {len(codes)} codes, got {len(other)}"
-            raise Problem(400, "bad_request", message, f"codes.{name}")
-    return Queries([str(i) for i in range(len(codes))], codes, short, given.model, features=features)
-
-
-def _rows(text: str, width: int, where: str) -> Any:
-    """Return the bytes `(n, width)` of base64."""
-    try:
-        content = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise Problem(400, "bad_request", f"expected base64, got: {str(error).lower()}", where) from None
-    if not content or len(content) % width:
-        message = f"expected rows of {width} bytes, one at least, got {len(content)} bytes"
-        raise Problem(400, "bad_request", message, where)
-    return np.frombuffer(content, np.uint8).reshape(-1, width)
+            raise BadRequest(f"expected a row of {name} for each of {len(codes)} codes, got {len(other)}")
+    return Queries([str(i) for i in range(len(codes))], codes, short, sent.model, features=features)
 
 
 def _text(rows: AnyArray) -> str:
     return base64.b64encode(np.ascontiguousarray(rows).tobytes()).decode()
+
+
+def _rows(text: str, width: int, name: str) -> Any:
+    """Return the bytes `(n, width)` of base64."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise BadRequest(f"expected {name} in base64, got: {str(error).lower()}") from None
+    if not content or len(content) % width:
+        raise BadRequest(f"expected {name} of {width} bytes a row, one row at least, got {len(content)} bytes")
+    return np.frombuffer(content, np.uint8).reshape(-1, width)

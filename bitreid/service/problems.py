@@ -1,7 +1,6 @@
 """What goes wrong, as the service says it: one shape for every error."""
 
 import logging
-import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +25,7 @@ from bitreid.errors import (
     ItemNotFound,
     WrongModel,
 )
+from bitreid.service.kinds import kind_of
 
 LOG = logging.getLogger("bitreid.service")
 RETRY_S = 2
@@ -90,11 +90,6 @@ class Problem(Exception):
     def response(self) -> JSONResponse:
         """Return the problem as a response."""
         return JSONResponse({"error": self.json()}, self.status, self.headers)
-
-
-def kind_of(error: type[BitreidError]) -> str:
-    """Return the name of a kind of error, such as `item_not_found`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error.__name__).lower()
 
 
 def problem_of(error: Exception) -> Problem:

@@ -46,11 +46,12 @@ def create_lasting(place: str, contract: Contract, audited: bool, actor: str) ->
 
 def _create(arguments: argparse.Namespace, console: Console) -> Answer:
     if arguments.model is not None:
-        from bitreid.artifact import load_artifact
+        from bitreid.artifact import load_card
+        from bitreid.artifact.shipped import folder_of
 
         if arguments.attributes is not None:
             raise SettingsError("expected --attributes without --model, got it with a model, which has its own")
-        contract = Contract.of(load_artifact(arguments.model).card, arguments.bits)
+        contract = Contract.of(load_card(folder_of(arguments.model)), arguments.bits)
     elif arguments.bits is None:
         raise SettingsError("expected --model ARTIFACT, or --bits N for codes that you vouch for, got neither")
     else:

@@ -30,5 +30,7 @@ async def encode(request: Request, caller: Searcher) -> Answer:
     pixels = [all_read(each).pixels for each in await service.decoded(sent.pictures)]
     encoded = await service.encode(np.stack(pixels), sent.body.flip)
     encoded = service.encoder.merge(encoded) if sent.body.merge else encoded
-    codes = packed(encoded, service.encoder.model, sent.body.features)
-    return Answer({"codes": codes, "attributes": attributes_of(encoded, service.encoder.card.attributes)})
+    codes = packed(
+        encoded.codes, encoded.attribute_codes, service.encoder.model, encoded.features if sent.body.features else None
+    )
+    return Answer({"codes": codes.model_dump(), "attributes": attributes_of(encoded, service.encoder.card.attributes)})

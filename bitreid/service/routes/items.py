@@ -1,12 +1,10 @@
 """`/v1/items`: adding, looking, listing and deleting."""
 
-import re
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
@@ -21,14 +19,14 @@ from bitreid.gallery.query import item_json
 from bitreid.service.answers import Answer, errors, with_pictures
 from bitreid.service.bodies import Parts, described, read_json, read_parts
 from bitreid.service.callers import Searcher, Writer, check_scope
-from bitreid.service.packing import codes_of
+from bitreid.service.packing import unpacked
+from bitreid.service.paths import id_of
 from bitreid.service.problems import Problem, problem_of
 from bitreid.service.schemas import MOST_ITEMS, AddIn, AddOut, DeleteIn, DeleteOut, ItemIn, ItemOut, ItemsOut
 from bitreid.service.seams import Caller
 from bitreid.service.service import PICTURES_TOGETHER, Decoded, Service, service_of
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _KEY = r"^-?[0-9]{1,19}$"
 
 ItemId = Annotated[
@@ -47,7 +45,7 @@ _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {"sche
     "",
     status_code=201,
     response_model=AddOut,
-    responses=errors(400, 403, 409, 413, 415),
+    responses=errors(400, 403, 409, 413, 415, 507),
     openapi_extra=described(AddIn, {"items": [], "codes": {"codes": "AAAA", "n_bits": 24}}, pictures=MOST_ITEMS),
 )
 async def add(request: Request, caller: Writer) -> Answer:
@@ -59,7 +57,7 @@ async def add(request: Request, caller: Writer) -> Answer:
     if asked.codes is None:
         known = _known(asked.items, len(sent.pictures))
         return Answer(await _add_pictures(service, caller, sent, known), 201)
-    queries = codes_of(asked.codes, service.gallery.contract)
+    queries = unpacked(asked.codes, service.gallery.contract)
     known = _known(asked.items, len(queries.codes))
     ids = [_id_of(each) for each in known]
     new = await _put(service, caller, asked, ids, known, queries.codes, queries.attribute_codes, queries.model)
@@ -188,7 +186,7 @@ async def items(
 
 @router.post(
     "/delete",
-    responses=errors(400, 403, 413, 415),
+    responses=errors(400, 403, 409, 413, 415, 507),
     openapi_extra=described(DeleteIn, {"where": "time < 2026-01-01", "dry_run": True}),
 )
 async def delete_many(request: Request, caller: Writer) -> DeleteOut:
@@ -227,7 +225,7 @@ async def picture(request: Request, caller: Searcher, id: ItemId) -> Response:
     return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
-@router.delete("/{id}", responses=errors(400, 403, 404))
+@router.delete("/{id}", responses=errors(400, 403, 404, 409, 507))
 async def delete(request: Request, caller: Writer, id: ItemId) -> DeleteOut:
     """Delete an item."""
     wanted = id_of(id)
@@ -259,14 +257,3 @@ async def _delete(service: Service, caller: Caller, asked: DeleteIn) -> int:
 
 def _n_there(gallery: Gallery, ids: Sequence[Id]) -> int:
     return sum(item is not None for item in gallery.get(list(dict.fromkeys(ids))))
-
-
-def id_of(text: str) -> Id:
-    """Return the id that a part of a path means, see `answers.path_of`; a `Problem` for what is none."""
-    decoded = unquote(text, errors="strict")
-    if decoded.startswith("s:") and len(decoded) > 2:
-        return decoded.removeprefix("s:")
-    if not _NUMBER.fullmatch(decoded) or not -(2**63) <= int(decoded) < 2**63:
-        message = f"expected the id of an item, a number or s: and a text, got {decoded!r:.80}"
-        raise Problem(400, "bad_request", message, "id")
-    return int(decoded)

@@ -19,7 +19,7 @@ from bitreid.gallery.query import (
 from bitreid.service.answers import Answer, errors, with_pictures
 from bitreid.service.bodies import Parts, described, read_json, read_parts
 from bitreid.service.callers import Searcher
-from bitreid.service.packing import attributes_of, codes_of
+from bitreid.service.packing import attributes_of, unpacked
 from bitreid.service.problems import Problem
 from bitreid.service.schemas import MOST_HITS, DescriptionIn, HitsOut, HowIn, SearchIn, SearchOut
 from bitreid.service.seams import Caller
@@ -117,7 +117,7 @@ async def _queries(service: Service, caller: Caller, sent: Parts[SearchIn]) -> t
     if asked.box is not None and not sent.pictures:
         raise Problem(400, "bad_request", "expected pictures with a box, got none; leave box out", "box")
     if asked.codes is not None:
-        return codes_of(asked.codes, service.gallery.contract), None
+        return unpacked(asked.codes, service.gallery.contract), None
     if asked.id is not None:
         return await service.call(caller, query_of_item, service.gallery, asked.id), None
     pixels = [all_read(each).pixels for each in await service.decoded(sent.pictures, asked.box)]
