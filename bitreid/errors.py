@@ -79,8 +79,8 @@ class ArtifactError(BitreidError):
 class ServiceError(BitreidError):
     """A service refused a request, failed or cannot be reached; `kind` says which, as `unauthorised`.
 
-    `status` is that of HTTP, None where no answer came. What bitreid has a kind of its own for, such as `FilterError`, is raised as
-    that.
+    `status` is that of HTTP, None where no answer came. What bitreid has a kind of its own for, such as `FilterError`,
+    is raised as that.
     """
 
     def __init__(self, message: str, kind: str, status: int | None = None) -> None:
