@@ -63,8 +63,9 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
         lifespan=lifespan,
     )
     app.state.service = service
-    answer_problems(app)
-    for router in (search.router, items.router, persons.router, encode.router, info.router, health.router):
+    routers = [each.router for each in (search, items, persons, encode, info, health)]
+    answer_problems(app, [route for router in routers for route in router.routes])
+    for router in routers:
         app.include_router(router)
     _describe(app)
     if (PAGE / "index.html").exists():

@@ -8,9 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from pydantic import ValidationError
+
 from bitreid.arrays import Features
 from bitreid.codes import Codes
-from bitreid.errors import PictureError, ServiceError, SettingsError
+from bitreid.errors import BadRequest, PictureError, ServiceError, SettingsError
 from bitreid.gallery.items import Id
 from bitreid.service.kinds import error_of
 from bitreid.service.packing import packed
@@ -44,6 +46,7 @@ Content = str | Path | bytes
 """A picture: the path of a file, or what a file holds."""
 
 Answer = TypeVar("Answer", bound=Schema)
+Asked = TypeVar("Asked", bound=Schema)
 
 
 class Client:
@@ -99,7 +102,7 @@ class Client:
 
         `box` is left, top, width and height, in pixels. `how` are fields of `SearchIn`, such as k, where and parts.
         """
-        asked = SearchIn(box=None if box is None else [float(each) for each in box], **_lists(how))
+        asked = _made(SearchIn, box=None if box is None else [float(each) for each in box], **how)
         return self._search(asked, _several(pictures))[0]
 
     def search_codes(
@@ -113,11 +116,11 @@ class Client:
     ) -> list[HitsOut]:
         """Return the hits of each row of codes, made by `encode` or by an `Encoder` with this `model`."""
         sent = codes if isinstance(codes, PackedCodes) else packed(codes, attribute_codes, model, features)
-        return self._search(SearchIn(codes=sent, **_lists(how)))
+        return self._search(_made(SearchIn, codes=sent, **how))
 
     def search_item(self, id: Id, **how: Any) -> HitsOut:
         """Return who is like an item of the gallery, which is left out itself."""
-        return self._search(SearchIn(id=id, **_lists(how)))[0]
+        return self._search(_made(SearchIn, id=id, **how))[0]
 
     def search_attributes(self, wanted: Mapping[str, float], *, k: int = 10, where: str | None = None) -> HitsOut:
         """Return who looks like a description, see `Gallery.search_attributes`."""
@@ -303,12 +306,18 @@ def _several(pictures: Content | Sequence[Content]) -> list[tuple[str, bytes]]:
 
 def _with_ids(items: Sequence[ItemIn | Mapping[str, Any]], n: int) -> list[ItemIn]:
     """Return what is known of n items; those without an id get one, so that sending them twice adds them once."""
-    given = [each if isinstance(each, ItemIn) else ItemIn(**each) for each in items or [{}] * n]
+    given = [each if isinstance(each, ItemIn) else _made(ItemIn, **each) for each in items or [{}] * n]
     return [each if each.id is not None else each.model_copy(update={"id": uuid.uuid4().hex}) for each in given]
 
 
-def _lists(how: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(each) if isinstance(each, tuple) else each for name, each in how.items()}
+def _made(schema: type[Asked], **values: Any) -> Asked:
+    """Return what is asked for; `BadRequest` for what no service takes."""
+    try:
+        return schema(**{name: list(each) if isinstance(each, tuple) else each for name, each in values.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise BadRequest(f"expected fields of {schema.__name__}, got another {name}: {first['msg']}") from error
 
 
 def _seconds(text: str | None) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 
 from bitreid.errors import (
     ArtifactError,
@@ -117,10 +118,12 @@ def problem_of(error: Exception) -> Problem:
     return Problem(status, kind_of(type(error)), _OWN[type(error)], headers={"Retry-After": str(RETRY_S)})
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Make the app answer every error in the one shape."""
+def answer_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make the app, which has these routes, answer every error in the one shape."""
 
     async def answered(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405 and _methods(routes, request):
+            error.headers = {"Allow": ", ".join(sorted(_methods(routes, request)))}
         problem = problem_of(error)
         request.scope["problem"] = problem.kind
         return problem.response()
@@ -128,6 +131,12 @@ def answer_problems(app: FastAPI) -> None:
     for kind in (Problem, BitreidError, ValidationError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answered)
     app.add_exception_handler(Exception, answered)
+
+
+def _methods(routes: Sequence[BaseRoute], request: Request) -> set[str]:
+    """Return the methods of all routes of the path that was asked for; the framework knows those of the first only."""
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in there for method in getattr(route, "methods", None) or ()}
 
 
 def _words_of(error: HTTPException) -> str:

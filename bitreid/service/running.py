@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import tempfile
 from contextlib import ExitStack
@@ -14,19 +15,21 @@ from uvicorn.supervisors import Multiprocess
 
 from bitreid.service.app import create_app
 from bitreid.service.metrics import SHARED
+from bitreid.service.service import load
 from bitreid.service.settings import ServiceSettings
 
 _BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
-    """Says that it stops as soon as it is told to, while what is under way ends."""
+    """Says that it stops as soon as it is told to, while what is under way ends, and then ends as it should."""
 
     app: FastAPI
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.app.state.service.stopping = True
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def serve(settings: ServiceSettings, listening: socket.socket) -> None:
@@ -35,6 +38,7 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
     With several workers each is a process, and one that dies is replaced.
     """
     if settings.workers > 1:
+        load(settings).gallery.close()  # a worker cannot tell whoever starts it what is wrong
         with ExitStack() as made:
             if SHARED not in os.environ:
                 os.environ[SHARED] = made.enter_context(tempfile.TemporaryDirectory(prefix="bitreid-metrics-"))

@@ -289,6 +289,8 @@ async def test_what_is_wrong_is_told_in_one_shape(encoder: Encoder, pictures: li
         await add(client, pictures[:1])
         for status, kind, path, content in WRONG:
             assert error_in(await client.post(path, **content())) == (status, kind), (path, content())
+        both = await client.put("/v1/items")
+        assert (error_in(both), both.headers["allow"]) == ((405, "method_not_allowed"), "GET, POST")
         for path in ("/v1/items/x", "/v1/items/s:", "/v1/items/s:%FF", "/v1/items/99999999999999999999"):
             assert error_in(await client.get(path)) == (400, "bad_request"), path
         assert error_in(await client.get("/v1/items/0/picture")) == (404, "not_found")

@@ -1,0 +1,101 @@
+"""`bitreid serve` as a process: it starts, answers, ends what is under way when it is told to stop, and says what is
+wrong when it cannot start."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bitreid import Client
+from bitreid.commands.main import main
+from bitreid.encoding.encoder import Encoder
+from bitreid.gallery import Contract, create_gallery, open_gallery
+
+PATIENCE_S = 60.0
+
+
+@contextmanager
+def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service with these arguments, and its address; it is ready."""
+    command = [sys.executable, "-m", "bitreid", "serve", "--port", "0", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "BITREID_THREADS": "1", "COLUMNS": "300"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
+        try:
+            assert run.stdout is not None
+            line = run.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, line
+            client, until = Client(found[0]), time.monotonic() + PATIENCE_S
+            while not client.ready():
+                assert run.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield run, found[0]
+        finally:
+            if run.poll() is None:
+                run.kill()
+
+
+def test_it_starts_alone_and_ends_what_is_under_way(pictures: list[Path]) -> None:
+    with started() as (run, address), Client(address, tries=1) as client:
+        assert client.info().items == 0
+        assert client.add(pictures[:2]).new == 2
+        found: list[int] = []
+        many = pictures * 10
+        adding = threading.Thread(target=lambda: found.append(client.add(many).new))
+        adding.start()
+        time.sleep(0.2)
+        run.send_signal(signal.SIGTERM)
+        adding.join()
+        assert found == [len(many)]
+        assert run.wait(PATIENCE_S) == 0
+        assert run.stdout is not None
+        assert run.stdout.read() == ""
+        assert not client.ready()
+
+
+def test_several_workers_share_a_gallery(encoder: Encoder, pictures: list[Path], tmp_path: Path) -> None:
+    place = tmp_path / "people.gallery"
+    create_gallery(place, Contract.of(encoder.card)).close()
+    with started("--gallery", str(place), "--workers", "2") as (run, address):
+        added = 0
+        for picture in pictures:
+            with Client(address) as client:  # a connection of its own each, so that both workers are asked
+                added += client.add(picture).new
+                assert client.search(picture).hits[0].distance == 0
+        with Client(address) as client:
+            assert client.info().items == added == len(pictures)
+            metrics = client._client.get("/metrics").text
+        count = re.search(r'bitreid_step_seconds_count\{step="gallery_write"\} (\S+)', metrics)
+        assert count
+        assert float(count[1]) == len(pictures)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(PATIENCE_S) == 0
+    with open_gallery(place) as gallery:
+        assert gallery.count() == len(pictures)
+
+
+def test_what_keeps_it_from_starting_is_said(
+    capsys: pytest.CaptureFixture[str], encoder: Encoder, tmp_path: Path
+) -> None:
+    def refusal(*words: object) -> str:
+        assert main(["serve", "--port", "0", *map(str, words)]) == 1
+        return capsys.readouterr().err
+
+    assert "expected a gallery at" in refusal("--gallery", tmp_path / "none.gallery")
+    assert "expected --keys with the address 0.0.0.0" in refusal("--host", "0.0.0.0")
+    assert "which share it" in refusal("--workers", 2)
+    assert "expected a model's folder" in refusal("--model", "another")
+    create_gallery(tmp_path / "other.gallery", Contract(encoder.n_bits, "another")).close()
+    assert "expected codes of the model" in refusal("--gallery", tmp_path / "other.gallery")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "in use" in refusal("--port", taken.getsockname()[1])
