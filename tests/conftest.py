@@ -1,12 +1,21 @@
 """Settings of the whole suite: quick property tests, a thread a process, no test that is quietly left out; and a data
-set and a model that many tests share."""
+set, a model and a Milvus server that many tests share."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from bitreid.gallery import Contract
+    from bitreid.gallery.milvus.gallery import MilvusGallery
+    from tests.gallery.milvus.running import Galleries, MilvusServer
 
 # PyTorch's threads wait for each other in busy loops: on cores that other processes use too, several threads are many
 # times slower than one. This has to be set before PyTorch is imported.
@@ -18,6 +27,7 @@ settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("quick")
 
 _LONGEST = ("tests/training/test_distils", "tests/gallery/", "tests/test_readme", "tests/training/", "tests/test_wheel")
+_ON_MILVUS = ("tests/gallery/", "tests/service/test_galleries.py")
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")
 _DESELECTED = pytest.StashKey[int]()
 
@@ -30,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith("tests/gallery/") else file))
+        item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith(_ON_MILVUS) else file))
     items.sort(key=lambda item: next((i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), 99))
 
 
@@ -95,3 +105,34 @@ def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["train", "drawn_tiny", "--data", str(people), "--out", str(run)]
     assert main([*command, *(word for change in changes for word in ("--set", change))]) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server, started when the first test wants it."""
+    from tests.gallery.milvus.running import MilvusServer
+
+    with MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def milvus_galleries(milvus: MilvusServer) -> Galleries:
+    """Galleries on the server, which tests borrow."""
+    from tests.gallery.milvus.running import Galleries
+
+    return Galleries(milvus.url)
+
+
+@pytest.fixture
+def create_milvus_gallery(request: pytest.FixtureRequest) -> Iterator[Callable[..., MilvusGallery]]:
+    """Makes empty galleries on the server, of the contract of `tests.gallery.cases` by default, and closes them."""
+    from tests.gallery.cases import CONTRACT
+
+    with ExitStack() as used:
+
+        def new(contract: Contract = CONTRACT, **settings: Any) -> MilvusGallery:
+            galleries: Galleries = request.getfixturevalue("milvus_galleries")
+            return used.enter_context(galleries.borrowed(contract, **settings))
+
+        yield new

@@ -1,5 +1,4 @@
-"""A Milvus server that all tests of galleries share, started when the first of them wants it, gone after the last; and
-what makes galleries of each kind."""
+"""What makes galleries of each kind."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,30 +10,6 @@ import pytest
 from bitreid.gallery import Contract, Gallery, create_gallery
 from bitreid.gallery.milvus.gallery import MilvusGallery
 from tests.gallery.cases import CONTRACT, Create
-from tests.gallery.milvus.running import Galleries, MilvusServer
-
-
-@pytest.fixture(scope="package")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    with MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
-        yield server
-
-
-@pytest.fixture(scope="package")
-def milvus_galleries(milvus: MilvusServer) -> Galleries:
-    return Galleries(milvus.url)
-
-
-@pytest.fixture
-def create_milvus_gallery(request: pytest.FixtureRequest) -> Iterator[Callable[..., MilvusGallery]]:
-    """Makes empty galleries on the server, and closes them."""
-    with ExitStack() as used:
-
-        def new(contract: Contract = CONTRACT, **settings: Any) -> MilvusGallery:
-            galleries: Galleries = request.getfixturevalue("milvus_galleries")
-            return used.enter_context(galleries.borrowed(contract, **settings))
-
-        yield new
 
 
 @pytest.fixture(params=["memory", "sqlite", "milvus"])

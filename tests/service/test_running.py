@@ -34,11 +34,12 @@ def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             line = run.stdout.readline()
             found = re.search(r"http://\S+", line)
             assert found, line
-            client, until = Client(found[0]), time.monotonic() + PATIENCE_S
-            while not client.ready():
-                assert run.poll() is None
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until = time.monotonic() + PATIENCE_S
+            with Client(found[0]) as client:
+                while not client.ready():
+                    assert run.poll() is None
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
             yield run, found[0]
         finally:
             if run.poll() is None:
