@@ -31,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="who may do what; see `bitreid keys`")
     parser.add_argument("--keep-pictures", type=Path, metavar="DIR", help="keep a thumbnail of each item there")
+    parser.add_argument(
+        "--grace",
+        dest="grace_s",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long what is under way may take when told to stop (default: %(default)s)",
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     add_threads(parser)
 

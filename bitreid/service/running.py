@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import tempfile
+import warnings
 from contextlib import ExitStack
 from functools import partial
 from types import FrameType
@@ -13,12 +14,15 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from bitreid.service.app import create_app
+from bitreid.errors import DataWarning
+from bitreid.service.app import Failed, create_app
 from bitreid.service.metrics import SHARED
 from bitreid.service.service import load
 from bitreid.service.settings import ServiceSettings
 
 _BACKLOG = 2048
+_HEALTHCHECK_S = 60
+"""How long a worker may take to start, or to show that it lives, before it is replaced."""
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +47,7 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
             if SHARED not in os.environ:
                 os.environ[SHARED] = made.enter_context(tempfile.TemporaryDirectory(prefix="bitreid-metrics-"))
                 made.callback(os.environ.pop, SHARED)
-            config = _config(partial(create_app, settings), settings, factory=True)
+            config = _config(partial(_app, settings), settings, factory=True)
             Multiprocess(config, sockets=[listening]).run()
         return
     errors: list[Exception] = []
@@ -52,12 +56,18 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         errors.append(error)
         server.should_exit = True
 
-    app = create_app(settings, failed=failed)
+    app = _app(settings, failed)
     server = _Server(_config(app, settings))
     server.app = app
     server.run([listening])
     if errors:
         raise errors[0]
+
+
+def _app(settings: ServiceSettings, failed: Failed | None = None) -> FastAPI:
+    """Return the service, which does not log the filters of those who search."""
+    warnings.filterwarnings("ignore", "expected a filter that some items pass", DataWarning)
+    return create_app(settings, failed=failed)
 
 
 def listen(settings: ServiceSettings) -> socket.socket:
@@ -86,4 +96,5 @@ def _config(app: object, settings: ServiceSettings, factory: bool = False) -> uv
         server_header=False,
         timeout_graceful_shutdown=int(settings.grace_s) or None,
         backlog=_BACKLOG,
+        timeout_worker_healthcheck=_HEALTHCHECK_S,
     )

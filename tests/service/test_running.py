@@ -20,7 +20,7 @@ from bitreid.commands.main import main
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, create_gallery, open_gallery
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @contextmanager
