@@ -1,12 +1,11 @@
 """The protocol of galleries, and all that they have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from bitreid.arrays import Features, Ints
@@ -56,8 +55,10 @@ class Gallery(ABC):
 
     contract: Contract
     actor: str
-    """Who uses the gallery, for the audit: the name of a key, never a secret."""
+    """Who uses the gallery, for the audit: a name, never a secret. Within `audit.acting_as` it is another."""
     audited: bool
+    on_delete: Callable[[Sequence[Id]], object] | None = None
+    """Called with the ids of items that were deleted here, so that what is kept of them elsewhere is forgotten too."""
     camera_names: Mapping[int, str]
     """What cameras are called, by number, as far as they have names; those of other processes when it is opened."""
 
@@ -97,6 +98,8 @@ class Gallery(ABC):
             self._record("delete", removed)
             if blank_audit and removed:
                 self._blank_log(frozenset(removed))
+        if self.on_delete is not None and removed:
+            self.on_delete(removed)
         return len(removed)
 
     def expire(self, before: datetime) -> int:
@@ -292,9 +295,7 @@ class Gallery(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # What backends do.

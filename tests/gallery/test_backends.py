@@ -1,10 +1,11 @@
 """What every gallery does, in memory, in a file and on a server: the same items, the same hits."""
 
+import asyncio
 import math
 import re
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,8 @@ from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest, DataWarning, GalleryClosed, GalleryExists, WrongModel
 from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse_filter
-from bitreid.gallery.items import key_of
+from bitreid.gallery.audit import acting_as
+from bitreid.gallery.items import Id, key_of
 from bitreid.gallery.table import table as tables
 from tests.gallery.cases import (
     ATTRIBUTES,
@@ -102,6 +104,18 @@ def test_scan_goes_by_key_and_can_go_on(create: Create) -> None:
     assert north == sorted(wanted, key=key)
     again = people(IDS)
     assert same(list(next(gallery.scan(batch=1000))), sorted(again, key=lambda item: key(item.id)))
+
+
+def test_what_is_deleted_is_told(create: Create) -> None:
+    gallery = create()
+    told: list[Sequence[Id]] = []
+    gallery.on_delete = told.append
+    gallery.add(people([1, "b", 3]))
+    gallery.upsert(people([1]))
+    assert gallery.delete([1, "absent"]) == 1
+    assert gallery.delete(["absent"]) == 0
+    assert gallery.expire(datetime.now(UTC) + timedelta(days=1)) == 2
+    assert list(map(set, told)) == [{1}, {"b", 3}]
 
 
 def test_delete_where_and_expire(create: Create) -> None:
@@ -297,6 +311,41 @@ def test_the_audit_says_what_was_done(create: Create) -> None:
     quiet.add(people([1]))
     quiet.search(queries(1)[0])
     assert not list(quiet.audit())
+
+
+def test_the_audit_names_who_acts_in_each_thread(create: Create) -> None:
+    gallery = create(actor="desk 7")
+    gallery.add(people([1, 2, 3, 4, 5]))
+    together = threading.Barrier(2)
+
+    def act(name: str, id: int) -> None:
+        with acting_as(name):
+            together.wait(10)
+            gallery.search(queries(1)[0], 2)
+            gallery.confirm([id], f"found by {name}")
+            gallery.delete([id])
+
+    threads = [threading.Thread(target=act, args=(name, id)) for id, name in ((1, "Anna"), (2, "Ben"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    async def served() -> None:
+        with acting_as("Cleo"):
+            await asyncio.to_thread(gallery.delete, [3])
+        await asyncio.to_thread(gallery.delete, [4])
+
+    asyncio.run(served())
+    with acting_as("Dora"), acting_as(""):
+        gallery.forget_audit(datetime(2000, 1, 1, tzinfo=UTC))
+    gallery.delete([5])
+    found = [(entry["actor"], entry["action"]) for entry in gallery.audit()]
+    for name in ("Anna", "Ben"):
+        assert [action for actor, action in found if actor == name] == ["search", "confirm", "delete"]
+    rest = [each for each in found if each[0] not in ("Anna", "Ben")]
+    own = "desk 7"
+    assert rest == [(own, "add"), ("Cleo", "delete"), (own, "delete"), ("", "forget audit"), (own, "delete")]
 
 
 def test_the_audit_can_forget(create: Create) -> None:
