@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from bitreid.errors import SettingsError
-
 HELP = "answer over HTTP: searches, additions, decisions, and a page for people"
 EXAMPLES = (
     "bitreid serve",
@@ -39,8 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long what is under way may take when told to stop (default: %(default)s)",
     )
+    parser.add_argument("--max-body", type=size_of, metavar="SIZE", help="of a request, such as 16M (default: 16M)")
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="of a picture (default: 33,554,432)")
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help="requests a second of each key (default: 100; without keys any number)"
+    )
+    parser.add_argument("--decoders", type=int, metavar="N", help="processes that decode pictures (default: 2)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     add_threads(parser)
+
+
+def size_of(text: str) -> int:
+    """Return the bytes that a size such as `16M`, `512K` or `1000000` means."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in "KMG" else (text, "")
+    return int(number) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,13 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.service.running import listen, serve
     from bitreid.service.settings import ServiceSettings
 
-    given = {name: value for name, value in vars(arguments).items() if name != "command"}
+    given = {name: value for name, value in vars(arguments).items() if name != "command" and value is not None}
     settings = ServiceSettings(**given)
-    if not settings.is_loopback and settings.keys is None:
-        raise SettingsError(
-            f"expected --keys with the address {settings.host}, which others reach, got none; `bitreid keys create` "
-            "makes one"
-        )
     console = console_of()
     what = "an empty gallery in memory" if settings.gallery is None else hidden(settings.gallery)
     with listen(settings) as listening:

@@ -64,14 +64,14 @@ class Opened(NamedTuple):
     odd: str | None
 
 
-def open_picture(picture: Picture, name: Path | None = None) -> Opened:
+def open_picture(picture: Picture, name: Path | None = None, max_pixels: int = MAX_PIXELS) -> Opened:
     """Return the first frame of a picture as a viewer shows it, in RGB: turned as its EXIF or XMP orientation says.
 
     Pixels that are transparent lie on `BACKGROUND`. Of 16 bits a channel the upper 8 count (a TIFF of 12 bits: the
     upper 8 of 12), so that the whole range of the format becomes the range of 8 bits. Only `FORMATS` are read, and
     HEIC where pillow-heif is installed.
 
-    `PictureError` for a file that is missing, damaged, of another format or of more than `MAX_PIXELS`, for grey
+    `PictureError` for a file that is missing, damaged, of another format or of more than `max_pixels`, for grey
     values of 32 bits or floats, whose range nobody tells, and for arrays of other shapes. It tells the picture's `name`
     (default: its path).
     """
@@ -80,24 +80,24 @@ def open_picture(picture: Picture, name: Path | None = None) -> Opened:
     called = name or (picture if isinstance(picture, Path) else Path("a picture in memory"))
     try:
         if isinstance(picture, np.ndarray):
-            return _in_limits(called, _of_array(called, picture))
+            return _in_limits(called, _of_array(called, picture), max_pixels)
         if isinstance(picture, Image.Image):
-            return _in_limits(called, picture)
+            return _in_limits(called, picture, max_pixels)
         with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_formats()) as opened:
-            return _in_limits(called, opened)
+            return _in_limits(called, opened, max_pixels)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(called, f"more than {MAX_PIXELS:,} pixels; make it smaller") from error
+        raise PictureError(called, f"more than {max_pixels:,} pixels; make it smaller") from error
     # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
     except Exception as error:
         raise PictureError(called, _reason(picture, error)) from error
 
 
-def _in_limits(name: Path, picture: Image.Image) -> Opened:
+def _in_limits(name: Path, picture: Image.Image, max_pixels: int) -> Opened:
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise PictureError(name, f"{width:,} x {height:,} pixels, of {MAX_PIXELS:,} at most; make it smaller")
+    if width * height > max_pixels:
+        raise PictureError(name, f"{width:,} x {height:,} pixels, of {max_pixels:,} at most; make it smaller")
     with _ONE_BIG if width * height > BIG_PIXELS else nullcontext():
         return _shown(name, picture)
 

@@ -6,8 +6,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from bitreid.service.paths import path_of
+from bitreid.service.pictures import KeptPictures
 from bitreid.service.schemas import ErrorAnswer
-from bitreid.service.seams import Pictures
 
 _WORDS = {
     400: "What was asked is impossible: correct it",
@@ -30,7 +30,7 @@ class Answer(JSONResponse):
     """An answer as JSON values, as the schema of its route describes them."""
 
 
-def with_pictures(pictures: Pictures | None, items: Sequence[dict[str, Any]]) -> None:
+def with_pictures(pictures: KeptPictures | None, items: Sequence[dict[str, Any]]) -> None:
     """Add to JSON values of items the path of each one's thumbnail, `picture`; None where none is kept."""
     there = [False] * len(items) if pictures is None else pictures.has([item["id"] for item in items])
     for item, has in zip(items, there, strict=True):

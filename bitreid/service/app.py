@@ -14,13 +14,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bitreid import __version__
-from bitreid.service.problems import LOG, answer_problems
+from bitreid.errors import BitreidError
+from bitreid.service.decoding import Decoders
+from bitreid.service.entrance import Entrance
+from bitreid.service.headers import SecurityHeaders
+from bitreid.service.keys import Keys
+from bitreid.service.limits import Limited
+from bitreid.service.pictures import KeptPictures
+from bitreid.service.problems import LOG, Answered, answer_problems
 from bitreid.service.routes import encode, health, info, items, persons, search
 from bitreid.service.schemas import AddIn, DecideIn, DeleteIn, DescriptionIn, EncodeIn, MergeIn, SearchIn
 from bitreid.service.service import Loaded, Service, load
 from bitreid.service.settings import ServiceSettings
 
 PAGE = Path(__file__).parent / "page"
+SWEEP_S = 86_400.0
+"""Seconds between two looks for pictures without items."""
 _ITEMS = b"/v1/items/"
 _BODIES = (SearchIn, DescriptionIn, AddIn, DeleteIn, DecideIn, MergeIn, EncodeIn)
 
@@ -33,10 +42,13 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
 
     `failed` is called with what went wrong when loading fails.
     """
-    service = Service(settings)
+    keys = None if settings.keys is None else Keys(settings.keys)
+    pictures = None if settings.keep_pictures is None else KeptPictures(settings.keep_pictures, settings.gallery)
+    service = Service(settings, Decoders(settings.decoders, max_pixels=settings.max_pixels), pictures)
 
     async def start() -> None:
         try:
+            await anyio.to_thread.run_sync(service.decoders.start)
             service.start(await anyio.to_thread.run_sync(load, settings))
         except Exception as error:
             if failed is None:
@@ -44,14 +56,26 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
             else:
                 failed(error)
 
+    async def sweep(loading: asyncio.Task[None]) -> None:
+        """Forget, at the start and each day, the pictures of items that others deleted."""
+        await asyncio.wait([loading])
+        while pictures is not None and service.ready:
+            try:
+                await anyio.to_thread.run_sync(pictures.sweep, service.gallery, abandon_on_cancel=True)
+            except (BitreidError, OSError) as error:
+                LOG.error("expected to remove pictures without items, got: %s", error)
+            await asyncio.sleep(SWEEP_S)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(start())
+        sweeping = asyncio.create_task(sweep(loading))
         try:
             yield
         finally:
             service.stopping = True
             await loading
+            sweeping.cancel()
             await anyio.to_thread.run_sync(service.stop)
 
     app = FastAPI(
@@ -76,7 +100,11 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
             return FileResponse(PAGE / "index.html")
 
     app.add_middleware(_Paths)
+    app.add_middleware(Limited, limits=settings.limits)
+    app.add_middleware(Entrance, keys=keys)
+    app.add_middleware(Answered)
     app.add_middleware(service.metrics.measured)
+    app.add_middleware(SecurityHeaders)
     return app
 
 

@@ -4,13 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from bitreid.service.entrance import caller_of
+from bitreid.service.keys import SCOPES, Scope
 from bitreid.service.problems import Problem
-from bitreid.service.seams import SCOPES, Caller, Scope
-from bitreid.service.service import service_of
-
-
-def _caller(request: Request) -> Caller:
-    return service_of(request).authenticate(request)
+from bitreid.service.seams import Caller
 
 
 def check_scope(caller: Caller, scope: Scope) -> None:
@@ -22,12 +19,12 @@ def check_scope(caller: Caller, scope: Scope) -> None:
 
 
 def _of(scope: Scope) -> object:
-    async def caller_of(request: Request) -> Caller:
-        caller = _caller(request)
+    async def checked(request: Request) -> Caller:
+        caller = caller_of(request)
         check_scope(caller, scope)
         return caller
 
-    return Depends(caller_of)
+    return Depends(checked)
 
 
 Searcher = Annotated[Caller, _of(SCOPES[0])]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bitreid.errors import (
     ArtifactError,
@@ -26,6 +27,7 @@ from bitreid.errors import (
     ItemNotFound,
     WrongModel,
 )
+from bitreid.service.headers import HEADERS
 from bitreid.service.kinds import kind_of
 
 LOG = logging.getLogger("bitreid.service")
@@ -59,6 +61,7 @@ _HTTP_KINDS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     413: "too_large",
     415: "unsupported_media",
     429: "too_many_requests",
@@ -90,7 +93,8 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """Return the problem as a response."""
-        return JSONResponse({"error": self.json()}, self.status, self.headers)
+        headers = {**HEADERS, "Cache-Control": "no-store", **(self.headers or {})}
+        return JSONResponse({"error": self.json()}, self.status, headers)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -131,6 +135,30 @@ def answer_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     for kind in (Problem, BitreidError, ValidationError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answered)
     app.add_exception_handler(Exception, answered)
+
+
+class Answered:
+    """Answers whatever an app raises in the one shape, and counts it; what was half answered by then breaks off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = scope["type"] != "http"
+
+        async def noticed(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticed)
+        except Exception as error:
+            if started:
+                raise
+            problem = problem_of(error)
+            scope["problem"] = problem.kind
+            await problem.response()(scope, receive, send)
 
 
 def _methods(routes: Sequence[BaseRoute], request: Request) -> set[str]:

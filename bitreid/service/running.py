@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from bitreid.errors import DataWarning
 from bitreid.service.app import Failed, create_app
+from bitreid.service.connections import CarefulProtocol
 from bitreid.service.metrics import SHARED
 from bitreid.service.service import load
 from bitreid.service.settings import ServiceSettings
@@ -42,7 +43,8 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
     With several workers each is a process, and one that dies is replaced.
     """
     if settings.workers > 1:
-        load(settings).gallery.close()  # a worker cannot tell whoever starts it what is wrong
+        create_app(settings)  # a worker cannot tell whoever starts it what is wrong
+        load(settings).gallery.close()
         with ExitStack() as made:
             if SHARED not in os.environ:
                 os.environ[SHARED] = made.enter_context(tempfile.TemporaryDirectory(prefix="bitreid-metrics-"))
@@ -94,6 +96,7 @@ def _config(app: object, settings: ServiceSettings, factory: bool = False) -> uv
         access_log=False,
         log_level="warning",
         server_header=False,
+        http=CarefulProtocol,
         timeout_graceful_shutdown=int(settings.grace_s) or None,
         backlog=_BACKLOG,
         timeout_worker_healthcheck=_HEALTHCHECK_S,

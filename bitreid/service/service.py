@@ -3,9 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import anyio
@@ -15,17 +13,17 @@ from fastapi import Request
 
 from bitreid.arrays import Pixels
 from bitreid.codes import Codes, concatenated
-from bitreid.data.pictures import read_pictures
-from bitreid.encoding.boxes import clipped, cut_out
 from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.errors import PictureError
 from bitreid.gallery import Contract, Gallery, Hits, create_gallery, open_gallery
+from bitreid.gallery.audit import acting_as
 from bitreid.gallery.query import Queries, SearchRequest, search_queries
 from bitreid.service.batching import Batcher
-from bitreid.service.decoding import decode
+from bitreid.service.decoding import Decoded, Decoders
 from bitreid.service.metrics import Metrics
+from bitreid.service.pictures import KeptPictures
 from bitreid.service.problems import RETRY_S, Problem
-from bitreid.service.seams import OPEN, Acting, Authenticate, Caller, Decode, Pictures
+from bitreid.service.seams import Caller
 from bitreid.service.settings import ServiceSettings
 
 PICTURES_TOGETHER = 64
@@ -34,10 +32,8 @@ QUERIES_TOGETHER = 64
 """Queries that are searched for in one call of the kernel, at most, but for those of one request."""
 SEARCHES = 4
 """Searches that differ in their settings and run beside each other, at most."""
-DECODED = 4
-"""Pictures of one request that are decoded beside each other, at most."""
 THREADS = 16
-"""Requests that use the gallery or decode pictures beside each other, at most."""
+"""Requests that use the gallery beside each other, at most."""
 
 Result = TypeVar("Result")
 
@@ -74,13 +70,6 @@ class Sent(NamedTuple):
     content: bytes
 
 
-class Decoded(NamedTuple):
-    """A picture `(H, W, 3)` of the encoder's size, and its thumbnail where those are kept."""
-
-    pixels: Pixels
-    thumbnail: bytes | None
-
-
 class SearchKey(NamedTuple):
     """What searches have in common that are done together; `caller` is who the audit names."""
 
@@ -92,27 +81,17 @@ class SearchKey(NamedTuple):
     features: bool
 
 
-def _nobody_in_particular(caller: Caller) -> AbstractContextManager[object]:
-    return nullcontext()
-
-
-def _open(request: Request) -> Caller:
-    return OPEN
-
-
 @dataclass
 class Service:
     """One running service. `loaded` is None until everything is loaded, and `stopping` true from then on when it ends.
 
-    The seams of `service.seams` are given before it starts.
+    `decoders` and `pictures` are given; whoever makes it starts the decoders.
     """
 
     settings: ServiceSettings
+    decoders: Decoders
+    pictures: KeptPictures | None = None
     metrics: Metrics = field(default_factory=Metrics)
-    authenticate: Authenticate = _open
-    acting: Acting = _nobody_in_particular
-    decode: Decode = decode
-    pictures: Pictures | None = None
     loaded: Loaded | None = None
     stopping: bool = False
     naming: threading.Lock = field(default_factory=threading.Lock)
@@ -149,10 +128,13 @@ class Service:
             for flip in (None, True, False)
         }
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._decoding = anyio.CapacityLimiter(self.decoders.n)
         self._encoding = Batcher(self._encode, len, most=PICTURES_TOGETHER)
         self._searching = Batcher(
             self._search, lambda queries: len(queries.names), most=QUERIES_TOGETHER, n_threads=SEARCHES
         )
+        if self.pictures is not None:
+            loaded.gallery.on_delete = self.pictures.forget
         self.loaded = loaded
 
     def stop(self) -> None:
@@ -162,14 +144,17 @@ class Service:
             self._encoding.close()
             self._searching.close()
             self.loaded.gallery.close()
+        self.decoders.close()
 
     # Work in threads, off the event loop.
 
     async def call(self, caller: Caller, work: Callable[..., Result], *arguments: Any) -> Result:
         """Return what `work(*arguments)` returns, which uses the gallery for a caller."""
 
+        self._loaded()
+
         def acting() -> Result:
-            with self.acting(caller):
+            with acting_as(caller.name):
                 return work(*arguments)
 
         return await anyio.to_thread.run_sync(acting, limiter=self._threads)
@@ -190,13 +175,13 @@ class Service:
 
         `box` is left, top, width and height, in pixels. A `Problem` for a box outside the picture.
         """
-        a_time = anyio.CapacityLimiter(DECODED)
+
+        self._loaded()
 
         async def one(i: int) -> Decoded | PictureError:
-            async with a_time:
-                return await anyio.to_thread.run_sync(
-                    self._decode, pictures[i], box if i == 0 else None, limiter=self._threads
-                )
+            return await anyio.to_thread.run_sync(
+                self._decode, pictures[i], box if i == 0 else None, limiter=self._decoding
+            )
 
         return await asyncio.gather(*map(one, range(len(pictures))))
 
@@ -204,20 +189,12 @@ class Service:
         size = self.encoder.card.input
         try:
             with self.metrics.timed("decode"):
-                pixels = self.decode(picture.content)
-                if box is None:
-                    (small,), _, _ = read_pictures([pixels], size.height, size.width)
-                else:
-                    height, width = pixels.shape[:2]
-                    corners = np.array([[*box[:2], box[0] + box[2], box[1] + box[3]]])
-                    inside, good = clipped(corners, height, width)
-                    if not good[0]:
-                        message = f"expected a box within the picture of {width} x {height} pixels, got {list(box)}"
-                        raise Problem(400, "bad_request", message, "box")
-                    (small,) = cut_out(pixels, inside, size.height, size.width)
-                return Decoded(small, None if self.pictures is None else self.pictures.thumbnail(pixels))
+                kept = self.pictures is not None
+                return self.decoders.decode(
+                    picture.content, size.height, size.width, box, thumbnail=kept, name=picture.name
+                )
         except PictureError as error:
-            return PictureError(Path(picture.name), error.reason)
+            return error
 
     async def encode(self, pictures: Pixels, flip: bool | None = None) -> Encoded:
         """Return the codes of pictures `(n, H, W, 3)` of the encoder's size, beside those of other requests.
@@ -251,7 +228,7 @@ class Service:
         assert isinstance(key, SearchKey)
         sizes = [len(each.names) for each in given]
         self.metrics.batch("search", sum(sizes))
-        with self.metrics.timed("search"), self.acting(key.caller):
+        with self.metrics.timed("search"), acting_as(key.caller.name):
             hits = search_queries(self.gallery, _together(given), key.request)
         return [hits[rows] for rows in _slices(sizes)]
 

@@ -21,9 +21,9 @@ from bitreid.service.settings import ServiceSettings
 PATIENCE_S = 30.0
 
 
-def app_of(gallery: Gallery, encoder: Encoder, **settings: Any) -> FastAPI:
+def app_of(gallery: Gallery, encoder: Encoder, /, **settings: Any) -> FastAPI:
     """A service over a gallery, which it closes when it ends."""
-    return create_app(ServiceSettings(threads=1, **settings), lambda _: Loaded(gallery, encoder))
+    return create_app(ServiceSettings(**{"threads": 1, "decoders": 1} | settings), lambda _: Loaded(gallery, encoder))
 
 
 def empty(encoder: Encoder) -> Gallery:
@@ -43,7 +43,7 @@ async def asked(app: FastAPI, ready: bool = True) -> AsyncIterator[httpx.AsyncCl
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         while ready and not service_in(app).ready:
             await asyncio.sleep(0.005)

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from bitreid.service.answers import errors
 from bitreid.service.callers import check_scope
+from bitreid.service.entrance import caller_of, is_loopback
 from bitreid.service.problems import RETRY_S, Problem
 from bitreid.service.schemas import HealthOut
 from bitreid.service.service import service_of
-from bitreid.service.settings import LOOPBACK
 
 router = APIRouter(tags=["service"])
 
@@ -39,6 +39,6 @@ _METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"s
 async def metrics(request: Request) -> Response:
     """Return what is measured, as Prometheus reads it; from elsewhere than this machine with the scope `admin` only."""
     service = service_of(request)
-    if request.client is None or request.client.host not in LOOPBACK:
-        check_scope(service.authenticate(request), "admin")
+    if request.client is None or not is_loopback(request.client.host):
+        check_scope(caller_of(request), "admin")
     return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -19,12 +19,13 @@ from bitreid.gallery.query import item_json
 from bitreid.service.answers import Answer, errors, with_pictures
 from bitreid.service.bodies import Parts, described, read_json, read_parts
 from bitreid.service.callers import Searcher, Writer, check_scope
+from bitreid.service.decoding import Decoded
 from bitreid.service.packing import unpacked
 from bitreid.service.paths import id_of
 from bitreid.service.problems import Problem, problem_of
 from bitreid.service.schemas import MOST_ITEMS, AddIn, AddOut, DeleteIn, DeleteOut, ItemIn, ItemOut, ItemsOut
 from bitreid.service.seams import Caller
-from bitreid.service.service import PICTURES_TOGETHER, Decoded, Service, service_of
+from bitreid.service.service import PICTURES_TOGETHER, Service, service_of
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
 _KEY = r"^-?[0-9]{1,19}$"
@@ -122,12 +123,14 @@ async def _put(
             model=model,
         )
         replaces = asked.if_exists == "replace"
-        kept = [(id, each) for id, each in zip(ids, thumbnails, strict=False) if each is not None]
-        if service.pictures is None or not kept:
-            return gallery.upsert(batch) if replaces else gallery.add(batch)
-        there = [] if replaces else [item.id for item in gallery.get(ids) if item is not None]
-        new = gallery.upsert(batch) if replaces else gallery.add(batch)
-        service.pictures.keep((id, each) for id, each in kept if id not in there)
+        put = gallery.upsert if replaces else gallery.add
+        if service.pictures is None:
+            return put(batch)
+        there = set() if replaces else {item.id for item in gallery.get(ids) if item is not None}
+        new = put(batch)
+        kept = {id: each for id, each in zip(ids, thumbnails, strict=False) if each is not None and id not in there}
+        service.pictures.forget(id for id in ids if id not in there and id not in kept)  # of other items of these ids
+        service.pictures.keep(kept.items())
         return new
 
     return await service.write(caller, work)
@@ -236,21 +239,13 @@ async def delete(request: Request, caller: Writer, id: ItemId) -> DeleteOut:
 
 
 async def _delete(service: Service, caller: Caller, asked: DeleteIn) -> int:
-    """Delete items and their thumbnails; return how many items there were."""
+    """Delete items, and with them (`Gallery.on_delete`) their thumbnails; return how many items there were."""
     gallery = service.gallery
 
     def work() -> int:
         if asked.dry_run:
             return gallery.count(asked.where) if asked.ids is None else _n_there(gallery, asked.ids)
-        ids = asked.ids
-        if ids is None:
-            if service.pictures is None:
-                return gallery.delete_where(asked.where or "")
-            ids = [id for batch in gallery.scan(asked.where) for id in batch.ids]
-        deleted = gallery.delete(ids)
-        if service.pictures is not None:
-            service.pictures.forget(ids)
-        return deleted
+        return gallery.delete_where(asked.where or "") if asked.ids is None else gallery.delete(asked.ids)
 
     return await service.write(caller, work)
 
