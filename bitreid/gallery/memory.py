@@ -66,8 +66,8 @@ class MemoryGallery(Gallery):
     def info(self) -> Info:
         with self._transaction():
             snapshot = self._table.snapshot()
-            persons, tracklets = snapshot.n_persons, snapshot.n_tracklets
-            return Info("memory:", self.contract, snapshot.n_alive, persons, tracklets, None, {})
+            counts = snapshot.n_alive, snapshot.n_persons, snapshot.n_tracklets
+            return Info("memory:", self.contract, *counts, None, {}, snapshot.camera_numbers)
 
     def compact(self) -> None:
         with self._transaction():

@@ -70,6 +70,7 @@ class Info:
     n_persons, n_tracklets  different ones among them, tracklets of each camera; None where counting would take too long
     n_bytes     bytes on disk, or None where that cannot be told
     details     what else the backend says, by name
+    cameras     numbers of the cameras that items are of, ascending; None where looking would take too long
     """
 
     place: str
@@ -79,6 +80,7 @@ class Info:
     n_tracklets: int | None
     n_bytes: int | None
     details: Mapping[str, str | int]
+    cameras: tuple[int, ...] | None = None
 
 
 def check_limit(limit: object) -> None:

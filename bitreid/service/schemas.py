@@ -294,7 +294,7 @@ class InfoOut(Schema):
     items: int
     persons: int | None
     tracklets: int | None
-    cameras: dict[str, str] = Field(description="Names of cameras, by number")
+    cameras: dict[str, str | None] = Field(description="Names of cameras, by number; null for one without a name")
     contract: ContractOut
     input: list[int] = Field(description="Height and width of pictures as the model sees them")
     scopes: list[Literal["search", "write", "admin"]]

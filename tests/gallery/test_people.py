@@ -112,6 +112,7 @@ def test_a_tracklet_is_one_of_a_camera(create: Create) -> None:
     assert gallery.count("tracklet = 7") == 4
     assert gallery.count("camera = 1 and tracklet = 7") == 2
     assert gallery.info().n_tracklets in (4, None)
+    assert gallery.info().cameras in ((1, 2), None)
     assert gallery.confirm([1], "Ada") == 2
     assert gallery.confirm([4], "Bo") == 1
     assert persons(gallery) == {1: "Ada", 2: "Ada", 3: None, 4: "Bo", 5: None}

@@ -161,7 +161,7 @@ class SqliteGallery(Gallery):
             "audited": "yes" if self.audited else "no",
         }
         counts = snapshot.n_alive, snapshot.n_persons, snapshot.n_tracklets
-        return Info(str(self.path), self.contract, *counts, n_bytes, details)
+        return Info(str(self.path), self.contract, *counts, n_bytes, details, snapshot.camera_numbers)
 
     # Keeping.
 

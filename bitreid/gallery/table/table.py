@@ -15,6 +15,7 @@ import numpy as np
 from bitreid.arrays import AnyArray, Bools, Bytes, Ints, Ints32
 from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
+from bitreid.data.manifest import UNKNOWN
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import FIELDS, SEARCHED_NUMBERS, SEARCHED_TEXTS, Field
 from bitreid.gallery.filters.types import Filter, mask
@@ -132,6 +133,12 @@ class Snapshot:
         cameras, names = self.cameras[self._there], self._fields["tracklet"][self._there]
         pairs = np.stack([cameras, names], axis=1)[names >= 0]
         return len(np.unique(pairs, axis=0))
+
+    @property
+    def camera_numbers(self) -> tuple[int, ...]:
+        """Numbers of the cameras that items are of, ascending."""
+        cameras = self.cameras[self._there]
+        return tuple(np.unique(cameras[cameras != UNKNOWN]).tolist())
 
     @property
     def _there(self) -> Bools | slice:

@@ -19,12 +19,13 @@ async def info(request: Request, caller: Searcher) -> InfoOut:
     service = service_of(request)
     gallery = service.gallery
     found, contract, size = await service.call(caller, gallery.info), gallery.contract, service.encoder.card.input
+    names = gallery.camera_names
     return InfoOut(
         version=__version__,
         items=found.n_items,
         persons=found.n_persons,
         tracklets=found.n_tracklets,
-        cameras={str(number): name for number, name in sorted(gallery.camera_names.items())},
+        cameras={str(number): names.get(number) for number in sorted({*names, *(found.cameras or ())})},
         contract=ContractOut(
             model=contract.model,
             name=contract.name,
@@ -37,5 +38,5 @@ async def info(request: Request, caller: Searcher) -> InfoOut:
         input=[size.height, size.width],
         scopes=list(caller.scopes),
         keeps_pictures=service.pictures is not None,
-        limits={"hits": MOST_HITS, "items": MOST_ITEMS},
+        limits={"hits": MOST_HITS, "items": MOST_ITEMS, "body": service.settings.max_body},
     )
