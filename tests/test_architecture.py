@@ -123,7 +123,8 @@ def test_the_folders_of_tests_are_those_of_the_package() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in files_of_tests() if path.name.startswith("test_")}
     rooms = {path.parent.relative_to(PACKAGE) for path in sources()}
     modules = {path.relative_to(PACKAGE).with_suffix("") for path in sources()}  # whose tests may be several
-    assert folders <= rooms | modules | {Path("formats")}
+    pages = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("index.html")}  # no Python, and yet a room
+    assert folders <= rooms | modules | pages | {Path("formats")}
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_of)
