@@ -23,11 +23,12 @@ from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.filters.types import Filter, IdIn
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, joined, key_of, plain_id
 from bitreid.gallery.leftovers import remove_leftovers
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
+from bitreid.gallery.sqlite.changing import assign, chosen_of, delete_seqs, seqs_of
 from bitreid.gallery.sqlite.file import (
     cameras_in,
     can_be_written,
@@ -47,22 +48,17 @@ from bitreid.gallery.sqlite.file import (
 )
 from bitreid.gallery.sqlite.record import asks_for_metadata, judged
 from bitreid.gallery.sqlite.rows import (
-    SEARCHED,
     WHOLE,
     Row,
     Widths,
-    id_of,
-    is_sound,
     items_of,
     stored,
     warn,
-    with_person,
 )
 from bitreid.gallery.sqlite.schema import identity_of, mark
 from bitreid.gallery.sqlite.segments import plan
 from bitreid.gallery.sqlite.segments.check import check
 from bitreid.gallery.sqlite.segments.folder import Folder, remove_segments
-from bitreid.gallery.sqlite.segments.listed import keep_listed
 from bitreid.gallery.sqlite.segments.writer import SegmentWriter
 from bitreid.gallery.table.base import Unconfirmed
 from bitreid.gallery.table.snapshot import Snapshot
@@ -193,22 +189,11 @@ class SqliteGallery(Gallery):
         with self._write_lock():
             pass  # it can be written
         with explained(self.path), self._segments.alone(), self._write_lock() as writer:
-            generation = None
-            while generation is None:
-                written = self._segments.written_anew()
-                with self._transaction():  # nobody else writes from here on
-                    self._cache.snapshot()
-                    if self._segments.is_current(writer, written):
-                        keep_listed(writer, written.listed)
-                        # Segments are what the file holds up to some change; the later ones are still to be followed.
-                        last = written.listed.change if written.listed.entries else 2**63 - 1
-                        writer.execute("DELETE FROM changes WHERE n <= ?", (last,))
-                        writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-                        generation = writer.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+            generation, listed = self._segments.write_anew()
             self._cache.go_on(generation)
             writer.execute("VACUUM")
             empty_log(writer, self.path)
-            self._segments.clean(written.listed)
+            self._segments.clean(listed)
         self._cache.compact()
 
     def backup(self, path: Path) -> None:
@@ -246,10 +231,10 @@ class SqliteGallery(Gallery):
     # What the protocol asks of a backend.
 
     def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
-        there, keys = self._seqs_of(batch), batch.keys().tolist()
+        there, keys = seqs_of(self._writer, batch, self.path), batch.keys().tolist()
         new = [id for id, key in zip(batch.ids, keys, strict=True) if key not in there]
         if replace:
-            self._delete_seqs(list(there.values()))
+            delete_seqs(self._writer, list(there.values()))
         elif there:
             kept = np.array([i for i, key in enumerate(keys) if key not in there], np.int64)
             batch, added = batch.rows(kept), added[kept]
@@ -260,26 +245,9 @@ class SqliteGallery(Gallery):
     def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
         return self._snapshot().added_of(ids)
 
-    def _seqs_of(self, batch: Items) -> dict[int, int]:
-        """Return the sequence numbers of the items that are there, by key."""
-        ids = dict(zip(batch.keys().tolist(), batch.ids, strict=True))
-        found = {}
-        for keys in chunks(list(ids)):
-            marks = ",".join("?" * len(keys))
-            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
-                if key not in ids:
-                    raise damaged(self.path, "a list of ids that is not that of the items")
-                check_same_id(ids[key], id_of(key, text))
-                found[key] = seq
-        return found
-
-    def _delete_seqs(self, seqs: Sequence[int]) -> None:
-        for statement in ("DELETE FROM items WHERE seq = ?", "INSERT INTO changes (seq) VALUES (?)"):
-            self._writer.executemany(statement, ((seq,) for seq in seqs))
-
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):
-            found = self._chosen_of(list(where.ids))
+            found = chosen_of(self._writer, list(where.ids))
         else:
             snapshot = self._snapshot()
             rows, _ = snapshot.matching(where)
@@ -293,30 +261,11 @@ class SqliteGallery(Gallery):
                     f"{self.path}: expected to see what damaged items are, got {len(unclear)} that the filter cannot "
                     f"judge and that stay, the first {unclear[0]!r}; delete them by their ids"
                 )
-        self._delete_seqs(list(found))
+        delete_seqs(self._writer, list(found))
         return list(found.values())
 
-    def _chosen_of(self, ids: Sequence[Id]) -> dict[int, Id]:
-        """Return the ids by sequence number, of those that are there."""
-        wanted = {key_of(id): id for id in ids}
-        found = {}
-        for keys in chunks(list(wanted)):
-            marks = ",".join("?" * len(keys))
-            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
-                if wanted.get(key) == id_of(key, text):
-                    found[seq] = wanted[key]
-        return found
-
     def _assign(self, persons: Mapping[Id, str | None]) -> None:
-        found = self._chosen_of(list(persons))
-        for seqs in chunks(list(found)):
-            marks = ",".join("?" * len(seqs))
-            rows = self._writer.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", seqs).fetchall()
-            self._writer.executemany(
-                "UPDATE items SET checksum = ?, person = ? WHERE seq = ?",
-                [with_person(row, persons[found[row[0]]]) for row in rows if is_sound(row, self._widths)],
-            )
-        self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in found))
+        assign(self._writer, persons, self._widths)
 
     def _find(self, request: Request) -> Found:
         return self._asked(lambda snapshot: snapshot.find(request))

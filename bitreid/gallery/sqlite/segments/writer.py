@@ -22,11 +22,14 @@ from bitreid.gallery.table.writing import write_segment
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
+_MOST = 2**63 - 1
+
+
 class _Ended(Exception):
     """Somebody asked to stop."""
 
 
-class Written(NamedTuple):
+class _Written(NamedTuple):
     """Segments that were written, and are to be listed instead of those that were known."""
 
     known: Known
@@ -65,7 +68,7 @@ class SegmentWriter:
             known = self._cache.known()
             if AVAILABLE and self._is_due(known, least):
                 with self._folder.locked(0):
-                    written = self.written(least, everything=False)
+                    written = self._written(least, everything=False)
                     if written is not None:
                         self._list(written)
 
@@ -79,7 +82,36 @@ class SegmentWriter:
         else:
             yield
 
-    def written(self, least: int, everything: bool) -> Written | None:
+    def write_anew(self) -> tuple[tuple[int] | None, Listed]:
+        """Write all segments of which anything changed, and what came since; return the gallery's next generation and
+        the list. Where that cannot be written no segment is listed."""
+        while True:
+            try:
+                written = self._written(plan.FEWEST, everything=True) if AVAILABLE else None
+            except (OSError, _Ended):
+                written = None
+            written = written or _Written(self._cache.known(), Listed())
+            with self._transaction() as connection:  # nobody else writes from here on
+                self._cache.snapshot()
+                if self._is_current(connection, written):
+                    keep_listed(connection, written.listed)
+                    # Segments are what the file holds up to some change; the later ones are still to be followed.
+                    last = written.listed.change if written.listed.entries else _MOST
+                    connection.execute("DELETE FROM changes WHERE n <= ?", (last,))
+                    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+                    return _generation(connection), written.listed
+
+    def _is_current(self, connection: sqlite3.Connection, written: "_Written") -> bool:
+        """Return, within a transaction, whether nobody listed other segments or compacted meanwhile."""
+        before, generation = written.known, _generation(connection) or (0,)
+        return (*generation, listed_in(connection, self._folder.gallery)) == (before.generation, before.listed)
+
+    def clean(self, listed: Listed) -> None:
+        """Remove all files that are not listed, within the lock."""
+        if self._folder.path.is_dir():
+            self._folder.clean(listed.entries)
+
+    def _written(self, least: int, everything: bool) -> _Written | None:
         """Write what is due to files that are not listed yet, within the lock; None if nothing is.
 
         What cannot be written leaves no file.
@@ -112,26 +144,7 @@ class SegmentWriter:
         touched = {base.segments[number].name for number in known.touched}
         change = known.listed.change if any(entry.name in touched for entry in kept) else known.change
         last = listed[-1].last if listed else 0
-        return Written(known, Listed(tuple(listed), change, tuple(seq for seq in known.damaged if seq <= last)))
-
-    def written_anew(self) -> Written:
-        """Write all segments of which anything changed, and what came since; where that cannot be, none is listed."""
-        try:
-            written = self.written(plan.FEWEST, everything=True) if AVAILABLE else None
-        except (OSError, _Ended):
-            written = None
-        return written or Written(self._cache.known(), Listed())
-
-    def is_current(self, connection: sqlite3.Connection, written: Written) -> bool:
-        """Return, within a transaction, whether nobody listed other segments or compacted meanwhile."""
-        (generation,) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
-        before = written.known
-        return (generation, listed_in(connection, self._folder.gallery)) == (before.generation, before.listed)
-
-    def clean(self, listed: Listed) -> None:
-        """Remove all files that are not listed, within the lock."""
-        if self._folder.path.is_dir():
-            self._folder.clean(listed.entries)
+        return _Written(known, Listed(tuple(listed), change, tuple(seq for seq in known.damaged if seq <= last)))
 
     def _write_beside(self) -> None:
         self.settle(plan.TAIL)
@@ -148,9 +161,9 @@ class SegmentWriter:
             if number in known.touched
         )
 
-    def _list(self, written: Written) -> None:
+    def _list(self, written: _Written) -> None:
         with self._transaction() as connection:
-            current = self.is_current(connection, written)
+            current = self._is_current(connection, written)
             if current:
                 keep_listed(connection, written.listed)
         self.clean(written.listed if current else self._cache.known().listed)
@@ -179,3 +192,8 @@ class SegmentWriter:
     def _go_on(self) -> None:
         if self._ended.is_set():
             raise _Ended
+
+
+def _generation(connection: sqlite3.Connection) -> tuple[int] | None:
+    found: tuple[int] | None = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+    return found
