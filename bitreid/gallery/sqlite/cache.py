@@ -112,8 +112,8 @@ class Cache:
         """Return the items as they were last committed."""
         return self.known().snapshot
 
-    def known(self) -> Known:
-        """Return the items as they were last committed, and what else is known."""
+    def known(self, say: bool = True) -> Known:
+        """Return the items as they were last committed, and what else is known; `say` gives the warnings that wait."""
         with self._read() as reader:
             (version,) = reader.execute("PRAGMA data_version").fetchone()
             if version != self._version:
@@ -143,7 +143,9 @@ class Cache:
                 self._last_seq,
                 tuple(sorted(self.damaged)),
             )
-            warnings, self._warnings = self._warnings, []
+            warnings: list[str] = []
+            if say:
+                warnings, self._warnings = self._warnings, []
         for text in warnings:
             warn(text)
         return known
@@ -152,7 +154,7 @@ class Cache:
         self, snapshot: Snapshot, numbers: Sequence[int], what: str = "other codes than the gallery's file"
     ) -> None:
         """Leave out segments of a snapshot, by number, unless the file was changed since the snapshot."""
-        if self.snapshot() is not snapshot:
+        if self.known(say=False).snapshot is not snapshot:
             return
         with self._read():
             for segment in (snapshot.base.segments[number] for number in numbers):

@@ -57,7 +57,7 @@ from bitreid.gallery.sqlite.rows import (
 )
 from bitreid.gallery.sqlite.schema import identity_of, mark
 from bitreid.gallery.sqlite.segments import plan
-from bitreid.gallery.sqlite.segments.check import check
+from bitreid.gallery.sqlite.segments.check import Watch, check
 from bitreid.gallery.sqlite.segments.folder import Folder, remove_segments
 from bitreid.gallery.sqlite.segments.writer import SegmentWriter
 from bitreid.gallery.table.base import Unconfirmed
@@ -102,6 +102,7 @@ class SqliteGallery(Gallery):
             self._cache = Cache(path, self.contract, self._read, Folder(path, self.contract))
             self._segments = SegmentWriter(self._cache, self._writes, lambda: self.contract.coarse)
             self._snapshot()
+            self._watch = Watch(self._cache) if self._cache.listed.entries else None
             if not self.read_only:
                 remove_leftovers(path.resolve().parent)
             opened.pop_all()  # they stay open
@@ -212,6 +213,8 @@ class SqliteGallery(Gallery):
                 copy_to(own, unfinished)
 
     def close(self) -> None:
+        if self._watch is not None:
+            self._watch.end()
         if self._reader is not None and not self.read_only:
             self._segments.end()
             self._segments.settle(plan.FEWEST)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from bitreid.arrays import Bools
+from bitreid.arrays import Bools, Ints
 from bitreid.gallery.table.segment import Segment
 from bitreid.gallery.table.stitched import Piece
 
@@ -42,6 +42,11 @@ class Base:
     def number_of(self, row: int) -> int:
         """Return which segment a row is in; their number, for a row after them."""
         return bisect_right(self.starts, row) - 1
+
+    def numbers_of(self, rows: Sequence[int] | Ints) -> list[int]:
+        """Return `number_of` of each row."""
+        found: list[int] = (np.searchsorted(self.starts, rows, side="right") - 1).tolist()
+        return found
 
     def slices(self, n: int) -> list[slice]:
         """Return the rows of each segment, and then those after them, up to `n`."""

@@ -54,14 +54,14 @@ class SortedNames:
     """Texts in ascending order, by number; the arrays of a file."""
 
     def __init__(self, data: AnyArray, ends: Ints) -> None:
-        self._data, self._ends = data, ends
+        self._data, self._ends = data.data, ends.data  # single elements of which are quicker to get
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __getitem__(self, number: int) -> bytes:
-        start = int(self._ends[number - 1]) if number else 0
-        return self._data[start : int(self._ends[number])].tobytes()
+        ends = self._ends
+        return bytes(self._data[ends[number - 1] if number else 0 : ends[number]])
 
     def known(self, texts: Iterable[str]) -> list[int]:
         """Return the numbers of those texts that are there."""

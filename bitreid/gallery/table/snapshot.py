@@ -112,14 +112,11 @@ class Snapshot:
         base, later = self.base, self._table.texts
         if not base.n:
             return later.at(rows)
-        found = []
-        for row in rows:
-            at = base.number_of(row)
-            if at < len(base.segments):
-                found.append(base.segments[at].id_text(row - base.starts[at]))
-            else:
-                found += later.at([row - base.n])
-        return found
+        segments, starts, last = base.segments, base.starts, len(base.segments)
+        return [
+            later.at([row - base.n])[0] if at == last else segments[at].id_text(row - starts[at])
+            for row, at in zip(rows, base.numbers_of(rows), strict=True)
+        ]
 
     @property
     def has_id_texts(self) -> bool:
@@ -230,10 +227,20 @@ class Snapshot:
         numbers = self.fields[field.name][rows].tolist()
         if field.kind.is_number:
             return list(map(field.kind.shown, numbers))
-        base, later = self.base, self._table.names[field.name].of_number
-        if not base.n:
+        later = self._table.names[field.name].of_number
+        if not self.base.n:
             return [None if number == NOBODY else later[number] for number in numbers]
-        return [
-            None if number == NOBODY else self.names_of(field.name, row, [number])[number].decode()
-            for row, number in zip(rows.tolist(), numbers, strict=True)
-        ]
+        names = [segment.names[field.name] for segment in self.base.segments]
+        shown: list[str | None] = []
+        for number, at in zip(numbers, self.base.numbers_of(rows), strict=True):
+            if number == NOBODY:
+                shown.append(None)
+            elif at == len(names):
+                shown.append(later[number])
+            elif number < NOBODY:
+                shown.append(later[NOBODY - 1 - number])
+            elif number < len(names[at]):
+                shown.append(names[at][number].decode(errors="replace"))
+            else:
+                raise Unconfirmed([at])
+        return shown

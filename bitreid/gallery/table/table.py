@@ -236,12 +236,12 @@ class Table:
         return np.where(snapshot.seqs[rows] == seqs, rows, -1) if len(order) else rows - 1
 
     def rows(self, snapshot: Snapshot, rows: Ints) -> Rows:
-        """Return some rows as they could be appended again."""
+        """Return some rows, none of them of segments, as they could be appended again."""
         attributes = snapshot.attribute_codes
         return Rows(
             snapshot.seqs[rows],
             snapshot.keys[rows],
-            self.texts.at(rows.tolist()),
+            snapshot.id_texts(rows.tolist()),
             snapshot.codes.packed[rows],
             np.empty((len(rows), 0), np.uint8) if attributes is None else attributes.packed[rows],
             snapshot.added[rows],

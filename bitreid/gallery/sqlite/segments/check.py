@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -75,7 +76,7 @@ class Watch:
     """A thread that checks segments against their checksums, in a tenth of its time, while a gallery is open."""
 
     def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+        self._cache = weakref.ref(cache)
         self._ended = threading.Event()
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -87,11 +88,14 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._ended.wait(LATER_S):
+            cache = self._cache()
+            if cache is None:
+                return
             with suppress(GalleryError):  # closed meanwhile, or nothing that a search would not say
-                snapshot = self._cache.snapshot()
+                snapshot = cache.known(say=False).snapshot
                 for number, segment in enumerate(snapshot.base.segments):
                     if not segment.verified and not self._verify(segment):
-                        self._cache.doubt(snapshot, [number], "other bytes than were written")
+                        cache.doubt(snapshot, [number], "other bytes than were written")
 
     def _verify(self, segment: Segment) -> bool:
         self._since = time.monotonic()

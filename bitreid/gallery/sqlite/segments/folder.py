@@ -63,7 +63,10 @@ class Folder:
 
     def missing(self, entries: Sequence[Entry]) -> bool:
         """Return whether a listed segment is not there."""
-        return any(not (self.path / entry.name).exists() for entry in entries if entry.name not in self._open)
+        there: set[str] = set()
+        with suppress(OSError):  # nobody may look
+            there = {file.name for file in self.path.iterdir()}
+        return any(entry.name not in there for entry in entries if entry.name not in self._open)
 
     def new_path(self) -> Path:
         """Return the path of a new segment."""

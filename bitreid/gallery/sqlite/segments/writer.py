@@ -65,7 +65,7 @@ class SegmentWriter:
     def settle(self, least: int) -> None:
         """Write what is due, from so many items in memory on, unless another process does or it cannot be done."""
         with suppress(GalleryError, OSError, _Ended):
-            known = self._cache.known()
+            known = self._cache.known(say=False)
             if AVAILABLE and self._is_due(known, least):
                 with self._folder.locked(0):
                     written = self._written(least, everything=False)
@@ -76,7 +76,7 @@ class SegmentWriter:
     def alone(self) -> Iterator[None]:
         """Be the only one who writes segments, for a compaction; nobody else may start to meanwhile."""
         self.end()
-        if AVAILABLE and (self._folder.path.is_dir() or self._is_due(self._cache.known(), plan.FEWEST)):
+        if AVAILABLE and (self._folder.path.is_dir() or self._is_due(self._cache.known(say=False), plan.FEWEST)):
             with self._folder.locked(BUSY_S):
                 yield
         else:
@@ -90,7 +90,7 @@ class SegmentWriter:
                 written = self._written(plan.FEWEST, everything=True) if AVAILABLE else None
             except (OSError, _Ended):
                 written = None
-            written = written or _Written(self._cache.known(), Listed())
+            written = written or _Written(self._cache.known(say=False), Listed())
             with self._transaction() as connection:  # nobody else writes from here on
                 self._cache.snapshot()
                 if self._is_current(connection, written):
@@ -116,7 +116,7 @@ class SegmentWriter:
 
         What cannot be written leaves no file.
         """
-        known = self._cache.known()
+        known = self._cache.known(say=False)
         base = known.snapshot.base
         alive = known.snapshot.alive
         at = np.arange(len(known.snapshot)) if alive is None else np.flatnonzero(alive)
@@ -149,7 +149,7 @@ class SegmentWriter:
     def _write_beside(self) -> None:
         self.settle(plan.TAIL)
         with suppress(GalleryError):
-            self._cache.known()  # so that no search waits for that
+            self._cache.known(say=False)  # so that no search waits for that
 
     def _is_due(self, known: Known, least: int) -> bool:
         base, alive = known.snapshot.base, known.snapshot.alive
@@ -166,7 +166,7 @@ class SegmentWriter:
             current = self._is_current(connection, written)
             if current:
                 keep_listed(connection, written.listed)
-        self.clean(written.listed if current else self._cache.known().listed)
+        self.clean(written.listed if current else self._cache.known(say=False).listed)
 
     def _check_sources(self, known: Known, new: plan.New) -> None:
         """Check the segments that are to be replaced: what is wrong with them must not be written again."""
