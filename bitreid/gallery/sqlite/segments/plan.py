@@ -12,9 +12,9 @@ from bitreid.gallery.sqlite.segments.listed import gaps
 from bitreid.gallery.table.base import Base
 from bitreid.gallery.table.segment import BLOCK, Segment
 
-FEWEST = 16_384
+FEWEST = 8192
 """Items that a segment is written of on closing and compaction; fewer are read sooner than they are written."""
-TAIL = 65_536
+TAIL = 32_768
 """Items in memory of which a segment is written meanwhile."""
 FANOUT = 8
 """Neighbours of about one size that become one segment."""
