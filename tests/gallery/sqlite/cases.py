@@ -30,9 +30,9 @@ SMALL = {"FEWEST": 1, "TAIL": 40, "FANOUT": 3, "ROUND": 1}
 """Limits of `segments.plan` with which galleries of a few items have segments, several of them."""
 
 
-def write_small_segments() -> None:
-    """Have this process write segments of few items."""
-    for name, value in SMALL.items():
+def write_small_segments(tail: int = SMALL["TAIL"]) -> None:
+    """Have this process write segments of few items, of so many meanwhile."""
+    for name, value in {**SMALL, "TAIL": tail}.items():
         setattr(plan, name, value)
 
 
