@@ -21,7 +21,8 @@ from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.table.columns import encoded
-from bitreid.gallery.table.table import Rows, Snapshot, Table
+from bitreid.gallery.table.snapshot import Snapshot
+from bitreid.gallery.table.table import Rows, Table
 
 
 class MemoryGallery(Gallery):

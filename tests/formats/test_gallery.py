@@ -1,8 +1,8 @@
 """Galleries and exports of every format that there ever was are opened, and hold what was put into them.
 
 `gallery-N.gallery` and `gallery-N.parquet` were written when N was the newest format. They are never written again.
-All files hold the same: that of format 2 is a backup of the first, when it had been migrated, and that of format 3 one
-of the second, with a coarse code.
+All files hold the same: that of format 2 is a backup of the first, when it had been migrated, that of format 3 one
+of the second, with a coarse code, and that of format 4 one of the third.
 """
 
 import json
@@ -44,7 +44,7 @@ i is the bytes 8 i to 8 i + 7, its attribute code the three bits of i."""
 COARSE = CoarseCode((0, 0, 2), (0, 7, 7, 9, 63), ((0.5, 0.25), (0.9, 0.5)))
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return Path(shutil.copy(FOLDER / f"gallery-{request.param}.gallery", tmp_path))
 
@@ -95,7 +95,7 @@ def test_a_file_keeps_its_contract_its_decisions_and_its_log(path: Path) -> None
         assert contract.parts == (Part("head", 0, 24), Part("legs", 24, 64))
         assert contract.attributes == ("hat", "backpack", "top=red")
         assert contract.open_set == OPEN_SET
-        assert contract.coarse == (COARSE if path.name == "gallery-3.gallery" else None)
+        assert contract.coarse == (COARSE if path.name in ("gallery-3.gallery", "gallery-4.gallery") else None)
         log = list(gallery.audit())
         assert [(entry["actor"], entry["action"], entry["ids"]) for entry in log] == [
             ("desk 7", "add", [7, "7", 0, -(2**63), 2**63 - 2]),

@@ -13,6 +13,8 @@ from bitreid.codes import Codes
 from bitreid.errors import GalleryBusy
 from bitreid.gallery import Contract, Gallery, Items, create_gallery, export_parquet, open_gallery
 from bitreid.gallery.items import key_of
+from bitreid.gallery.sqlite.gallery import SqliteGallery
+from bitreid.gallery.sqlite.segments import plan
 
 CONTRACT = Contract(256, attributes=tuple(f"attribute {i}" for i in range(128)))
 SECRET_CODE, SECRET_ATTRIBUTES = b"code-of-somebody-that-is-secret!", b"clothes-of-that!"
@@ -64,8 +66,24 @@ def somebodys() -> list[str]:
 
 def found_in(folder: Path, marks: dict[str, bytes]) -> set[tuple[str, str]]:
     """Which files hold which marks."""
-    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    files = {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     return {(name, mark) for name, content in files.items() for mark, secret in marks.items() if secret in content}
+
+
+@pytest.fixture(params=["no segments", "segments"], autouse=True)
+def with_segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the galleries have segments."""
+    small = {"FEWEST": 1, "TAIL": 60, "FANOUT": 3, "ROUND": 1} if request.param == "segments" else {}
+    for name, value in small.items():
+        monkeypatch.setattr(plan, name, value)
+    return bool(small)
+
+
+def settle(gallery: Gallery) -> None:
+    """Write the segments that are due."""
+    assert isinstance(gallery, SqliteGallery)
+    gallery._segments.end()
+    gallery._segments.settle(plan.FEWEST)
 
 
 WAYS: dict[str, Callable[[Gallery], int]] = {
@@ -78,7 +96,7 @@ WAYS: dict[str, Callable[[Gallery], int]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("audited", [True, False])
-def test_no_byte_of_what_was_forgotten_is_left(tmp_path: Path, way: str, audited: bool) -> None:
+def test_no_byte_of_what_was_forgotten_is_left(tmp_path: Path, way: str, audited: bool, with_segments: bool) -> None:
     folder = tmp_path / "gallery"
     folder.mkdir()
     with create_gallery(folder / "people.gallery", CONTRACT, audited=audited, actor="the operator") as gallery:
@@ -88,8 +106,11 @@ def test_no_byte_of_what_was_forgotten_is_left(tmp_path: Path, way: str, audited
         gallery.reject(["id-of-somebody 10"], "Mallory Otherwise")
         gallery.confirm(["id-of-somebody 20"], "Mallory Somebody")
         gallery.search(batch.codes[:2])
+        settle(gallery)
         gallery.info()
         assert {mark for _, mark in found_in(folder, MARKS | IDS)} == {*MARKS, *IDS}
+        in_segments = {mark for name, mark in found_in(folder, MARKS) if name.endswith(".segment")}
+        assert in_segments == ({"code", "attributes", "tracklet", "person"} if with_segments else set())
         assert WAYS[way](gallery) == N // 10
         gallery.compact()
         gallery.backup(folder / "backup.gallery")
@@ -116,11 +137,16 @@ def test_a_deletion_alone_is_found_by_nobody_but_may_leave_copies_in_the_log(tmp
         gallery.add(people())
         gallery.delete(somebodys())
         assert gallery.get(["id-of-somebody"]) == [None]
-        assert {name for name, _ in found_in(tmp_path, MARKS)} == {"people.gallery-wal"}
+        assert files_with_marks(tmp_path) == {"people.gallery-wal"}
         gallery.backup(tmp_path / "backup.gallery")
-        assert {name for name, _ in found_in(tmp_path, MARKS)} == {"people.gallery-wal"}
+        assert files_with_marks(tmp_path) == {"people.gallery-wal"}
         gallery.compact()
         assert found_in(tmp_path, MARKS | IDS) == set()
+
+
+def files_with_marks(folder: Path) -> set[str]:
+    """Which files hold what was forgotten, but for segments."""
+    return {name for name, _ in found_in(folder, MARKS) if not name.endswith(".segment")}
 
 
 def test_an_item_that_is_replaced_is_forgotten(tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ from bitreid.codes import Codes
 from bitreid.gallery import Filter, Gallery, Items, create_gallery, open_gallery
 from bitreid.gallery.filters.types import CameraIn, HasAttribute, Not, PersonIn
 from bitreid.gallery.items import Id
+from bitreid.gallery.sqlite.segments import plan
 from tests.gallery.cases import CONTRACT, expected_unmet
 from tests.gallery.filters import cases as filter_cases
 from tests.reference.gallery import PlainGallery
 
+SMALL = {"FEWEST": 1, "TAIL": 3, "FANOUT": 2, "ROUND": 1}
+"""Limits with which galleries of a few items have segments."""
 IDS: st.SearchStrategy[Id] = st.integers(0, 9) | st.sampled_from(["a", "b", "7"])
 CODES = st.integers(0, 2**32 - 1).map(lambda bits: bits.to_bytes(4, "big"))
 SHORTS = st.integers(0, 31).map(lambda bits: bytes([bits << 3]))
@@ -42,10 +45,13 @@ def batches(draw: st.DrawFn) -> Items:
 
 
 class GalleryMachine(RuleBasedStateMachine):
-    """One gallery in memory, one in a file, and a dict."""
+    """One gallery in memory, one in a file, with segments or without, and a dict."""
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(segments=st.booleans())
+    def start(self, segments: bool) -> None:
+        self.limits = {name: getattr(plan, name) for name in SMALL}
+        for name, value in SMALL.items() if segments else ():
+            setattr(plan, name, value)
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "people.gallery"
         self.memory = create_gallery("memory:", CONTRACT)
@@ -123,6 +129,8 @@ class GalleryMachine(RuleBasedStateMachine):
         if hasattr(self, "folder"):
             self.file.close()
             self.folder.cleanup()
+            for name, value in self.limits.items():
+                setattr(plan, name, value)
 
 
 GalleryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

@@ -1,14 +1,14 @@
-"""The arrays that a SQLite gallery is searched from: a cache that follows the file."""
+"""The arrays that a SQLite gallery is searched from: a cache that follows the file, and its segments."""
 
 import gc
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import compress
 from operator import add, not_
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,48 +31,97 @@ from bitreid.gallery.sqlite.rows import (
     warn,
     which_are_sound,
 )
-from bitreid.gallery.table.table import Rows, Snapshot, Table
+from bitreid.gallery.sqlite.segments.folder import Folder
+from bitreid.gallery.sqlite.segments.listed import Listed, gaps, listed_in
+from bitreid.gallery.table.base import Base, Unconfirmed
+from bitreid.gallery.table.snapshot import Snapshot
+from bitreid.gallery.table.table import Rows, Table
 
 _CHUNK = 2_000  # items read at once: few enough to stay in a processor's cache
 _HALF = 2**32
+_MOST_SEQ = 2**63 - 1
+
+
+class Known(NamedTuple):
+    """All that is known of a gallery at one moment.
+
+    `listed` are its segments, of which `touched` are the numbers, in the snapshot, of those of which anything was
+    removed or changed since they were written; `change` and `last` say how far the file was read.
+    """
+
+    snapshot: Snapshot
+    generation: int
+    listed: Listed
+    touched: frozenset[int]
+    change: int
+    last: int
+    damaged: tuple[int, ...]
 
 
 class Cache:
     """A table of what was last committed to a gallery's file, by whichever process.
 
-    `read` gives the connection to read from, and keeps other threads away meanwhile. Items that are not what was
-    written are left out: `damaged` are their ids by sequence number, and a `DataWarning` says so.
+    `read` gives the connection to read from, and keeps other threads away meanwhile; `folder` has the segments. Items
+    that are not what was written are left out: `damaged` are their ids by sequence number, and a `DataWarning` says so.
     """
 
     def __init__(
-        self, path: Path, contract: Contract, read: Callable[[], AbstractContextManager[sqlite3.Connection]]
+        self,
+        path: Path,
+        contract: Contract,
+        read: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        folder: Folder,
     ) -> None:
-        self._path, self._contract, self._read = path, contract, read
+        self._path, self._contract, self._read, self.folder = path, contract, read, folder
         self._widths = Widths.of(contract)
         self._compacting: threading.Thread | None = None
         self._warnings: list[str] = []
         self._reset()
 
     def _reset(self) -> None:
-        self._table = Table(self._contract.n_bits, self._contract.attributes, self._metadata)
+        table = self._contract.n_bits, self._contract.attributes, self._metadata, Base(), self._confirm
+        self._table = Table(*table)
         self._version = -1  # SQLite's, which changes with every commit of anybody else's connection
         self.generation = -1
+        self._listed = Listed()
         self._last_change = self._last_seq = 0  # how far the file was read
         self.damaged: dict[int, Id] = {}
         self.unread: set[int] = set()
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory that the arrays take."""
+        """Bytes of memory that the arrays take, without what is in segments."""
         return self._table.n_bytes
+
+    @property
+    def n_padding(self) -> int:
+        """Rows of segments that are no items, and never were."""
+        return self._table.n_padding
+
+    @property
+    def base(self) -> Base:
+        """The segments that are searched."""
+        return self._table.base
+
+    @property
+    def listed(self) -> Listed:
+        """The segments that the file listed when it was last read."""
+        return self._listed
 
     def snapshot(self) -> Snapshot:
         """Return the items as they were last committed."""
+        return self.known().snapshot
+
+    def known(self, say: bool = True) -> Known:
+        """Return the items as they were last committed, and what else is known; `say` gives the warnings that wait."""
         with self._read() as reader:
             (version,) = reader.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 reader.execute("BEGIN")
                 try:
+                    if self.folder.missing(listed_in(reader, self._path).entries):
+                        reader.execute("ROLLBACK")  # perhaps others came in their place just now
+                        reader.execute("BEGIN")
                     with _no_collection():
                         self._catch_up(reader)
                 except BaseException:
@@ -85,10 +134,36 @@ class Cache:
                 if self._table.wasteful and self._compacting is None:
                     self._compacting = threading.Thread(target=self._compact_later, daemon=True)
                     self._compacting.start()
-            snapshot, warnings, self._warnings = self._table.snapshot(), self._warnings, []
+            known = Known(
+                self._table.snapshot(),
+                self.generation,
+                self._listed,
+                frozenset(self._table.touched),
+                self._last_change,
+                self._last_seq,
+                tuple(sorted(self.damaged)),
+            )
+            warnings: list[str] = []
+            if say:
+                warnings, self._warnings = self._warnings, []
         for text in warnings:
             warn(text)
-        return snapshot
+        return known
+
+    def doubt(
+        self, snapshot: Snapshot, numbers: Sequence[int], what: str = "other codes than the gallery's file"
+    ) -> None:
+        """Leave out segments of a snapshot, by number, unless the file was changed since the snapshot."""
+        if self.known(say=False).snapshot is not snapshot:
+            return
+        with self._read():
+            for segment in (snapshot.base.segments[number] for number in numbers):
+                self.folder.distrust(segment.name)
+                self._warnings.append(
+                    f"{segment.path}: expected a sound segment, got {what}; its items are read from the gallery's file "
+                    "meanwhile"
+                )
+            self._version = -1
 
     def go_on(self, generation: tuple[Any, ...] | None) -> None:
         """Follow a compaction of this process, which changed nothing that is not known here.
@@ -103,7 +178,9 @@ class Cache:
         """Make the arrays anew without what was removed; searches and writes go on meanwhile."""
         with self._read():
             before, snapshot = self._table, self._table.snapshot()
-            generation, *known = self.generation, self._last_change, self._last_seq
+            # What happened to the items of segments is followed anew.
+            change = self._listed.change if before.base.n else self._last_change
+            generation, *known = self.generation, change, self._last_seq
         table = before.compacted(snapshot)
         with self._read():
             if before is self._table and generation == self.generation:
@@ -125,30 +202,72 @@ class Cache:
             self._reset()
             self.generation = generation[0] if generation else 0
             (self._last_change,) = reader.execute("SELECT ifnull(max(n), 0) FROM changes").fetchone()
+        listed = listed_in(reader, self._path)
+        segments, words = self.folder.open(listed.entries)
+        self._warnings += words
+        if listed != self._listed or tuple(segments) != self._table.base.segments:
+            self._switch(reader, listed, Base(segments))
         self._follow(reader)
         first = not self._last_seq
-        listed = _sums_of_index(reader) if first else (0,) * 4
+        listed_sums = _sums_of_index(reader) if first else (0,) * 4
         if first:
-            self._table.make_room(listed[0] + listed[0] // 16)
-        sums = (0,) * 4
-        new = reader.execute(f"SELECT {SEARCHED} FROM items WHERE seq > ? ORDER BY seq", (self._last_seq,))
+            self._table.make_room(listed_sums[0] + listed_sums[0] // 16)
+        sums = self._append(reader, self._last_seq + 1, _MOST_SEQ)
+        n = 2 if self.damaged else 4  # keys of damaged rows are not known
+        if first and sums[:n] != listed_sums[:n]:
+            self._warnings.append(
+                f"{self._path}: expected {listed_sums[0]} items, as its list of ids says, got {sums[0]} or others; "
+                "some are lost, or are not found by their ids; restore a backup"
+            )
+
+    def _switch(self, reader: sqlite3.Connection, listed: Listed, base: Base) -> None:
+        """Search other segments from now on. What they do not cover is taken along, or read where it is not here."""
+        before, old = self._table.snapshot(), self._table.base
+        covered = [(each.first, each.last) for each in base.segments]
+        here = gaps([(each.first, each.last) for each in old.segments], self._last_seq)
+        missing = gaps(covered, max(self._last_seq, listed.last))
+        if all(any(first <= start and stop <= last for first, last in here) for start, stop in missing):
+            seqs = before.seqs[old.n :]
+            left = np.ones(len(seqs), np.bool_) if before.alive is None else before.alive[old.n :].copy()
+            for first, last in covered:
+                left &= (seqs < first) | (seqs > last)
+            self._table = self._table.moved(before, base, old.n + np.flatnonzero(left))
+        else:
+            self._table = self._table.moved(before, base, np.empty(0, np.int64))
+            self.damaged, self._last_seq = {}, listed.last if base.n else 0
+            for start, stop in gaps(covered, self._last_seq):
+                self._append(reader, start, stop)
+        if base.n:
+            self._last_change = listed.change
+        self._last_seq = max(self._last_seq, base.segments[-1].last if base.n else 0)
+        self._listed = listed
+        self._name_damaged(reader, [seq for seq in listed.damaged if seq not in self.damaged])
+
+    def _name_damaged(self, reader: sqlite3.Connection, seqs: Sequence[int]) -> None:
+        """Know of damaged items that segments leave out."""
+        wrong: dict[int, Id] = {}
+        for some in chunks(seqs):
+            marks = ",".join("?" * len(some))
+            found = reader.execute(f"SELECT seq, key, id FROM items WHERE seq IN ({marks})", some)
+            wrong |= {seq: id_of(key, text) for seq, key, text in found}
+        self._found_damaged(wrong)
+
+    def _append(self, reader: sqlite3.Connection, start: int, stop: int) -> tuple[int, ...]:
+        """Read the items of these sequence numbers; return how many, and sums, as `_sums_of_index` does."""
+        sums: tuple[int, ...] = (0,) * 4
+        statement = f"SELECT {SEARCHED} FROM items WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        new, before = reader.execute(statement, (start, stop)), start - 1
         while rows := new.fetchmany(_CHUNK):
             sound = self._sound(rows)
             columns = self._columns(sound)
-            if (np.diff(columns.seqs, prepend=self._last_seq) <= 0).any():
+            if (np.diff(columns.seqs, prepend=before) <= 0).any():
                 raise damaged(self._path, "items out of order")
             self._table.append(columns)
-            self._last_seq = max(self._last_seq, rows[-1][0])
-            if first:
-                total = int(columns.seqs.sum()) if sound is rows else sum(row[0] for row in rows)
-                found = len(rows), total, *_halves(columns.keys)
-                sums = tuple(map(add, sums, found))
-        n = 2 if self.damaged else 4  # keys of damaged rows are not known
-        if sums[:n] != listed[:n]:
-            self._warnings.append(
-                f"{self._path}: expected {listed[0]} items, as its list of ids says, got {sums[0]} or others; some are "
-                "lost, or are not found by their ids; restore a backup"
-            )
+            before = rows[-1][0]
+            self._last_seq = max(self._last_seq, before)
+            total = int(columns.seqs.sum()) if sound is rows else sum(row[0] for row in rows)
+            sums = tuple(map(add, sums, (len(rows), total, *_halves(columns.keys))))
+        return sums
 
     def _follow(self, reader: sqlite3.Connection) -> None:
         """Follow what happened to items that are known: removed, or another person."""
@@ -195,12 +314,39 @@ class Cache:
         right = which_are_sound(rows, self._widths)
         if all(right):
             return rows
-        wrong = {row[0]: id_of(*row[1:3]) for row in compress(rows, map(not_, right))}
+        self._found_damaged({row[0]: id_of(*row[1:3]) for row in compress(rows, map(not_, right))})
+        return list(compress(rows, right))
+
+    def _found_damaged(self, wrong: Mapping[int, Id]) -> None:
         fresh = [id for seq, id in wrong.items() if seq not in self.damaged]
         self.damaged |= wrong
         if fresh:
             self._warnings.append(f"{self._path}: {damaged_items(fresh)}")
-        return list(compress(rows, right))
+
+    def _confirm(self, snapshot: Snapshot, positions: Ints) -> None:
+        """Check that codes and keys of rows of segments are what the file holds; else `Unconfirmed`."""
+        rows = np.unique(positions)
+        rows = rows[: np.searchsorted(rows, snapshot.base.n)]
+        if not len(rows):
+            return
+        seqs = snapshot.seqs[rows]
+        if (seqs[1:] < seqs[:-1]).any():
+            order = np.argsort(seqs)
+            rows, seqs = rows[order], seqs[order]
+        found: list[tuple[int, bytes]] = []
+        with self._read() as reader:
+            for some in chunks(seqs.tolist()):
+                marks = ",".join("?" * len(some))
+                statement = f"SELECT key, code FROM items WHERE seq IN ({marks}) ORDER BY seq"
+                found += reader.execute(statement, some).fetchall()
+        if len(found) == len(rows):
+            keys, codes = zip(*found, strict=True)
+            if list(keys) == snapshot.keys[rows].tolist() and b"".join(codes) == snapshot.codes.packed[rows].tobytes():
+                return
+        there = set(found)
+        mine = zip(snapshot.keys[rows].tolist(), map(bytes, snapshot.codes.packed[rows]), strict=True)
+        wrong = [row for row, each in zip(rows.tolist(), mine, strict=True) if each not in there]
+        raise Unconfirmed(sorted({snapshot.base.number_of(row) for row in wrong}))
 
     def _metadata(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield a stretch of the file at a time, so that others get their turn between."""

@@ -283,9 +283,10 @@ def closed(path: Path) -> GalleryClosed:
 
 
 def copy_to(connection: sqlite3.Connection, unfinished: Path) -> None:
-    """Write a gallery as it is at one moment to a new file, to which no log of the old one belongs."""
+    """Write a gallery as it is at one moment to a new file, to which neither log nor segments of the old one belong."""
     connection.execute("VACUUM INTO ?", (str(unfinished),))
     with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+        copy.execute("DELETE FROM meta WHERE name IN ('segments', 'segments checksum')")
         mark(copy, new_identity())
 
 

@@ -1,17 +1,18 @@
-"""A gallery in one SQLite file, searched from arrays in memory: the default.
+"""A gallery in one SQLite file, searched from arrays beside it and in memory: the default.
 
-The file is the record: what is acknowledged is in it, synced to the disk. The arrays are a cache that follows it. Each
-item has a sequence number, so that what is new is read from the number that was last seen on, whichever process wrote
-it, and what was removed or changed is listed by such numbers. A search looks whether anything was committed since the
-last one, reads that, and searches a snapshot that nobody changes.
+The file is the record: what is acknowledged is in it, synced to the disk. The arrays are a cache that follows it: most
+are in segments, files that all processes share (`segments`), and what came since is in memory. Each item has a sequence
+number, so that what is new is read from the number that was last seen on, whichever process wrote it, and what was
+removed or changed is listed by such numbers. A search looks whether anything was committed since the last one, reads
+that, and searches a snapshot that nobody changes.
 """
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,11 +23,12 @@ from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.filters.types import Filter, IdIn
-from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
+from bitreid.gallery.items import GalleryItem, Hit, Id, Items, joined, key_of, plain_id
 from bitreid.gallery.leftovers import remove_leftovers
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
+from bitreid.gallery.sqlite.changing import assign, chosen_of, delete_seqs, seqs_of
 from bitreid.gallery.sqlite.file import (
     cameras_in,
     can_be_written,
@@ -46,19 +48,22 @@ from bitreid.gallery.sqlite.file import (
 )
 from bitreid.gallery.sqlite.record import asks_for_metadata, judged
 from bitreid.gallery.sqlite.rows import (
-    SEARCHED,
     WHOLE,
     Row,
     Widths,
-    id_of,
-    is_sound,
     items_of,
     stored,
     warn,
-    with_person,
 )
 from bitreid.gallery.sqlite.schema import identity_of, mark
-from bitreid.gallery.table.table import Snapshot
+from bitreid.gallery.sqlite.segments import plan
+from bitreid.gallery.sqlite.segments.check import Watch, check
+from bitreid.gallery.sqlite.segments.folder import Folder, remove_segments
+from bitreid.gallery.sqlite.segments.writer import SegmentWriter
+from bitreid.gallery.table.base import Unconfirmed
+from bitreid.gallery.table.snapshot import Snapshot
+
+Asked = TypeVar("Asked")
 
 LOG_S = 1.0
 """How long entries of searches may wait before they are in the audit log."""
@@ -67,6 +72,7 @@ LOG_S = 1.0
 def create_sqlite(path: Path, contract: Contract, *, audited: bool = True, actor: str = "") -> "SqliteGallery":
     """Return a new gallery in a file that is made; `GalleryExists` if there is one."""
     create_file(path, contract, audited)
+    remove_segments(path)
     return open_sqlite(path, actor=actor)
 
 
@@ -93,8 +99,10 @@ class SqliteGallery(Gallery):
             self.contract, self.audited = contract_in(self._reader, path)
             self.camera_names = cameras_in(self._reader, path)
             self._widths = Widths.of(self.contract)
-            self._cache = Cache(path, self.contract, self._read)
+            self._cache = Cache(path, self.contract, self._read, Folder(path, self.contract))
+            self._segments = SegmentWriter(self._cache, self._writes, lambda: self.contract.coarse)
             self._snapshot()
+            self._watch = Watch(self._cache) if self._cache.listed.entries else None
             if not self.read_only:
                 remove_leftovers(path.resolve().parent)
             opened.pop_all()  # they stay open
@@ -149,17 +157,23 @@ class SqliteGallery(Gallery):
         return (entry for _, entry in audit.entries(self._read, self.path))
 
     def info(self) -> Info:
+        check(self._cache, self._read, self._widths, self.path)
         snapshot = self._snapshot()
-        n_bytes = 0
+        n_bytes = self._cache.folder.n_bytes
         for end in ("", "-wal"):
             with suppress(FileNotFoundError):  # the log goes when the last process closes
                 n_bytes += Path(f"{self.path.resolve()}{end}").stat().st_size
+        base, listed = self._cache.base, self._cache.listed.entries
         details: dict[str, str | int] = {
+            "segments": f"{len(base.segments)} of {len(listed)}" if len(base.segments) < len(listed) else len(listed),
+            "bytes in segments": self._cache.folder.n_bytes,
             "bytes in memory": self._cache.n_bytes,
-            "removed, still in memory": len(snapshot) - snapshot.n_alive,
+            "removed, still in memory": len(snapshot) - snapshot.n_alive - self._cache.n_padding,
             "damaged": len(self._cache.damaged),
             "audited": "yes" if self.audited else "no",
         }
+        if self._segments.share_written < 1:
+            details["segments being written"] = f"{self._segments.share_written:.0%} done"
         counts = snapshot.n_alive, snapshot.n_persons, snapshot.n_tracklets
         return Info(str(self.path), self.contract, *counts, n_bytes, details, snapshot.camera_numbers)
 
@@ -168,19 +182,19 @@ class SqliteGallery(Gallery):
     def compact(self) -> None:
         """Remove the bytes of what was deleted from the gallery's files; they are gone when it returns.
 
-        A deletion alone zeroes them in the file's pages, but copies may stay there and in the log beside it (`-wal`)
-        for long. Rewrites the file, which takes room for it twice; searches go on meanwhile. `GalleryBusy` while other
-        processes read old pages. Backups and exports, and what the disk itself keeps, are out of its reach.
+        A deletion alone zeroes them in the file's pages, but copies may stay there, in segments and in the log beside
+        it (`-wal`) for long. Rewrites the file, which takes room for it twice, and segments of which anything was
+        removed or changed; searches go on meanwhile. `GalleryBusy` while other processes read old pages or write
+        segments. Backups and exports, and what the disk itself keeps, are out of its reach.
         """
-        with self._write_lock() as writer:
-            with self._transaction():  # nobody else writes from here on
-                self._cache.snapshot()
-                writer.execute("DELETE FROM changes")
-                writer.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-                generation = writer.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+        with self._write_lock():
+            pass  # it can be written
+        with explained(self.path), self._segments.alone(), self._write_lock() as writer:
+            generation, listed = self._segments.write_anew()
             self._cache.go_on(generation)
             writer.execute("VACUUM")
             empty_log(writer, self.path)
+            self._segments.clean(listed)
         self._cache.compact()
 
     def backup(self, path: Path) -> None:
@@ -199,6 +213,11 @@ class SqliteGallery(Gallery):
                 copy_to(own, unfinished)
 
     def close(self) -> None:
+        if self._watch is not None:
+            self._watch.end()
+        if self._reader is not None and not self.read_only:
+            self._segments.end()
+            self._segments.settle(plan.FEWEST)
         with self._writing, self._reading:
             if self._reader is None:
                 return
@@ -210,15 +229,15 @@ class SqliteGallery(Gallery):
                 reader, self._reader = self._reader, None
                 reader.close()
                 self._writer.close()
-                self._cache = Cache(self.path, self.contract, self._read)  # frees the arrays
+                self._cache = Cache(self.path, self.contract, self._read, self._cache.folder)  # frees the arrays
 
     # What the protocol asks of a backend.
 
     def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
-        there, keys = self._seqs_of(batch), batch.keys().tolist()
+        there, keys = seqs_of(self._writer, batch, self.path), batch.keys().tolist()
         new = [id for id, key in zip(batch.ids, keys, strict=True) if key not in there]
         if replace:
-            self._delete_seqs(list(there.values()))
+            delete_seqs(self._writer, list(there.values()))
         elif there:
             kept = np.array([i for i, key in enumerate(keys) if key not in there], np.int64)
             batch, added = batch.rows(kept), added[kept]
@@ -229,26 +248,9 @@ class SqliteGallery(Gallery):
     def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
         return self._snapshot().added_of(ids)
 
-    def _seqs_of(self, batch: Items) -> dict[int, int]:
-        """Return the sequence numbers of the items that are there, by key."""
-        ids = dict(zip(batch.keys().tolist(), batch.ids, strict=True))
-        found = {}
-        for keys in chunks(list(ids)):
-            marks = ",".join("?" * len(keys))
-            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
-                if key not in ids:
-                    raise damaged(self.path, "a list of ids that is not that of the items")
-                check_same_id(ids[key], id_of(key, text))
-                found[key] = seq
-        return found
-
-    def _delete_seqs(self, seqs: Sequence[int]) -> None:
-        for statement in ("DELETE FROM items WHERE seq = ?", "INSERT INTO changes (seq) VALUES (?)"):
-            self._writer.executemany(statement, ((seq,) for seq in seqs))
-
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):
-            found = self._chosen_of(list(where.ids))
+            found = chosen_of(self._writer, list(where.ids))
         else:
             snapshot = self._snapshot()
             rows, _ = snapshot.matching(where)
@@ -262,36 +264,26 @@ class SqliteGallery(Gallery):
                     f"{self.path}: expected to see what damaged items are, got {len(unclear)} that the filter cannot "
                     f"judge and that stay, the first {unclear[0]!r}; delete them by their ids"
                 )
-        self._delete_seqs(list(found))
+        delete_seqs(self._writer, list(found))
         return list(found.values())
 
-    def _chosen_of(self, ids: Sequence[Id]) -> dict[int, Id]:
-        """Return the ids by sequence number, of those that are there."""
-        wanted = {key_of(id): id for id in ids}
-        found = {}
-        for keys in chunks(list(wanted)):
-            marks = ",".join("?" * len(keys))
-            for seq, key, text in self._writer.execute(f"SELECT seq, key, id FROM items WHERE key IN ({marks})", keys):
-                if wanted.get(key) == id_of(key, text):
-                    found[seq] = wanted[key]
-        return found
-
     def _assign(self, persons: Mapping[Id, str | None]) -> None:
-        found = self._chosen_of(list(persons))
-        for seqs in chunks(list(found)):
-            marks = ",".join("?" * len(seqs))
-            rows = self._writer.execute(f"SELECT {SEARCHED} FROM items WHERE seq IN ({marks})", seqs).fetchall()
-            self._writer.executemany(
-                "UPDATE items SET checksum = ?, person = ? WHERE seq = ?",
-                [with_person(row, persons[found[row[0]]]) for row in rows if is_sound(row, self._widths)],
-            )
-        self._writer.executemany("INSERT INTO changes (seq) VALUES (?)", ((seq,) for seq in found))
+        assign(self._writer, persons, self._widths)
 
     def _find(self, request: Request) -> Found:
-        return self._snapshot().find(request)
+        return self._asked(lambda snapshot: snapshot.find(request))
 
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        return self._snapshot().find_attributes(description, k, where)
+        return self._asked(lambda snapshot: snapshot.find_attributes(description, k, where))
+
+    def _asked(self, ask: Callable[[Snapshot], Asked]) -> Asked:
+        """Return what is asked of a snapshot in which all that was found is what the file holds."""
+        while True:
+            snapshot = self._snapshot()
+            try:
+                return ask(snapshot)
+            except Unconfirmed as error:
+                self._cache.doubt(snapshot, error.numbers)
 
     def _keep_contract(self, contract: Contract) -> None:
         keep_contract(self._writer, contract)
@@ -379,6 +371,7 @@ class SqliteGallery(Gallery):
                 for entry in waiting:
                     self._log(entry)
                 yield
+                (last,) = writer.execute("SELECT ifnull(max(seq), 0) FROM items").fetchone()
                 writer.execute("COMMIT")
             except BaseException:
                 with self._reading:
@@ -388,6 +381,12 @@ class SqliteGallery(Gallery):
                 raise
             finally:
                 self._owner = 0
+        self._segments.look(last)
+
+    @contextmanager
+    def _writes(self) -> Iterator[sqlite3.Connection]:
+        with self._transaction():
+            yield self._writer
 
     def _snapshot(self) -> Snapshot:
         return self._cache.snapshot()

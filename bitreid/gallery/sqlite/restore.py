@@ -10,13 +10,15 @@ from bitreid.errors import BadRequest, GalleryBusy, GalleryUnreachable
 from bitreid.gallery.leftovers import remove_leftovers
 from bitreid.gallery.sqlite.file import connect, contract_in, copy_to, damaged, explained
 from bitreid.gallery.sqlite.identity import check_names
+from bitreid.gallery.sqlite.segments.folder import remove_segments
 
 
 def restore_sqlite(backup: Path, path: Path) -> None:
     """Make a gallery's file, with the log beside it, what a backup holds, as a whole or not at all.
 
-    Whatever is at `path` is lost, a damaged file and one with the log of another among it. `GalleryBusy` while somebody
-    has the gallery open, `GalleryDamaged` for a backup that is damaged: then nothing is changed.
+    Whatever is at `path` is lost, with its segments, a damaged file and one with the log of another among it.
+    `GalleryBusy` while somebody has the gallery open, `GalleryDamaged` for a backup that is damaged: then nothing is
+    changed.
     """
     if not path.parent.is_dir():
         raise GalleryUnreachable(f"expected a folder for the gallery, got {path.parent}, which is not there; make it")
@@ -42,6 +44,7 @@ def restore_sqlite(backup: Path, path: Path) -> None:
                         Path(f"{path.resolve()}{end}").unlink(missing_ok=True)
                     unfinished.replace(path.resolve())
                     sync_folder(path.resolve().parent)
+            remove_segments(path)
         finally:
             unfinished.unlink(missing_ok=True)
 

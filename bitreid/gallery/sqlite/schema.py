@@ -57,7 +57,11 @@ def _allow_coarse_codes(connection: sqlite3.Connection) -> None:
     """Format 3: the contract may have a coarse code, which is made of what is in the file."""
 
 
-MIGRATIONS: tuple[Migration, ...] = (_identify, _allow_coarse_codes)
+def _allow_segments(connection: sqlite3.Connection) -> None:
+    """Format 4: segments may lie beside the file, which an older bitreid would leave there when it forgets."""
+
+
+MIGRATIONS: tuple[Migration, ...] = (_identify, _allow_coarse_codes, _allow_segments)
 """What makes a file of format 2 from one of format 1, one of format 3 from that, and so on.
 
 Each runs within the transaction that also raises the file's version. One that adds a searched field also writes the

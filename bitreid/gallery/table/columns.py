@@ -6,14 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import AnyArray, Ints32
+from bitreid.gallery.table.stitched import Piece, stitched
+
+_ROOM = 2**17  # rows after those of files, which take no memory until they are written
 
 
 class Column:
-    """An array that grows at its end; what was handed out stays as it is."""
+    """An array that grows at its end; what was handed out stays as it is. Its first rows may be pieces of files."""
 
-    def __init__(self, dtype: npt.DTypeLike, width: int | None = None) -> None:
+    def __init__(self, dtype: npt.DTypeLike, width: int | None = None, pieces: Sequence[Piece] = ()) -> None:
+        self._pieces = tuple(pieces)
+        self._n_mapped = self.n = sum(len(piece.values) for piece in pieces)
         self._room: AnyArray = np.empty((0,) if width is None else (0, width), dtype)
-        self.n = 0
+        if pieces:
+            self._room = stitched(self._pieces, (self.n + _ROOM, *self._room.shape[1:]), self._room.dtype)
 
     def append(self, values: AnyArray) -> None:
         n = self.n + len(values)
@@ -23,9 +29,15 @@ class Column:
         self.n = n
 
     def make_room(self, n: int) -> None:
-        larger = np.empty((n, *self._room.shape[1:]), self._room.dtype)
-        larger[: self.n] = self._room[: self.n]
+        larger = stitched(self._pieces, (n, *self._room.shape[1:]), self._room.dtype)
+        own = slice(self._n_mapped, self.n)
+        larger[own] = self._room[own]
         self._room = larger
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory that the rows take, without those that are mapped."""
+        return self.values[self._n_mapped :].nbytes
 
     @property
     def values(self) -> AnyArray:
@@ -34,7 +46,7 @@ class Column:
     def copy(self) -> "Column":
         """A column of the same values, which may be changed."""
         column = Column(self._room.dtype)
-        column._room, column.n = self._room.copy(), self.n
+        column._room, column.n = self.values.copy(), self.n
         return column
 
 

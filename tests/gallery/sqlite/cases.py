@@ -19,10 +19,21 @@ import numpy as np
 from bitreid.codes import Codes
 from bitreid.gallery import Contract, Gallery, GalleryItem, Items
 from bitreid.gallery.items import Id
+from bitreid.gallery.sqlite.segments import plan
 from tests.reference.gallery import PlainGallery
 
 CONTRACT = Contract(64, attributes=("backpack", "hat"))
 QUERY = Codes(np.arange(8, dtype=np.uint8)[None], 64)
+
+
+SMALL = {"FEWEST": 1, "TAIL": 40, "FANOUT": 3, "ROUND": 1}
+"""Limits of `segments.plan` with which galleries of a few items have segments, several of them."""
+
+
+def write_small_segments(tail: int = SMALL["TAIL"]) -> None:
+    """Have this process write segments of few items, of so many meanwhile."""
+    for name, value in {**SMALL, "TAIL": tail}.items():
+        setattr(plan, name, value)
 
 
 def batch_of(ids: Sequence[Id], version: int = 0) -> Items:
@@ -89,6 +100,8 @@ from pathlib import Path
 from bitreid.gallery import *
 from tests.gallery.sqlite.cases import *
 path = Path(sys.argv[1])
+if sys.argv[3] == "True":
+    write_small_segments()
 gallery = open_gallery(path, read_only=sys.argv[2] == "True")
 print("ready", flush=True)
 for line in sys.stdin:
@@ -100,8 +113,8 @@ gallery.close()
 class Other:
     """Another process that has a gallery open, and evaluates what it is asked."""
 
-    def __init__(self, path: Path, read_only: bool = False) -> None:
-        command = [sys.executable, "-c", SERVER, str(path), str(read_only)]
+    def __init__(self, path: Path, read_only: bool = False, small_segments: bool = False) -> None:
+        command = [sys.executable, "-c", SERVER, str(path), str(read_only), str(small_segments)]
         root = Path(__file__).parents[3]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
         assert self._line() == "ready\n"
@@ -139,8 +152,8 @@ def read_only_folder() -> Iterator[tuple[Path, Callable[[], None]]]:
         folder.chmod(0o755)
 
         def close() -> None:
-            for file in folder.iterdir():
-                file.chmod(0o444)
+            for file in folder.rglob("*"):
+                file.chmod(0o555 if file.is_dir() else 0o444)
             folder.chmod(0o555)
             if os.geteuid() == 0:
                 os.seteuid(65534)

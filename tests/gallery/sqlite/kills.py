@@ -1,10 +1,12 @@
 """Writers of a SQLite gallery that are killed, and what the gallery holds afterwards.
 
 A process adds, replaces and deletes batches of 1 to 200 items, and compacts now and then; it says through a pipe what
-it is about to do, and then that it is done. It is killed (SIGKILL) at a random moment, again and again on the same
-gallery. After each kill the gallery is opened: every item must be as it was acknowledged, the batch that was under way
-there as a whole or not at all, a search must find what plain numpy finds among the codes that should be there, and the
-audit log must hold one entry for each write that is there. After every tenth kill SQLite checks all its pages.
+it is about to do, and then that it is done. Its segments are small, so that some are written, merged and written anew
+all the time; after some kills one is removed or damaged, which the next process finds. It is killed (SIGKILL) at a
+random moment, again and again on the same gallery. After each kill the gallery is opened: every item must be as it was
+acknowledged, the batch that was under way there as a whole or not at all, a search must find what plain numpy finds
+among the codes that should be there, and the audit log must hold one entry for each write that is there. After every
+tenth kill SQLite checks all its pages.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -24,15 +27,19 @@ import numpy as np
 
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
+from bitreid.errors import DataWarning
 from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, open_gallery
 from bitreid.gallery.items import Id, key_of
+from tests.gallery.sqlite.cases import write_small_segments
 
 N_BITS = 128
 CONTRACT = Contract(N_BITS, attributes=tuple(f"attribute {i}" for i in range(16)))
 MOST = 200  # items in a batch
-LONGEST_S = 0.15  # from a writer's start to its kill
+LONGEST_S = 0.5  # from a writer's start to its kill
 QUERIES, K = 4, 20
 CHECK_PAGES_EVERY = 10
+TAIL = 300  # items of which a segment is written meanwhile
+HARMED = 0.3  # share of the kills after which a segment is harmed
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,13 @@ class Found:
 def write(path: Path, seed: int) -> None:
     """Change the gallery until killed, saying before what and after that."""
     chance = random.Random(seed)
+    write_small_segments(TAIL)
     with open_gallery(path) as gallery:
         numbers = [number_of(id) for batch in gallery.scan() for id in batch.ids]
         print("ready", flush=True)
         while True:
-            action = chance.choices(("add", "upsert", "delete", "compact"), (6, 2, 2, 0.1))[0]
+            action = chance.choices(("add", "upsert", "delete", "compact"), (6, 2, 2, 0.3))[0]
+            action = action if numbers else "add"  # whether nothing was deleted cannot be seen
             n = chance.randint(1, MOST)
             if action == "add":
                 first = max(numbers, default=0) + 1
@@ -146,12 +155,14 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
         done, cut = killed_writer(path, number, chance.uniform(0, LONGEST_S))
         for each in done:
             apply(each, versions)
-        faults, there = check(path, versions, cut, pages=number % CHECK_PAGES_EVERY == 0)
-        if cut is not None and there:
-            apply(cut, versions)
-        writes = [each for each in (*done, *([cut] if cut and there else [])) if each.action != "compact"]
-        writes_there += len(writes)
-        faults += check_audit(path, writes_there)
+        with warnings.catch_warnings():  # of segments that were harmed
+            warnings.filterwarnings("ignore", ".* expected a sound segment", DataWarning)
+            faults, there = check(path, versions, cut, pages=number % CHECK_PAGES_EVERY == 0)
+            if cut is not None and there:
+                apply(cut, versions)
+            writes = [each for each in (*done, *([cut] if cut and there else [])) if each.action != "compact"]
+            writes_there += len(writes)
+            faults += check_audit(path, writes_there)
         found.kills += 1
         found.whole_after += not faults
         found.faults += [f"kill {number}: {fault}" for fault in faults]
@@ -162,6 +173,20 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
             found.cut_and_not_there += not there
         found.items_at_the_end = len(versions)
         yield found
+        harm(path, chance)
+
+
+def harm(path: Path, chance: random.Random) -> None:
+    """Now and then remove a segment, cut it short, or change one of its bytes."""
+    segments = sorted(path.with_name(f"{path.name}.d").glob("*.segment"))
+    if segments and chance.random() < HARMED:
+        segment = chance.choice(segments)
+        content = bytearray(segment.read_bytes())
+        how = chance.choice(("remove", "cut", "change"))
+        segment.unlink()
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        if how != "remove":
+            segment.write_bytes(content[: chance.randrange(len(content))] if how == "cut" else content)
 
 
 def killed_writer(path: Path, seed: int, seconds: float) -> tuple[list[Write], Write | None]:

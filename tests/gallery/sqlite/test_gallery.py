@@ -14,7 +14,8 @@ from bitreid.codes import Codes
 from bitreid.errors import GalleryBusy, GalleryClosed, GalleryError, GalleryExists, GalleryUnreachable
 from bitreid.gallery import Gallery, IdIn, Items, MetadataIs, PersonIn, create_gallery, open_gallery
 from bitreid.gallery.sqlite.gallery import SqliteGallery
-from bitreid.gallery.table.table import Snapshot, Table
+from bitreid.gallery.table.snapshot import Snapshot
+from bitreid.gallery.table.table import Table
 from tests.gallery.sqlite.cases import CONTRACT, QUERY, Other, batch_of, check_whole, plain_of, read_only_folder
 
 
