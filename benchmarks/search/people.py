@@ -7,12 +7,11 @@ and spread as exp(-i / 20). Two pictures of one person then differ in 16 % of th
 standard deviation of 8 %; and two people in five are near copies of another one, as far from them as pictures of one.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from bitreid.arrays import Bools, Floats32, Ints
+from bitreid.arrays import Floats32, Ints
 from bitreid.codes import Codes
 
 DIRECTIONS = 64
