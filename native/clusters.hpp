@@ -108,7 +108,7 @@ inline Visits visits_of(const Settings &settings, const Codes &queries, size_t f
         return n_allowed[list];
     };
     Visits found;
-    auto take = [&](size_t query, Nearest &centres, bool until_wanted) {
+    auto take = [&](Nearest &centres, bool until_wanted) {
         i64 n_rows = 0;
         size_t n = 0;
         for (u64 key : centres) {
@@ -124,12 +124,12 @@ inline Visits visits_of(const Settings &settings, const Codes &queries, size_t f
     for (size_t q = 0; q < n_queries; q++) {
         Nearest &centres = nearest_lists[q];
         centres.sort();
-        auto [n, n_rows] = take(q, centres, false);
+        auto [n, n_rows] = take(centres, false);
         if (n_rows < static_cast<i64>(wanted) && n < clusters.centres.n) {
             centres = std::move(
                 nearest(all, queries, first_query + q, 1, clusters.centres, mask, clusters.centres.n, false, false)[0]);
             centres.sort();
-            std::tie(n, n_rows) = take(q, centres, true);
+            std::tie(n, n_rows) = take(centres, true);
         }
         for (size_t i = 0; i < n; i++) {
             const size_t list = centres.begin()[i] & kRowMask;
