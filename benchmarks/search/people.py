@@ -65,4 +65,5 @@ def population(n_rows: int, n_queries: int, n_bits: int, seed: int = 0) -> Popul
 
 
 def _normed(values: Floats32) -> Floats32:
-    return values / values.sum()
+    shares: Floats32 = values / values.sum()
+    return shares
