@@ -167,7 +167,8 @@ inline std::vector<Nearest> visit(const Settings &settings, const Codes &queries
             for (; i < stop && visits[i].list == list; i++) together.push_back(visits[i].query);
             if (i < stop) {
                 const size_t next = visits[i].list, first = clusters.first(next);
-                for (size_t row = first; row < std::min(first + n_fetched, clusters.last(next)); row++)
+                scanner.go_on_at(first);
+                for (size_t row = first; together.size() > 1 && row < std::min(first + n_fetched, clusters.last(next)); row++)
                     scanner.prefetch(row);
             }
             scanner.choose(together.data(), together.size());

@@ -68,6 +68,9 @@ public:
         share();
     }
 
+    // What the next call will read, where that is not what follows in memory.
+    void go_on_at(size_t row) { next_ = rows_.at(row); }
+
     // Calls `found(query, distances, n, first)` for tiles of rows `first .. last`, in order.
     template <typename Found>
     void scan(size_t first, size_t last, Found found) {
@@ -84,7 +87,7 @@ public:
                 if (few)
                     visit(q, n_queries, first, n);
                 else
-                    compare(q, n_queries, first, n, n_allowed < n);
+                    compare(q, n_queries, first, n, n_allowed < n, first + n == last ? next_ : nullptr);
                 for (size_t i = 0; i < n_queries; i++) found(q + i, distances_.get() + i * n_rows_, n, first);
             }
         }
@@ -145,13 +148,14 @@ private:
     }
 
     // The distances of a few queries to a tile's rows.
-    void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked) {
+    void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked, const u8 *next) {
         if (shared_)
             settings_.path->block(chosen_prepared_.data() + q, n_queries, tile_.get(), n, padded_words(rows_.n_bytes),
                                   distances_.get(), n_rows_);
         else
             for (size_t i = 0; i < n_queries; i++)
-                settings_.path->scan(bytes_of(chosen_[q + i]), rows_, first, n, mask_, distances_.get() + i * n_rows_);
+                settings_.path->scan(bytes_of(chosen_[q + i]), rows_, first, n, mask_, distances_.get() + i * n_rows_,
+                                      next);
         if (!masked) return;
         const u8 *allowed = settings_.allowed + first;
         for (size_t i = 0; i < n_queries; i++) {
@@ -178,7 +182,7 @@ private:
     Settings settings_;
     Rows rows_;
     size_t n_rows_ = 0;
-    const u8 *mask_;
+    const u8 *mask_, *next_ = nullptr;
     std::vector<u64> words_, prepared_words_;
     std::vector<const u64 *> queries_, prepared_, chosen_, chosen_prepared_;
     bool shared_ = false;  // the chosen queries share tiles
