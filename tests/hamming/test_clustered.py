@@ -23,7 +23,6 @@ from tests.hamming.cases import SMALL, Case, any_clusters, as_lists, random_code
 from tests.reference import search as twin
 
 
-
 def listed(case: Case, clusters: Clusters, n_lists: int, k: int) -> tuple[list[list[tuple[int, int]]], list[int]]:
     """Per query what loops find in the lists that it visits, in order, and how many rows these are."""
     gallery, centres = unpack(case.gallery), unpack(clusters.centres)
@@ -77,6 +76,7 @@ def people(n: int = 3000) -> Codes:
     return Codes(them.packed[rng.integers(0, 150, n)] ^ random_codes(rng, n, 64, 0.1).packed, 64)
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_a_recall_is_reached_and_visits_a_part_only() -> None:
     codes = people()
     clusters, order = cluster(codes, 60)
@@ -95,6 +95,7 @@ def test_a_recall_is_reached_and_visits_a_part_only() -> None:
     assert everything.n_visited.tolist() == [3000] * len(queries)
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_a_filter_that_lets_few_rows_through_visits_these() -> None:
     codes = people()
     clusters, order = cluster(codes, 60)
@@ -110,6 +111,7 @@ def test_a_filter_that_lets_few_rows_through_visits_these() -> None:
     assert none.positions.shape == (20, 0)
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_a_filter_of_half_the_rows_visits_more_lists() -> None:
     clusters = Clusters(random_codes(np.random.default_rng(0), 4, 8), np.arange(5), *table())
     assert [clusters.lists_for(0.9, k, share) for k, share in ((1, 1), (2, 1), (1, 0.5), (1, 0.4), (4, 1))] == [
@@ -123,6 +125,7 @@ def table() -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dty
     return np.array([1, 2, 4]), np.array([[0.9, 1, 1, 1], [0.5, 0.9, 1, 1], [0.3, 0.6, 0.9, 1]])
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_what_does_not_fit_is_refused() -> None:
     codes = people(50)
     clusters, order = cluster(codes, 5)
@@ -142,6 +145,7 @@ def test_what_does_not_fit_is_refused() -> None:
         search_clustered(codes, codes[order], clusters, 0)
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_a_result_says_how_many_rows_were_visited() -> None:
     nothing, none = np.empty((2, 0), np.int64), np.empty((2, 0), np.int32)
     with pytest.raises(CodesError, match=r"expected n_visited of shape \(2,\) int64, got \(3,\) int64"):

@@ -14,7 +14,6 @@ from tests.hamming.cases import SMALL, Case, any_clusters, random_codes
 from tests.reference import search as twin
 
 
-
 @pytest.mark.usefixtures("path")
 @given(SMALL, st.integers(1, 5))
 def test_rows_go_to_the_first_of_their_nearest_centres(case: Case, n_lists: int) -> None:
@@ -71,6 +70,7 @@ def people() -> tuple[Codes, list[int]]:
     return pack_bits(bits), pids.tolist()
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_clusters_find_who_belongs_together() -> None:
     codes, pids = people()
     clusters, order = cluster(codes, 40)
@@ -80,6 +80,7 @@ def test_clusters_find_who_belongs_together() -> None:
     assert away.mean() < 0.06 * 256
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_the_default_is_four_times_the_root_of_the_rows() -> None:
     codes, _ = people()
     assert len(cluster(codes)[0]) == 69
@@ -88,6 +89,7 @@ def test_the_default_is_four_times_the_root_of_the_rows() -> None:
     assert (len(clusters), clusters.n_rows, len(order), clusters.lists_for(0.5)) == (0, 0, 0, 0)
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_the_same_seed_gives_the_same_clusters_with_any_number_of_threads() -> None:
     codes, _ = people()
     one, three, other = (cluster(codes, 30, seed=s, n_threads=t) for s, t in ((1, 1), (1, 3), (2, 1)))
@@ -95,6 +97,7 @@ def test_the_same_seed_gives_the_same_clusters_with_any_number_of_threads() -> N
     assert one[0].centres.packed.tolist() == three[0].centres.packed.tolist()
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_centres_may_be_those_of_before() -> None:
     codes, _ = people()
     clusters, _ = cluster(codes[:200], 30)
@@ -105,6 +108,7 @@ def test_centres_may_be_those_of_before() -> None:
     assert calls == [(300, 300)]
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_equal_rows_fill_one_list() -> None:
     codes = Codes(np.full((30, 2), 7, np.uint8), 16)
     clusters, order = cluster(codes, 4)
@@ -113,6 +117,7 @@ def test_equal_rows_fill_one_list() -> None:
     assert clusters.recalls.tolist() == [[1.0] * 4]
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_what_does_not_fit_is_refused() -> None:
     codes, _ = people()
     centres = codes[:3]
@@ -133,6 +138,7 @@ def test_what_does_not_fit_is_refused() -> None:
         Clusters(centres, np.arange(4), table[0][::-1], table[1])
 
 
+@pytest.mark.usefixtures("fastest_path")
 def test_the_kernel_refuses_what_would_read_out_of_bounds() -> None:
     codes, _ = people()
     engine = kernel.native()
