@@ -61,7 +61,8 @@ BITREID_AVX2 BITREID_INLINE std::size_t scan_words(const u8 *query, const u8 *fr
     return i;
 }
 
-BITREID_AVX2 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
+BITREID_AVX2 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out,
+                              const u8 *) {
     std::size_t i = 0;
     if (rows.n_bytes == 8 && rows.stride == 8) i = scan_words(query, rows.at(first), n, mask, out);
     for (; i < n; i++) out[i] = distance(query, rows.at(first + i), rows.n_bytes, mask);

@@ -55,10 +55,11 @@ BITREID_AVX512 BITREID_INLINE __m512i sums_of(const __m512i (&v)[8]) {
 }
 
 // The distances of eight rows, each in one word. Row by row: memory is read fastest from front to back. `streamed`: the
-// rows lie one after the other in memory. Others have been fetched already, and are loaded whole (7 % quicker on Zen 5).
+// rows lie one after the other in memory, and as many bytes from `ahead` on are fetched. Others have been fetched already,
+// and are loaded whole (7 % quicker on Zen 5).
 template <bool masked, bool streamed>
 BITREID_AVX512 BITREID_INLINE __m512i eight(const u8 *query, const u8 *const (&row)[8], std::size_t n_bytes,
-                                            const u8 *mask) {
+                                            const u8 *mask, const u8 *ahead) {
     const __m512i zero = _mm512_setzero_si512();
     const std::size_t whole = n_bytes / 64 * 64;
     const __mmask64 rest = n_bytes % 64 ? ~__mmask64{0} >> (64 - n_bytes % 64) : 0;
@@ -67,7 +68,7 @@ BITREID_AVX512 BITREID_INLINE __m512i eight(const u8 *query, const u8 *const (&r
     for (int r = 0; r < 8; r++) {
         sums[r] = zero;
         for (std::size_t i = 0; i < whole; i += 64) {
-            if (streamed) _mm_prefetch(row[r] + i + kAhead, _MM_HINT_T0);
+            if (streamed) _mm_prefetch(ahead + static_cast<std::size_t>(r) * n_bytes + i, _MM_HINT_T0);
             const __m512i here = streamed ? load_halves(row[r] + i) : _mm512_loadu_si512(row[r] + i);
             sums[r] = _mm512_add_epi64(sums[r], counts<masked>(_mm512_loadu_si512(query + i), here,
                                                                masked ? _mm512_loadu_si512(mask + i) : zero));
@@ -81,10 +82,10 @@ BITREID_AVX512 BITREID_INLINE __m512i eight(const u8 *query, const u8 *const (&r
     return sums_of(sums);
 }
 
-// Eight rows at a time; with `ahead`, the rows that many places further on are fetched meanwhile.
+// Eight rows at a time; with `ahead`, the rows that many places further on are fetched meanwhile; `next` as in Path.
 template <bool masked, bool streamed, typename RowAt>
 BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::size_t n, const u8 *mask, u32 *out,
-                                            std::size_t ahead, RowAt row_at) {
+                                            std::size_t ahead, const u8 *next, RowAt row_at) {
     const u8 *row[8];
     for (std::size_t i = 0; i < n; i += 8) {
         std::size_t now = n - i < 8 ? n - i : 8;
@@ -94,7 +95,9 @@ BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::siz
                 const u8 *next = row_at(r);
                 for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(next + j, _MM_HINT_T0);
             }
-        __m512i sums = eight<masked, streamed>(query, row, rows.n_bytes, mask);
+        const std::size_t fetched = i * rows.n_bytes + kAhead, end = n * rows.n_bytes;
+        const u8 *from = next && fetched >= end ? next + (fetched - end) : row[0] + kAhead;
+        __m512i sums = eight<masked, streamed>(query, row, rows.n_bytes, mask, from);
         if (now == 8) {
             put8(out + i, sums);
         } else {
@@ -124,26 +127,27 @@ BITREID_AVX512 BITREID_INLINE std::size_t scan_half_words(const u8 *query, const
     return i;
 }
 
-BITREID_AVX512 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
+BITREID_AVX512 inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out,
+                                const u8 *next) {
     std::size_t i = 0;
     const bool tight = rows.stride == static_cast<std::ptrdiff_t>(rows.n_bytes);
     if (tight && rows.n_bytes == 8) i = scan_words(query, rows.at(first), n, mask, out);
     if (tight && rows.n_bytes == 4) i = scan_half_words(query, rows.at(first), n, mask, out);
     auto row_at = [&](std::size_t row) BITREID_AVX512_LAMBDA { return rows.at(first + i + row); };
     if (mask)
-        tight ? by_eight<true, true>(query, rows, n - i, mask, out + i, 0, row_at)
-              : by_eight<true, false>(query, rows, n - i, mask, out + i, 0, row_at);
+        tight ? by_eight<true, true>(query, rows, n - i, mask, out + i, 0, next, row_at)
+              : by_eight<true, false>(query, rows, n - i, mask, out + i, 0, next, row_at);
     else
-        tight ? by_eight<false, true>(query, rows, n - i, mask, out + i, 0, row_at)
-              : by_eight<false, false>(query, rows, n - i, mask, out + i, 0, row_at);
+        tight ? by_eight<false, true>(query, rows, n - i, mask, out + i, 0, next, row_at)
+              : by_eight<false, false>(query, rows, n - i, mask, out + i, 0, next, row_at);
 }
 
 BITREID_AVX512 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     auto row_at = [&](std::size_t i) BITREID_AVX512_LAMBDA { return rows.at(keys[i] & kRowMask); };
     if (mask)
-        by_eight<true, false>(query, rows, n, mask, out, 32, row_at);
+        by_eight<true, false>(query, rows, n, mask, out, 32, nullptr, row_at);
     else
-        by_eight<false, false>(query, rows, n, mask, out, 32, row_at);
+        by_eight<false, false>(query, rows, n, mask, out, 32, nullptr, row_at);
 }
 
 BITREID_AVX512 inline std::size_t select(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys) {

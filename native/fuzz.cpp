@@ -10,6 +10,7 @@
 #include <numeric>
 #include <random>
 
+#include "clusters.hpp"
 #include "paths.hpp"
 #include "search.hpp"
 
@@ -170,6 +171,8 @@ struct Case {
         check_search(queries.codes, gallery.codes, bits.mask.get(), distances);
         check_range(distances);
         check_two_stage(short_distances, distances);
+        check_lists(distances);
+        check_majorities();
         check_count();
         check_distances(loop_distances(queries.codes, gallery.codes, nullptr, n_bytes));
         check_asymmetric();
@@ -305,6 +308,93 @@ private:
             two_stage(with, short_queries.codes, short_gallery.codes, queries.codes, gallery.codes, bits.mask.get(), w,
                       k, ties, sweep, found);
         });
+    }
+
+    // Where lists of all rows begin and end: anywhere, some of them without rows.
+    Exact<i64> draw_offsets(size_t n_lists) {
+        Exact<i64> offsets(n_lists + 1);
+        for (size_t i = 0; i < n_lists; i++) offsets.get()[i] = static_cast<i64>(source.number(0, n));
+        offsets.get()[n_lists] = n_lists ? static_cast<i64>(n) : 0;
+        std::sort(offsets.get(), offsets.get() + n_lists);
+        offsets.get()[0] = 0;
+        return offsets;
+    }
+
+    void check_lists(const std::vector<u32> &distances) {
+        const size_t n_lists = source.number(n > 0, source.one_in(4) ? std::min<size_t>(n, 200) + 1 : 9);
+        const Table centres(source, n_lists, n_bytes);
+        const Exact<i64> offsets = draw_offsets(n_lists);
+        const Clusters clusters{gallery.codes, centres.codes, offsets.get()};
+        const size_t n_visited = source.number(0, n_lists), k = draw_wanted(rows.size());
+        const u32 below = static_cast<u32>(source.number(0, 8 * n_bytes + 2));
+        std::vector<i64> numbers(n_lists);
+        std::iota(numbers.begin(), numbers.end(), 0);
+        const auto to_centres = loop_distances(queries.codes, centres.codes, bits.mask.get(), n_bytes);
+        auto listed = [&](size_t q, size_t wanted) {
+            std::vector<i64> found;
+            size_t n_listed = 0;
+            for (const auto &key : loop_ranking(to_centres.data() + q * n_lists, numbers, nullptr)) {
+                if (n_listed++ >= n_visited && found.size() >= wanted) break;
+                for (i64 row = offsets.get()[key.second]; row < offsets.get()[key.second + 1]; row++)
+                    if (!allowed.get() || allowed.get()[row]) found.push_back(row);
+            }
+            return found;
+        };
+        Lists nearest, near;
+        std::vector<i64> n_nearest, n_near;
+        for (size_t q = 0; q < n_queries; q++) {
+            const auto enough = listed(q, k), found = listed(q, 0);
+            n_nearest.push_back(static_cast<i64>(enough.size()));
+            nearest.push_back(loop_ranking(distances.data() + q * n, enough, settings.ids));
+            nearest.back().resize(k);
+            n_near.push_back(static_cast<i64>(found.size()));
+            near.emplace_back();
+            for (const auto &key : loop_ranking(distances.data() + q * n, found, settings.ids))
+                if (key.first < below) near.back().push_back(key);
+        }
+        expect_lists("search_lists", nearest, [&](const Settings &with, auto found) {
+            search_lists(with, queries.codes, clusters, bits.mask.get(), n_visited, k,
+                         [&](size_t q, Nearest &list, i64 n_rows) {
+                             expect(n_rows == n_nearest[q], q, 0);
+                             found(q, list);
+                         });
+        });
+        expect_lists("range_lists", near, [&](const Settings &with, auto found) {
+            range_lists(with, queries.codes, clusters, bits.mask.get(), n_visited, below,
+                        [&](size_t q, Nearest &list, i64 n_rows) {
+                            expect(n_rows == n_near[q], q, 0);
+                            found(q, list);
+                        });
+        });
+        if (!n_lists) return;
+        const auto of_centres = loop_distances(queries.codes, centres.codes, nullptr, n_bytes);
+        Exact<i64> assigned(n_queries);
+        Exact<u32> away(n_queries);
+        on_every_path("assign", [&](const Settings &with) {
+            assign({with.path, with.n_threads}, queries.codes, centres.codes, assigned.get(), away.get());
+            for (size_t q = 0; q < n_queries; q++) {
+                const u32 *first = of_centres.data() + q * n_lists, *found = std::min_element(first, first + n_lists);
+                expect(assigned.get()[q] == found - first && away.get()[q] == *found, q, 0);
+            }
+        });
+    }
+
+    void check_majorities() {
+        const size_t n_lists = source.number(n > 0, 9);
+        const Exact<i64> offsets = draw_offsets(n_lists);
+        Exact<i64> order(n);
+        for (size_t i = 0; i < n; i++) order.get()[i] = static_cast<i64>(source.number(0, n - 1));
+        Exact<u8> found(n_lists * n_bytes);
+        majorities(gallery.codes, order.get(), offsets.get(), n_lists, settings.n_threads, found.get());
+        doing = "majorities";
+        settings.path = &kPaths[0];
+        for (size_t list = 0; list < n_lists; list++)
+            for (size_t bit = 0; bit < 8 * n_bytes; bit++) {
+                i64 more = 0;
+                for (i64 i = offsets.get()[list]; i < offsets.get()[list + 1]; i++)
+                    more += bit_of(gallery.codes.rows.at(static_cast<size_t>(order.get()[i])), bit) ? 1 : -1;
+                expect(bit_of(found.get() + list * n_bytes, bit) == (more > 0), list, bit);
+            }
     }
 
     void check_count() {

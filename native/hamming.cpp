@@ -19,6 +19,7 @@
 #include <cxxabi.h>
 #endif
 
+#include "clusters.hpp"
 #include "paths.hpp"
 #include "search.hpp"
 
@@ -156,19 +157,18 @@ nb::tuple two_stage_of(const Bytes &short_queries, const Bytes &short_gallery, c
     return nb::make_tuple(first, second);
 }
 
-nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance, const Mask &mask,
-                   const Mask &allowed, const Ids &ids, size_t n_threads) {
-    const Codes q = codes_of(queries), g = codes_of(gallery);
-    expect_one_length(q, g);
-    const u8 *bits = bits_of(mask, g);
-    const Settings settings = settings_of(n_threads, allowed, ids, g);
-    const u32 below = static_cast<u32>(std::clamp<i64>(max_distance, -1, kFar - 1) + 1);
+// The distance that all of at most `max_distance` are below.
+u32 bound_of(i64 max_distance) { return static_cast<u32>(std::clamp<i64>(max_distance, -1, kFar - 1) + 1); }
+
+// Offsets, positions and distances of what `search` finds, without the GIL: it passes each query's list to its argument.
+template <typename Search>
+nb::tuple ranges_of(size_t n_queries, Search search) {
     std::vector<u64> keys;
-    auto [offsets, first] = array<i64, 1>({q.n + 1});
+    auto [offsets, first] = array<i64, 1>({n_queries + 1});
     {
         Released released;
         offsets[0] = 0;
-        range(settings, q, g, bits, below, [&, o = offsets](size_t i, Nearest &list) {
+        search([&, o = offsets](size_t i, Nearest &list) {
             keys.insert(keys.end(), list.begin(), list.end());
             o[i + 1] = static_cast<i64>(keys.size());
         });
@@ -180,6 +180,15 @@ nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance,
         distances[i] = static_cast<std::int32_t>(keys[i] >> kRowBits);
     }
     return nb::make_tuple(first, second, third);
+}
+
+nb::tuple range_of(const Bytes &queries, const Bytes &gallery, i64 max_distance, const Mask &mask,
+                   const Mask &allowed, const Ids &ids, size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const u8 *bits = bits_of(mask, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    return ranges_of(q.n, [&](auto take) { range(settings, q, g, bits, bound_of(max_distance), take); });
 }
 
 nb::tuple count_of(const Bytes &queries, const Bytes &gallery, const std::vector<size_t> &lengths,
@@ -238,6 +247,96 @@ nb::object distances_at_of(const Bytes &queries, const Bytes &gallery, const Pos
     return nb::cast(all);
 }
 
+using Numbers = nb::ndarray<const i64, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Where lists of `n` rows in all begin and end, one more than there are lists.
+const i64 *checked_offsets(const Numbers &offsets, size_t n) {
+    expect(offsets.size() > 0 && offsets.data()[0] == 0, "expected offsets from 0");
+    for (size_t i = 1; i < offsets.size(); i++)
+        expect(offsets.data()[i] >= offsets.data()[i - 1], "expected ascending offsets");
+    expect(static_cast<size_t>(offsets.data()[offsets.size() - 1]) == n, "expected offsets up to the rows");
+    return offsets.data();
+}
+
+Clusters clusters_of(const Codes &gallery, const Bytes &centres, const Numbers &offsets) {
+    const Clusters clusters{gallery, codes_of(centres), checked_offsets(offsets, gallery.n)};
+    expect_one_length(gallery, clusters.centres);
+    expect(offsets.size() == clusters.centres.n + 1 && clusters.centres.n < kFar, "expected a centre for each list");
+    return clusters;
+}
+
+nb::tuple assign_of(const Bytes &rows, const Bytes &centres, size_t n_threads) {
+    const Codes r = codes_of(rows), c = codes_of(centres);
+    expect_one_length(r, c);
+    expect(c.n > 0 || r.n == 0, "expected at least one centre");
+    auto [lists, first] = array<i64, 1>({r.n});
+    auto [distances, second] = array<u32, 1>({r.n});
+    {
+        Released released;
+        assign(settings_of(n_threads, {}, {}, c), r, c, lists, distances);
+    }
+    return nb::make_tuple(first, second);
+}
+
+nb::object majorities_of(const Bytes &rows, const Numbers &order, const Numbers &offsets, size_t n_threads) {
+    const Codes r = codes_of(rows);
+    const i64 *starts = checked_offsets(offsets, order.size());
+    for (size_t i = 0; i < order.size(); i++)
+        expect(order.data()[i] >= 0 && static_cast<size_t>(order.data()[i]) < r.n, "expected rows as the order");
+    expect(n_threads >= 1, "expected at least one thread");
+    const size_t n_lists = offsets.size() - 1;
+    auto [codes, all] = array<u8, 2>({n_lists, r.rows.n_bytes});
+    {
+        Released released;
+        majorities(r, order.data(), starts, n_lists, n_threads, codes);
+    }
+    return nb::cast(all);
+}
+
+nb::tuple search_lists_of(const Bytes &queries, const Bytes &gallery, const Bytes &centres, const Numbers &offsets,
+                          size_t n_visited, size_t k, const Mask &mask, const Mask &allowed, const Ids &ids,
+                          size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Clusters clusters = clusters_of(g, centres, offsets);
+    const u8 *bits = bits_of(mask, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    expect(k <= g.n && n_visited <= clusters.centres.n, "expected k of at most the rows, and at most all lists");
+    auto [positions, first] = array<i64, 2>({q.n, k});
+    auto [distances, second] = array<std::int32_t, 2>({q.n, k});
+    auto [visited, third] = array<i64, 1>({q.n});
+    {
+        Released released;
+        search_lists(settings, q, clusters, bits, n_visited, k,
+                     [&, p = positions, d = distances, v = visited](size_t i, Nearest &list, i64 n_rows) {
+                         expect(list.size() == k, "expected k of at most the rows that may be found");
+                         write(list, p + i * k, d + i * k);
+                         v[i] = n_rows;
+                     });
+    }
+    return nb::make_tuple(first, second, third);
+}
+
+nb::tuple range_lists_of(const Bytes &queries, const Bytes &gallery, const Bytes &centres, const Numbers &offsets,
+                         size_t n_visited, i64 max_distance, const Mask &mask, const Mask &allowed, const Ids &ids,
+                         size_t n_threads) {
+    const Codes q = codes_of(queries), g = codes_of(gallery);
+    expect_one_length(q, g);
+    const Clusters clusters = clusters_of(g, centres, offsets);
+    const u8 *bits = bits_of(mask, g);
+    const Settings settings = settings_of(n_threads, allowed, ids, g);
+    expect(n_visited <= clusters.centres.n, "expected at most all lists");
+    auto [visited, last] = array<i64, 1>({q.n});
+    nb::tuple found = ranges_of(q.n, [&, v = visited](auto take) {
+        range_lists(settings, q, clusters, bits, n_visited, bound_of(max_distance),
+                    [&](size_t i, Nearest &list, i64 n_rows) {
+                        take(i, list);
+                        v[i] = n_rows;
+                    });
+    });
+    return nb::make_tuple(found[0], found[1], found[2], last);
+}
+
 nb::object asymmetric_at_of(const nb::ndarray<const i8, nb::ndim<2>, nb::c_contig, nb::device::cpu> &values,
                             const Bytes &gallery, const Positions &positions, size_t n_threads) {
     const Codes g = codes_of(gallery);
@@ -287,6 +386,15 @@ NB_MODULE(_native, module) {
     module.def("distances", &distances_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("n_threads"));
     module.def("distances_at", &distances_at_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("positions"),
                nb::arg("n_threads"));
+    module.def("assign", &assign_of, nb::arg("rows"), nb::arg("centres"), nb::arg("n_threads"));
+    module.def("majorities", &majorities_of, nb::arg("rows"), nb::arg("order"), nb::arg("offsets"),
+               nb::arg("n_threads"));
+    module.def("search_lists", &search_lists_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("centres"),
+               nb::arg("offsets"), nb::arg("n_visited"), nb::arg("k"), nb::arg("mask").none(),
+               nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
+    module.def("range_lists", &range_lists_of, nb::arg("queries"), nb::arg("gallery"), nb::arg("centres"),
+               nb::arg("offsets"), nb::arg("n_visited"), nb::arg("max_distance"), nb::arg("mask").none(),
+               nb::arg("allowed").none(), nb::arg("ids").none(), nb::arg("n_threads"));
     module.def("asymmetric_at", &asymmetric_at_of, nb::arg("values"), nb::arg("gallery"), nb::arg("positions"),
                nb::arg("n_threads"));
 }

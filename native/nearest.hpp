@@ -17,14 +17,16 @@ using i64 = std::int64_t;
 constexpr u32 kFar = 0xffffffff;       // the distance of a row that may not be found
 constexpr size_t kCounted = 1u << 16;  // distances up to this are cut by counting, larger ones by partition
 
-// Keys of rows nearer than a bound, in row order. `trim` keeps the nearest `w` of them by (distance, id).
+// Keys of rows nearer than a bound, in the order in which they came. `trim` keeps the nearest `w` of them by
+// (distance, id).
 class Nearest {
 public:
-    // Only rows nearer than `below` are kept; `ties`: keep all rows as near as the last of the `w`.
-    Nearest(size_t w, u32 below, const i64 *ids, bool ties, size_t largest)
-        : w_(w), trim_at_(w < kRowMask / 4 ? 2 * w + 256 : w), below_(below), ids_(ids), ties_(ties), largest_(largest) {}
+    // Only rows nearer than `below` are kept; `ties`: keep all rows as near as the last of the `w`; `in_order`: rows come
+    // in ascending order.
+    Nearest(size_t w, u32 below, const i64 *ids, bool ties, size_t largest, bool in_order = true)
+        : w_(w), trim_at_(w < kRowMask / 4 ? 2 * w + 256 : w), below_(below), ids_(ids), ties_(ties), largest_(largest),
+          first_come_(!ids && in_order) {}
 
-    // Rows must come in order.
     void add(const Path &path, const u32 *distances, size_t n, size_t first) {
         make_room(n);
         size_ += path.select(distances, n, below_, first, keys_.get() + size_);
@@ -51,7 +53,7 @@ public:
             return;
         }
         const auto [last, room] = last_distance();
-        if (!ties_ && ids_) cut_ties_by_id(last, room);
+        if (!ties_ && !first_come_) cut_ties_by_id(last, room);
         // Up to the last tie that fits, rows as near as that one stay; after it, nearer ones.
         size_t i = 0, kept = 0, ties_left = ties_ ? size_ + 1 : room;
         const u64 tie = last << kRowBits, last_tie = tie | kRowMask;
@@ -65,8 +67,8 @@ public:
             kept += key < tie;
         }
         size_ = kept;
-        // Of rows to come, ids may be smaller than those of ties that are here; rows never are.
-        below_ = static_cast<u32>(std::min<u64>(below_, last + (ties_ || ids_ ? 1 : 0)));
+        // Of rows to come, ids may be smaller than those of ties that are here; rows in order never are.
+        below_ = static_cast<u32>(std::min<u64>(below_, last + (ties_ || !first_come_ ? 1 : 0)));
     }
 
     // By (distance, id, row).
@@ -120,17 +122,20 @@ private:
         return {distance, w_ - nearer};
     }
 
+    // 0 where the row is the id, which the key ends with.
+    i64 id_of(u64 key) const { return ids_ ? ids_[key & kRowMask] : 0; }
+
     // Drops the ties beyond `room`, those of larger id.
     void cut_ties_by_id(u64 last, size_t room) {
         std::vector<std::pair<i64, u64>> tied;
         for (u64 key : *this)
-            if (key >> kRowBits == last) tied.emplace_back(ids_[key & kRowMask], key);
+            if (key >> kRowBits == last) tied.emplace_back(id_of(key), key);
         if (tied.size() == room) return;
         const auto cut = tied.begin() + static_cast<std::ptrdiff_t>(room);
         std::nth_element(tied.begin(), cut, tied.end());
         const auto first_out = *cut;
         size_ = static_cast<size_t>(std::remove_if(begin(), end(), [&](u64 key) {
-            return key >> kRowBits == last && std::pair(ids_[key & kRowMask], key) >= first_out;
+            return key >> kRowBits == last && std::pair(id_of(key), key) >= first_out;
         }) - begin());
     }
 
@@ -140,6 +145,7 @@ private:
     const i64 *ids_;
     bool ties_;
     size_t largest_;
+    bool first_come_;  // of ties, those that came first are kept
     Buffer<u64> keys_;
     std::vector<u32> counts_;
 };

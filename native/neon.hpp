@@ -31,7 +31,8 @@ inline u32 distance(const u8 *query, const u8 *row, std::size_t n_bytes, const u
     return sum;
 }
 
-inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out) {
+inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out,
+                 const u8 *) {
     for (std::size_t i = 0; i < n; i++) out[i] = distance(query, rows.at(first + i), rows.n_bytes, mask);
 }
 

@@ -39,7 +39,8 @@ struct Near {
     const u8 *mask;
 };
 
-// One kind of processor. `scan` takes rows `first .. first + n`; `gather` the rows of `n` keys; `select` writes the keys
+// One kind of processor. `scan` takes rows `first .. first + n`, `next` is what will be read after them (null: what follows
+// in memory); `gather` the rows of `n` keys; `select` writes the keys
 // of the distances below `below`, in order, and returns how many: `keys` has room for `n` and 16 more.
 // Where several queries share a pass, `load` makes a tile of some rows, and `block` writes the distances of up to four
 // queries (masked, padded to words, prepared by `prepare`) to the tile's `n` rows, each query's `out_stride` after the
@@ -47,7 +48,7 @@ struct Near {
 struct Path {
     const char *name;
     bool (*runs_here)();
-    void (*scan)(const u8 *query, Rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out);
+    void (*scan)(const u8 *query, Rows, std::size_t first, std::size_t n, const u8 *mask, u32 *out, const u8 *next);
     void (*gather)(const u8 *query, Rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out);
     std::size_t (*select)(const u32 *distances, std::size_t n, u32 below, u64 first, u64 *keys);
     // `scan` and `select` in one, for codes of 4 or 8 bytes that lie one after the other.

@@ -26,12 +26,13 @@ struct Settings {
     const i64 *ids = nullptr;     // null: the row is the id
 };
 
-// A block of queries against rows, a tile at a time, by the bits that `mask` keeps (null: all). One a thread.
+// A block of queries against rows, a tile at a time, by the bits that `mask` keeps (null: all). One a thread. All queries
+// are compared, or those that `choose` names.
 class Scanner {
 public:
     Scanner(const Settings &settings, const Codes &queries, size_t first_query, size_t n_queries, Rows rows,
             const u8 *mask)
-        : settings_(settings), rows_(rows), n_queries_(n_queries), mask_(mask) {
+        : settings_(settings), rows_(rows), mask_(mask) {
         const size_t n_words = padded_words(rows.n_bytes);
         words_.resize(n_queries * n_words);
         for (size_t q = 0; q < n_queries; q++) {
@@ -43,18 +44,32 @@ public:
             }
             queries_.push_back(words);
         }
-        shared_ = n_queries >= kShared && settings.path->load;
-        if (shared_) {
+        if (n_queries >= kShared && settings.path->load) {
             prepared_words_ = words_;
             for (size_t q = 0; q < n_queries; q++) {
                 prepared_.push_back(prepared_words_.data() + q * n_words);
                 settings.path->prepare(prepared_words_.data() + q * n_words, n_words);
             }
         }
-        n_rows_ = n_queries == 1 ? kRowsInScan : rows_in_tile(rows.n_bytes);
-        distances_.grow(kQueriesAtOnce * n_rows_);
-        if (shared_) tile_.grow(n_rows_ * n_words);
+        const size_t n_rows = rows_in_tile(rows.n_bytes);
+        distances_.grow(kQueriesAtOnce * std::max(n_rows, kRowsInScan));
+        if (!prepared_.empty()) tile_.grow(n_rows * n_words);
+        chosen_ = queries_;
+        chosen_prepared_ = prepared_;
+        share();
     }
+
+    // From now on the queries of these numbers are compared; each call of `found` names one by its place among them.
+    void choose(const u32 *numbers, size_t n) {
+        chosen_.clear();
+        chosen_prepared_.clear();
+        for (size_t i = 0; i < n; i++) chosen_.push_back(queries_[numbers[i]]);
+        for (size_t i = 0; i < n && !prepared_.empty(); i++) chosen_prepared_.push_back(prepared_[numbers[i]]);
+        share();
+    }
+
+    // What the next call will read, where that is not what follows in memory.
+    void go_on_at(size_t row) { next_ = rows_.at(row); }
 
     // Calls `found(query, distances, n, first)` for tiles of rows `first .. last`, in order.
     template <typename Found>
@@ -65,33 +80,34 @@ public:
             const bool few = 4 * n_allowed < n;
             if (!n_allowed) continue;
             if (!few && shared_) settings_.path->load(rows_, first, n, mask_, tile_.get());
-            for (size_t q = 0; q < n_queries_; q += kQueriesAtOnce) {
-                const size_t n_queries = std::min(kQueriesAtOnce, n_queries_ - q);
+            for (size_t q = 0; q < chosen_.size(); q += kQueriesAtOnce) {
+                const size_t n_queries = std::min(kQueriesAtOnce, chosen_.size() - q);
                 // For one query, the processor itself fetches rows that lie side by side.
-                if (!few && (n_queries_ > 1 || strided())) prefetch(first + n, std::min(first + 2 * n, last), q);
+                if (!few && (chosen_.size() > 1 || strided())) prefetch(first + n, std::min(first + 2 * n, last), q);
                 if (few)
                     visit(q, n_queries, first, n);
                 else
-                    compare(q, n_queries, first, n, n_allowed < n);
+                    compare(q, n_queries, first, n, n_allowed < n, first + n == last ? next_ : nullptr);
                 for (size_t i = 0; i < n_queries; i++) found(q + i, distances_.get() + i * n_rows_, n, first);
             }
         }
     }
 
-    // Adds to each query's list the rows of `first .. last` that are nearer than its bound.
-    void find(size_t first, size_t last, std::vector<Nearest> &lists) {
+    // Adds the rows of `first .. last` that are nearer than its bound to the list of each query, `list_of(query)`.
+    template <typename ListOf>
+    void find(size_t first, size_t last, ListOf list_of) {
         const bool words = (rows_.n_bytes == 8 || rows_.n_bytes == 4) && !strided();
         if (!settings_.path->find || !words) {
             scan(first, last, [&](size_t q, const u32 *distances, size_t n, size_t row) {
-                lists[q].add(*settings_.path, distances, n, row);
+                list_of(q).add(*settings_.path, distances, n, row);
             });
             return;
         }
         for (; first < last; first += kRowsInScan) {
             const size_t n = std::min(kRowsInScan, last - first);
             if (settings_.allowed && !count_allowed(first, n)) continue;
-            for (size_t q = 0; q < n_queries_; q++)
-                lists[q].find(*settings_.path, bytes_of(q), rows_, first, n, settings_.allowed, mask_);
+            for (size_t q = 0; q < chosen_.size(); q++)
+                list_of(q).find(*settings_.path, bytes_of(chosen_[q]), rows_, first, n, settings_.allowed, mask_);
         }
     }
 
@@ -103,11 +119,16 @@ public:
 
     // The distances of one query to listed rows.
     void gather(size_t query, const u64 *keys, size_t n, u32 *out) {
-        settings_.path->gather(bytes_of(query), rows_, keys, n, mask_, out);
+        settings_.path->gather(bytes_of(queries_[query]), rows_, keys, n, mask_, out);
     }
 
 private:
-    const u8 *bytes_of(size_t query) const { return reinterpret_cast<const u8 *>(queries_[query]); }
+    static const u8 *bytes_of(const u64 *words) { return reinterpret_cast<const u8 *>(words); }
+
+    void share() {
+        shared_ = chosen_.size() >= kShared && !prepared_.empty();
+        n_rows_ = chosen_.size() == 1 ? kRowsInScan : rows_in_tile(rows_.n_bytes);
+    }
 
     bool strided() const { return rows_.stride != static_cast<std::ptrdiff_t>(rows_.n_bytes); }
 
@@ -121,19 +142,20 @@ private:
     // takes calls of a function that does nothing but prefetch for needless.)
     __attribute__((always_inline)) void prefetch(size_t first, size_t last, size_t q) const {
         const size_t n = last > first ? last - first : 0;
-        const size_t stop = first + n * std::min(q + kQueriesAtOnce, n_queries_) / n_queries_;
-        for (size_t row = first + n * q / n_queries_; row < stop; row++)
+        const size_t stop = first + n * std::min(q + kQueriesAtOnce, chosen_.size()) / chosen_.size();
+        for (size_t row = first + n * q / chosen_.size(); row < stop; row++)
             for (size_t i = 0; i < rows_.n_bytes; i += 64) __builtin_prefetch(rows_.at(row) + i, 0, 2);
     }
 
     // The distances of a few queries to a tile's rows.
-    void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked) {
+    void compare(size_t q, size_t n_queries, size_t first, size_t n, bool masked, const u8 *next) {
         if (shared_)
-            settings_.path->block(prepared_.data() + q, n_queries, tile_.get(), n, padded_words(rows_.n_bytes),
+            settings_.path->block(chosen_prepared_.data() + q, n_queries, tile_.get(), n, padded_words(rows_.n_bytes),
                                   distances_.get(), n_rows_);
         else
             for (size_t i = 0; i < n_queries; i++)
-                settings_.path->scan(bytes_of(q + i), rows_, first, n, mask_, distances_.get() + i * n_rows_);
+                settings_.path->scan(bytes_of(chosen_[q + i]), rows_, first, n, mask_, distances_.get() + i * n_rows_,
+                                      next);
         if (!masked) return;
         const u8 *allowed = settings_.allowed + first;
         for (size_t i = 0; i < n_queries; i++) {
@@ -150,7 +172,8 @@ private:
         few_distances_.resize(few_.size());
         for (size_t i = 0; i < n_queries; i++) {
             u32 *distances = distances_.get() + i * n_rows_;
-            gather(q + i, few_.data(), few_.size(), few_distances_.data());
+            settings_.path->gather(bytes_of(chosen_[q + i]), rows_, few_.data(), few_.size(), mask_,
+                                   few_distances_.data());
             std::fill(distances, distances + n, kFar);
             for (size_t j = 0; j < few_.size(); j++) distances[few_[j] - first] = few_distances_[j];
         }
@@ -158,11 +181,11 @@ private:
 
     Settings settings_;
     Rows rows_;
-    size_t n_queries_, n_rows_;
-    const u8 *mask_;
+    size_t n_rows_ = 0;
+    const u8 *mask_, *next_ = nullptr;
     std::vector<u64> words_, prepared_words_;
-    std::vector<const u64 *> queries_, prepared_;
-    bool shared_ = false;  // the queries share tiles
+    std::vector<const u64 *> queries_, prepared_, chosen_, chosen_prepared_;
+    bool shared_ = false;  // the chosen queries share tiles
     Buffer<u32> distances_;
     Buffer<u64> tile_;
     std::vector<u64> few_;

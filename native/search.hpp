@@ -67,7 +67,8 @@ inline std::vector<Nearest> nearest(const Settings &settings, const Codes &queri
         auto &lists = of_slices[slice];
         for (u32 bound : bounds) lists.emplace_back(w, bound, settings.ids, ties, largest);
         Scanner scanner(settings, queries, first_query, n_queries, gallery.rows, mask);
-        scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices, lists);
+        scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices,
+                     [&](size_t q) -> Nearest & { return lists[q]; });
     });
     std::vector<Nearest> lists = std::move(of_slices[0]);
     Settings alone = settings;
@@ -169,7 +170,8 @@ void range(const Settings &settings, const Codes &queries, const Codes &gallery,
         parallel(n_slices, settings.n_threads, [&](size_t slice) {
             for (size_t i = 0; i < n; i++) of_slices[slice].emplace_back(gallery.n, below, settings.ids, true, 0);
             Scanner scanner(settings, queries, q, n, gallery.rows, mask);
-            scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices, of_slices[slice]);
+            scanner.find(slice * gallery.n / n_slices, (slice + 1) * gallery.n / n_slices,
+                         [&](size_t i) -> Nearest & { return of_slices[slice][i]; });
         });
         for (size_t i = 0; i < n; i++) {
             Nearest &list = of_slices[0][i];

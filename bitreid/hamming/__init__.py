@@ -1,6 +1,8 @@
-"""Exact and two-stage search over arrays of packed codes."""
+"""Exact, two-stage and clustered search over arrays of packed codes."""
 
-from bitreid.hamming.ranking import Matches, Ranking
+from bitreid.hamming.clustered import search_clustered, search_range_clustered
+from bitreid.hamming.clusters import Clusters, assign, cluster
+from bitreid.hamming.ranking import Matches, Ranking, VisitedMatches, VisitedRanking
 from bitreid.hamming.rescoring import rescore, rounded
 from bitreid.hamming.search import (
     asymmetric_distances_at,
@@ -16,9 +18,14 @@ from bitreid.hamming.search import (
 )
 
 __all__ = [
+    "Clusters",
     "Matches",
     "Ranking",
+    "VisitedMatches",
+    "VisitedRanking",
+    "assign",
     "asymmetric_distances_at",
+    "cluster",
     "count_nearer",
     "count_nearer_prefixes",
     "distance_blocks",
@@ -27,7 +34,9 @@ __all__ = [
     "prefix_distance_blocks",
     "rescore",
     "rounded",
+    "search_clustered",
     "search_exact",
     "search_range",
+    "search_range_clustered",
     "search_two_stage",
 ]

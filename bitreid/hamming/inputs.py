@@ -96,6 +96,13 @@ def clipped(name: str, value: int, limit: int) -> int:
     return min(int(value), limit)
 
 
+def checked_limit(max_distance: int) -> int:
+    """Return a largest distance, at least -1 and at most what no distance exceeds."""
+    if not isinstance(max_distance, int | np.integer):
+        raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
+    return min(max(int(max_distance), -1), LARGEST_DISTANCE)
+
+
 def checked_threads(n_threads: int) -> int:
     """Return a number of threads, at least 1."""
     if not isinstance(n_threads, int | np.integer) or n_threads < 1:

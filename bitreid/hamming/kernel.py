@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from bitreid.errors import SettingsError
+from bitreid.hamming import twin
 
 NUMPY = "numpy"
 VARIABLE = "BITREID_KERNEL"
@@ -70,6 +71,11 @@ def native() -> ModuleType | None:
             stacklevel=4,  # who called the search
         )
     return None
+
+
+def engine() -> ModuleType:
+    """Return the native module, or the numpy module that has the same functions."""
+    return native() or twin
 
 
 def usable_cpus() -> int:

@@ -61,6 +61,33 @@ class Matches:
         return len(self.offsets) - 1
 
 
+@dataclass(frozen=True)
+class VisitedRanking(Ranking):
+    """A ranking of the rows that were visited, `n_visited (n_queries,) int64` of each query."""
+
+    n_visited: Ints
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_visited(self.n_visited, len(self))
+
+
+@dataclass(frozen=True)
+class VisitedMatches(Matches):
+    """Those of the rows that were visited, `n_visited (n_queries,) int64` of each query, that are near enough."""
+
+    n_visited: Ints
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_visited(self.n_visited, len(self))
+
+
+def _check_visited(n_visited: Ints, n_queries: int) -> None:
+    if n_visited.shape != (n_queries,) or n_visited.dtype != np.int64:
+        raise CodesError(f"expected n_visited of shape ({n_queries},) int64, got {n_visited.shape} {n_visited.dtype}")
+
+
 def _check_distances(distances: Ints32, positions: Ints) -> None:
     if distances.shape != positions.shape or distances.dtype != np.int32:
         raise CodesError(

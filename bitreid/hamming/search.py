@@ -19,17 +19,15 @@ Codes, ids and masks that do not fit raise `CodesError`; impossible numbers rais
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
 
 from bitreid.arrays import Bools, Ints, Ints8, Ints32, Words32
 from bitreid.codes import Codes
-from bitreid.errors import CodesError, SettingsError
-from bitreid.hamming import kernel, twin
+from bitreid.errors import CodesError
+from bitreid.hamming import kernel
 from bitreid.hamming.inputs import (
-    LARGEST_DISTANCE,
     MOST_COUNTED_ROWS,
     bit_mask,
     blocks,
@@ -39,6 +37,7 @@ from bitreid.hamming.inputs import (
     check_sides,
     check_ties,
     checked_ids,
+    checked_limit,
     checked_positions,
     checked_threads,
     clipped,
@@ -80,7 +79,7 @@ def search_exact(
     check_n_results(len(queries), k)
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
     sides = counted.bytes_of(queries), counted.bytes_of(gallery)
-    return Ranking(*_engine().search(*sides, k, counted.mask, allowed, ids, n_threads))
+    return Ranking(*kernel.engine().search(*sides, k, counted.mask, allowed, ids, n_threads))
 
 
 def search_range(
@@ -104,14 +103,12 @@ def search_range(
     ([0, 2, 5], [0, 1, 1, 2, 0], [0, 4, 0, 2, 4])
     """
     check_lengths(queries, gallery)
-    if not isinstance(max_distance, int | np.integer):
-        raise SettingsError(f"expected max_distance to be a whole number, got {max_distance}")
+    limit = checked_limit(max_distance)
     counted = counted_bits(queries.n_bits, bits)
     allowed, _ = row_mask(rows, len(gallery))
     ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    max_distance = min(max(int(max_distance), -1), LARGEST_DISTANCE)
     sides = counted.bytes_of(queries), counted.bytes_of(gallery)
-    return Matches(*_engine().range(*sides, max_distance, counted.mask, allowed, ids, n_threads))
+    return Matches(*kernel.engine().range(*sides, limit, counted.mask, allowed, ids, n_threads))
 
 
 def search_two_stage(
@@ -152,7 +149,7 @@ def search_two_stage(
         *(counted.bytes_of(long_queries), counted.bytes_of(long_gallery), counted.mask),
     )
     sweeps = len(long_queries) >= _SWEEP_QUERIES if sweep is None else bool(sweep)
-    return Ranking(*_engine().two_stage(*stages, w, k, ties == "keep", sweeps, allowed, ids, n_threads))
+    return Ranking(*kernel.engine().two_stage(*stages, w, k, ties == "keep", sweeps, allowed, ids, n_threads))
 
 
 def count_nearer(
@@ -208,7 +205,7 @@ def count_nearer_prefixes(
     n_bytes = [int(length) // 8 for length in lengths]
     whole = np.require(thresholds, np.int64, ["C", "A"])
     mask, n_threads = bit_mask(bits, queries.n_bits), checked_threads(n_threads)
-    nearer, at = _engine().count(queries.packed, gallery.packed, n_bytes, whole, mask, allowed, n_threads)
+    nearer, at = kernel.engine().count(queries.packed, gallery.packed, n_bytes, whole, mask, allowed, n_threads)
     return nearer, at
 
 
@@ -219,7 +216,7 @@ def distance_blocks(queries: Codes, gallery: Codes, *, n_threads: int = 1) -> It
     module's docstring.
     """
     check_lengths(queries, gallery)
-    n_threads, engine = checked_threads(n_threads), _engine()
+    n_threads, engine = checked_threads(n_threads), kernel.engine()
     for rows in _row_blocks(queries, gallery, 1):
         yield rows, engine.distances(queries.packed, gallery.packed[rows], n_threads)
 
@@ -234,7 +231,7 @@ def prefix_distance_blocks(
     """
     check_lengths(queries, gallery)
     check_prefixes(lengths, queries.n_bits)
-    n_threads, engine = checked_threads(n_threads), _engine()
+    n_threads, engine = checked_threads(n_threads), kernel.engine()
     runs = [slice(start // 8, stop // 8) for start, stop in pairwise((0, *lengths))]
     for rows in _row_blocks(queries, gallery, len(lengths)):
         of_runs = [engine.distances(queries.packed[:, run], gallery.packed[rows, run], n_threads) for run in runs]
@@ -245,7 +242,7 @@ def distances_at(queries: Codes, gallery: Codes, positions: Ints, *, n_threads: 
     """Return the Hamming distances `(n_queries, m)`, in bits, of each query to its gallery rows `positions`."""
     check_lengths(queries, gallery)
     places = checked_positions(positions, len(queries), len(gallery))
-    found = _engine().distances_at(queries.packed, gallery.packed, places, checked_threads(n_threads))
+    found = kernel.engine().distances_at(queries.packed, gallery.packed, places, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
 
 
@@ -264,20 +261,15 @@ def asymmetric_distances_at(values: Ints8, gallery: Codes, positions: Ints, *, n
     check_lengths(gallery, gallery)
     places = checked_positions(positions, len(values), len(gallery))
     arrays = np.ascontiguousarray(values), gallery.packed, places
-    return np.asarray(_engine().asymmetric_at(*arrays, checked_threads(n_threads))).view(np.int32)
+    return np.asarray(kernel.engine().asymmetric_at(*arrays, checked_threads(n_threads))).view(np.int32)
 
 
 def pairwise_distances(codes: Codes, *, n_threads: int = 1) -> Ints32:
     """Return the Hamming distances `(n, n) int32`, in bits, of all rows to each other."""
     check_lengths(codes, codes)
     check_n_results(len(codes), len(codes))
-    found = _engine().distances(codes.packed, codes.packed, checked_threads(n_threads))
+    found = kernel.engine().distances(codes.packed, codes.packed, checked_threads(n_threads))
     return np.asarray(found).view(np.int32)
-
-
-def _engine() -> ModuleType:
-    """Return the kernel, or the numpy module that has the same functions."""
-    return kernel.native() or twin
 
 
 def _row_blocks(queries: Codes, gallery: Codes, n_lengths: int) -> Iterator[slice]:

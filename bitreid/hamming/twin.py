@@ -5,6 +5,7 @@ of gallery rows; `n_threads` and `sweep`, which change no result, are ignored.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -157,6 +158,90 @@ def asymmetric_at(values: Ints8, gallery: Bytes, positions: Ints, n_threads: int
         for some in blocks(len(rows), _LISTED_BLOCK):
             found[i, some] = most - np.unpackbits(gallery[rows[some]], axis=1) @ of_ones
     return found
+
+
+def assign(rows: Bytes, centres: Bytes, n_threads: int) -> tuple[Ints, Words32]:
+    """Return the nearest of the centres of each row, of several the first, and its distance, both `(n,)`."""
+    nearest, away = search(rows, centres, min(len(centres), 1), None, None, None, 1)
+    return nearest.ravel(), away.ravel().view(np.uint32)
+
+
+def majorities(rows: Bytes, order: Ints, offsets: Ints, n_threads: int) -> Bytes:
+    """Return for each list the bits that more than half of its rows `order[offsets[i] : offsets[i + 1]]` have."""
+    found = np.zeros((len(offsets) - 1, rows.shape[1]), np.uint8)
+    for i, (start, stop) in enumerate(pairwise(offsets)):
+        ones = np.zeros(8 * rows.shape[1], np.int64)
+        for some in blocks(stop - start, _LISTED_BLOCK):
+            ones += np.unpackbits(rows[order[start:stop][some]], axis=1).sum(axis=0, dtype=np.int64)
+        found[i] = np.packbits(2 * ones > stop - start)
+    return found
+
+
+def search_lists(
+    queries: Bytes,
+    gallery: Bytes,
+    centres: Bytes,
+    offsets: Ints,
+    n_visited: int,
+    k: int,
+    mask: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Ints32, Ints]:
+    """Return positions and distances `(n_queries, k)` of the nearest rows among those of each query's nearest lists.
+
+    These are `n_visited`, and as many more as hold `k` rows that may be found. The third result is how many rows were
+    visited, `(n_queries,)`.
+    """
+    by_id, rank = _id_order(len(gallery), ids)
+    keys, visited = np.empty((len(queries), k), np.int64), np.empty(len(queries), np.int64)
+    for i, rows in enumerate(_visited_rows(queries, centres, offsets, n_visited, k, mask, allowed)):
+        found = _compare_listed(queries[i : i + 1], gallery, rows, mask).astype(np.int64) * len(gallery) + rank[rows]
+        keys[i], visited[i] = np.sort(found)[:k], len(rows)
+    return *_of_keys(keys, by_id), visited
+
+
+def range_lists(
+    queries: Bytes,
+    gallery: Bytes,
+    centres: Bytes,
+    offsets: Ints,
+    n_visited: int,
+    max_distance: int,
+    mask: Bytes | None,
+    allowed: Bytes | None,
+    ids: Ints | None,
+    n_threads: int,
+) -> tuple[Ints, Ints, Ints32, Ints]:
+    """Return the rows at most `max_distance` away, as `range` does, of each query's `n_visited` nearest lists.
+
+    The fourth result is how many rows were visited, `(n_queries,)`.
+    """
+    by_id, rank = _id_order(len(gallery), ids)
+    starts, visited = np.zeros(len(queries) + 1, np.int64), np.empty(len(queries), np.int64)
+    found = [np.empty(0, np.int64)]
+    for i, rows in enumerate(_visited_rows(queries, centres, offsets, n_visited, 0, mask, allowed)):
+        away = _compare_listed(queries[i : i + 1], gallery, rows, mask).astype(np.int64)
+        near = away <= max_distance
+        found.append(np.sort(away[near] * len(gallery) + rank[rows[near]]))
+        starts[i + 1], visited[i] = starts[i] + len(found[-1]), len(rows)
+    return starts, *_of_keys(np.concatenate(found), by_id), visited
+
+
+def _visited_rows(
+    queries: Bytes, centres: Bytes, offsets: Ints, n_visited: int, k: int, mask: Bytes | None, allowed: Bytes | None
+) -> Iterator[Ints]:
+    """Yield for each query the rows that may be found in its nearest lists, `n_visited` or until there are `k`."""
+    rows = np.arange(offsets[-1])
+    may = rows if allowed is None else np.flatnonzero(allowed)
+    sizes = np.diff(np.searchsorted(may, offsets))
+    for i, _ in enumerate(queries):
+        nearest, _ = search(queries[i : i + 1], centres, len(centres), mask, None, None, 1)
+        enough = np.searchsorted(np.cumsum(sizes[nearest[0]]), k) + 1
+        kept = [rows[offsets[each] : offsets[each + 1]] for each in nearest[0, : max(n_visited, enough if k else 0)]]
+        listed = np.concatenate([np.empty(0, np.int64), *kept])
+        yield listed if allowed is None else listed[allowed[listed] != 0]
 
 
 def _gallery_blocks(gallery: Bytes, allowed: Bytes | None) -> Iterator[tuple[slice | Ints, Bytes]]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from bitreid.codes import Codes, pack_bits
-from bitreid.hamming import Ranking, kernel
+from bitreid.hamming import Clusters, Ranking, kernel
 
 Rng = np.random.Generator
 Ints = npt.NDArray[np.int64]
@@ -83,6 +83,16 @@ def cases(
 
 SMALL = cases(st.integers(0, 12), st.integers(0, 4), st.sampled_from([1, 3, 8, 9]))
 """Small enough for loops over bits."""
+
+
+def any_clusters(case: Case, n_lists: int) -> Clusters:
+    """Lists of the case's gallery that begin anywhere, some of them without rows, with any centres and no recall."""
+    n = len(case.gallery)
+    n_lists = max(n_lists, min(n, 1))
+    ends = np.sort(case.rng.integers(0, n + 1, max(n_lists - 1, 0)))
+    offsets = np.concatenate([[0], ends, [n] * (n_lists > 0)]).astype(np.int64)
+    centres = random_codes(case.rng, n_lists, case.gallery.n_bits)
+    return Clusters(centres, offsets, np.empty(0, np.int64), np.empty((0, n_lists)))
 
 
 def _codes(rng: Rng, kind: str, n_gallery: int, n_queries: int, n_bits: int) -> tuple[Codes, Codes]:

@@ -15,16 +15,19 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes
 from bitreid.hamming import (
+    assign,
     count_nearer_prefixes,
     distance_blocks,
     distances_at,
     kernel,
     prefix_distance_blocks,
+    search_clustered,
     search_exact,
     search_range,
+    search_range_clustered,
     search_two_stage,
 )
-from tests.hamming.cases import Case, cases, random_codes, using
+from tests.hamming.cases import Case, any_clusters, cases, random_codes, using
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -75,6 +78,26 @@ def test_two_stage_search(case: Case, w: int, k: int, ties: Literal["cut", "keep
             n_threads=case.n_threads,
         )
         return [ranking.positions, ranking.distances]
+
+    assert_all_paths_agree(answer)
+
+
+@given(LARGE, st.integers(1, 80), st.integers(1, 80), st.integers(1, 500))
+def test_clusters(case: Case, n_lists: int, n_visited: int, k: int) -> None:
+    clusters = any_clusters(case, n_lists)
+    order = case.rng.permutation(len(case.gallery))
+    asked: dict[str, Any] = {"n_lists": n_visited, "bits": case.bits, "rows": case.rows, "n_threads": case.n_threads}
+
+    def answer() -> Arrays:
+        sides = (case.queries, case.gallery, clusters)
+        ranking = search_clustered(*sides, k, case.ids, **asked)
+        middle = int(np.median(ranking.distances)) if ranking.distances.size else 4
+        matches = search_range_clustered(*sides, middle, case.ids, **asked)
+        found = [ranking.positions, ranking.distances, ranking.n_visited]
+        found += [matches.offsets, matches.positions, matches.distances, matches.n_visited]
+        if len(clusters):
+            found += assign(case.gallery, clusters.centres, n_threads=case.n_threads)
+        return [*found, kernel.engine().majorities(case.gallery.packed, order, clusters.offsets, case.n_threads)]
 
     assert_all_paths_agree(answer)
 
@@ -173,6 +196,10 @@ def test_other_threads_go_on_while_the_kernel_searches() -> None:
         "range": (few, codes, 30, None, None, None, 1),
         "count": (few, codes, [32], threshold, None, None, 1),
         "distances": (few, codes, 1),
+        "assign": (codes, few, 1),
+        "majorities": (codes, np.arange(20_000), np.array([0, 20_000]), 1),
+        "search_lists": (few, codes, few[:1], np.array([0, 20_000]), 1, 9, None, None, None, 1),
+        "range_lists": (few, codes, few[:1], np.array([0, 20_000]), 1, 30, None, None, None, 1),
         "asymmetric_at": (np.ones((16, 256), np.int8), codes, np.tile(np.arange(20_000), (16, 1)), 1),
     }
     assert not goes_on(sum, (range(20_000),)), "what keeps Python's lock should stop other threads"

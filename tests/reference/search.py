@@ -60,3 +60,33 @@ def rescored(
     """The first k of some rows by (asymmetric distance, id, row); bits outside the mask do not count."""
     counted = [value if bits is None or bits[i] else 0 for i, value in enumerate(values)]
     return [row for _, _, row in sorted((asymmetric(counted, gallery[row]), ids[row], row) for row in rows)][:k]
+
+
+def nearest_lists(query: Bits, centres: Bits, bits: Bits | None = None) -> list[int]:
+    """The lists in the order in which a query visits them."""
+    return [row for _, row in ordered(query, centres, range(len(centres)), bits)]
+
+
+def visited(order: Sequence[int], offsets: Sequence[int], n_lists: int, k: int, rows: Bits | None = None) -> list[int]:
+    """The rows that may be found in the first lists of an order: so many lists, and more until there are k rows."""
+    found: list[int] = []
+    for place, each in enumerate(order):
+        if place >= n_lists and len(found) >= k:
+            break
+        found += [row for row in range(offsets[each], offsets[each + 1]) if rows is None or rows[row]]
+    return found
+
+
+def majority(codes: Bits) -> list[bool]:
+    """Each bit as more than half of the codes have it."""
+    return [sum(bool(code[bit]) for code in codes) * 2 > len(codes) for bit in range(codes.shape[1])]
+
+
+def recall(gallery: Bits, centres: Bits, lists: Sequence[int], asked: Sequence[int], n_nearest: int, n: int) -> float:
+    """The share of the nearest other rows of the rows asked for that are in the n nearest lists, the mean."""
+    found = 0
+    for row in asked:
+        others = [place for _, place in ordered(gallery[row], gallery, range(len(gallery))) if place != row]
+        near = nearest_lists(gallery[row], centres)[:n]
+        found += sum(lists[place] in near for place in others[:n_nearest])
+    return found / (len(asked) * n_nearest)
