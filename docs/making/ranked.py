@@ -45,4 +45,4 @@ def one_of_each(queries: Manifest, persons: tuple[int, ...]) -> Manifest:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else OUT)
