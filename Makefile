@@ -35,7 +35,7 @@ export ASAN_OPTIONS := abort_on_error=1:detect_leaks=0
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train test lint native wheel sanitize fuzz neon format clean chromium
+.PHONY: help demo demo-train docs test lint native wheel sanitize fuzz neon format clean chromium
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ demo-train: native ## Draw people, train on them, search, end with a report: thr
 
 test: lint native chromium $(VENV_MILVUS)/.installed ## Lint, then all tests that need no GPU, with the coverage gate
 	$(BIN)/python -m pytest -m "not gpu" -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov=bitreid --cov-fail-under=90
+
+docs: $(VENV)/.native ## Build the documentation's site into build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The rules of the house that a reader cannot see in one file: who imports whom, and what starting costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,6 +101,12 @@ def python(code: str) -> str:
 
 def test_every_file_is_in_a_known_room() -> None:
     assert {room_of(path) for path in sources()} <= {*ROOMS, "bitreid"}
+
+
+def test_the_page_on_architecture_names_the_rooms_in_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| room |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == list(ROOMS)
 
 
 def test_a_folder_holds_more_than_one_file() -> None:

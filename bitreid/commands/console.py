@@ -288,8 +288,15 @@ def card_table(card: Card, model: str) -> Table:
     """The card of a model, a line a fact."""
     table = Table("fact", title=card.name)
     table.add_column("value", overflow="fold")
+    for name, value in card_facts(card, model).items():
+        table.add_row(name, value)
+    return table
+
+
+def card_facts(card: Card, model: str) -> dict[str, str]:
+    """Return what a card says, by the name of each fact; `model` is its fingerprint."""
     picture, fitted = card.input, card.calibration
-    rows = {
+    return {
         "fingerprint": model,
         "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}"
         + (", averaged with the mirror image" if picture.flip else ""),
@@ -312,9 +319,6 @@ def card_table(card: Card, model: str) -> Table:
         "notes": card.notes,
         **{name: f"{value:.3f}" for name, value in card.metrics.items()},
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
 
 
 def _length_text(card: Card, n_bits: int) -> str:

@@ -18,7 +18,7 @@ from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
 _PASSES, _BATCH, _RATE = 16, 1024, 1e-3
-# By length from 32 to 512 bits. Chosen on held-out identities (docs/results.md).
+# By length from 32 to 512 bits. Chosen on held-out identities (docs/lessons.md).
 _TEMPERATURES = (0.06, 0.1, 0.15, 0.2, 0.2)
 _COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0, 50.0)
 _FITTED_IDENTITY_WEIGHTS = (0.1, 0.1, 0.1, 0.1, 0.1)
