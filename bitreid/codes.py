@@ -10,6 +10,8 @@ import numpy.typing as npt
 from bitreid.arrays import Bools, Bytes, Features, Floats, Ints32
 from bitreid.errors import CodesError
 
+SHORTEST = 32
+"""The shortest prefix of a nested code, in bits."""
 _STATISTICS_ROWS = 4096
 
 
@@ -59,6 +61,12 @@ def part_mask(parts: tuple[Part, ...], names: Collection[str]) -> Bools:
 def prefix_parts(parts: tuple[Part, ...], n_bits: int) -> tuple[Part, ...]:
     """Return the layout of the first `n_bits` bits: the runs that begin within them, the last cut at their end."""
     return tuple(Part(part.name, part.start, min(part.stop, n_bits)) for part in parts if part.start < n_bits)
+
+
+def nested_lengths(n_bits: int) -> tuple[int, ...]:
+    """Return the lengths of a nested code's prefixes, in bits: powers of two from 32 up to `n_bits`."""
+    powers = (SHORTEST << i for i in range(n_bits.bit_length()))
+    return (*(length for length in powers if length < n_bits), n_bits)
 
 
 @dataclass(frozen=True)

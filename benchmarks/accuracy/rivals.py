@@ -37,12 +37,13 @@ from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.pictures import Progress, load_pictures
 from bitreid.data.samplers import held_out_pictures
+from bitreid.encoding.rotation import rotated_directions
 from bitreid.evaluation import evaluate_distances
 from bitreid.models.nested import NestedMap
 from bitreid.models.parts import code_layout
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import network_of
-from bitreid.training.nested import fit_nested, rotated_directions
+from bitreid.training.nested import fit_nested
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

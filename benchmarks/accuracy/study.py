@@ -44,6 +44,7 @@ from bitreid.errors import SettingsError
 from bitreid.models.nested import SUMMARY, NestedMap
 from bitreid.models.parts import code_layout
 from bitreid.training.export import network_of
+from bitreid.training.heads import described, train_heads
 from bitreid.training.nested import features_of, fit_nested
 from bitreid.training.recipe import Recipe, faults_of, load_recipe, make_recipe
 from bitreid.training.run import train
@@ -51,7 +52,7 @@ from bitreid.training.task import task_from
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.accuracy.frozen import described, pooled_features, train_heads
+from benchmarks.accuracy.frozen import pooled_features
 from benchmarks.accuracy.held_out import CROWDS, LENGTHS, HeldOut
 
 

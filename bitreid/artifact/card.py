@@ -78,9 +78,10 @@ class Card:
     name: str
     """What people call the model."""
     model: dict[str, Any]
-    """Settings that rebuild the network, as JSON values; only the models room reads them."""
+    """Settings that rebuild the network, as JSON values; only the models room reads them. Of a map of features
+    (`takes_features`), what made these."""
     input: InputSpec
-    """How to prepare a picture."""
+    """How to prepare a picture; says nothing for a map of features."""
     n_bits: int
     """Length of an identity code; a positive multiple of 8."""
     parts: tuple[Part, ...]
@@ -148,6 +149,11 @@ class Card:
                 f"expected a coarse code of {n_attribute_bits} attribute bits and {self.n_bits} identity bits, got one "
                 "with bits beyond them"
             )
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether the model makes codes of another network's features, not of pictures (`encoding.imported`)."""
+        return self.model.get("takes") == "features"
 
     @property
     def code_lengths(self) -> tuple[int, ...]:

@@ -55,10 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.data.labels import read_attributes_as
     from bitreid.data.parsers import parse
     from bitreid.data.samplers import held_out_pictures
+    from bitreid.encoding.calibrating import MOST_OTHERS, calibrated_on, spaced
     from bitreid.errors import SettingsError
     from bitreid.evaluation.calibration.files import write_calibration
     from bitreid.training.load import load_encoder
-    from bitreid.training.validation import MOST_OTHERS, calibrated_on, spaced, with_attribute_thresholds
+    from bitreid.training.validation import with_attribute_thresholds
 
     source: Path = arguments.data or arguments.own
     check_outputs([arguments.out], [source])

@@ -298,9 +298,12 @@ def card_facts(card: Card, model: str) -> dict[str, str]:
     picture, fitted = card.input, card.calibration
     return {
         "fingerprint": model,
-        "input": f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}"
+        "input": f"{card.n_features} features"
+        if card.takes_features
+        else f"{picture.height}x{picture.width} {picture.colour_order}, {picture.resize}"
         + (", averaged with the mirror image" if picture.flip else ""),
-        "identity code": f"{card.n_bits} bits: "
+        "identity code": f"{card.n_bits} bits"
+        + (": " if card.parts else "")
         + ", ".join(f"{name} {n_bits}" for name, n_bits in part_sizes(card.parts).items()),
         **{
             f"{'all' if int(name) == card.n_bits else 'first'} {name} bits": _length_text(card, int(name))

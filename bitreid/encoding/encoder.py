@@ -128,6 +128,11 @@ class Encoder:
         """
         folder = folder_of(model)
         card = load_card(folder)
+        if card.takes_features:
+            raise ArtifactError(
+                f"expected a model that encodes pictures in {folder}, got {card.name}, which makes codes of features; "
+                "`bitreid import` takes it"
+            )
         name = engine or ("onnx" if "onnx" in card.engines else TORCH)
         if name not in ENGINES:
             raise SettingsError(f"expected an engine among {', '.join(ENGINES)}, got {name!r}")

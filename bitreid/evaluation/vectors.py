@@ -43,7 +43,7 @@ def load_vectors(path: Path, side: Literal["query", "gallery"] = "query") -> Sid
     """
     arrays = _arrays_of_mat(path, side) if path.suffix.lower() == ".mat" else _arrays(path)
     try:
-        return _side(arrays)
+        return checked_side(arrays)
     except (BitreidError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: {error}; the file needs {_CONTENTS}") from error
 
@@ -113,7 +113,8 @@ def _arrays_of_mat(path: Path, side: str) -> dict[str, AnyArray]:
     return arrays | {"features": features[None] if features.ndim == 1 and arrays["pids"].size == 1 else features}
 
 
-def _side(arrays: dict[str, AnyArray]) -> Side:
+def checked_side(arrays: dict[str, AnyArray]) -> Side:
+    """Return arrays of the names and shapes of `load_vectors` as a side; an error says which of them is not so."""
     pids = _whole(arrays["pids"], "pids")
     side = Side(
         _codes(arrays["codes"], "codes") if "codes" in arrays else None,

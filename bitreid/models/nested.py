@@ -13,15 +13,7 @@ SUMMARY = Part("summary", 0, 128)
 """The first bits of a nested code, made from all parts at once: an eighth of 32 bits says nothing of a stripe."""
 LEARNED = 512
 """Bits that are learned; those after them are the descriptor's own."""
-SHORTEST = 32
-"""The shortest prefix, in bits."""
 _RUN = 8  # bits of a part that stay together, where its bits come to whole bytes
-
-
-def nested_lengths(n_bits: int) -> tuple[int, ...]:
-    """Return the lengths of a nested code's prefixes, in bits: powers of two from 32 up to `n_bits`."""
-    powers = (SHORTEST << i for i in range(n_bits.bit_length()))
-    return (*(length for length in powers if length < n_bits), n_bits)
 
 
 def check_nested(n_bits: int) -> None:

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bitreid.arrays import Floats, Floats32, Ints
+from bitreid.arrays import Floats32, Ints
+from bitreid.codes import nested_lengths
 from bitreid.encoding.encoder import CHUNK
+from bitreid.encoding.rotation import rotated_directions
 from bitreid.losses import prefix_identity_loss, similarity_loss, triplet_loss
 from bitreid.models import HashingNetwork
 from bitreid.models.descriptors import straight_through
-from bitreid.models.nested import LEARNED, SUMMARY, NestedMap, nested_lengths
+from bitreid.models.nested import LEARNED, SUMMARY, NestedMap
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
@@ -24,7 +26,6 @@ _COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0, 50.0)
 _FITTED_IDENTITY_WEIGHTS = (0.1, 0.1, 0.1, 0.1, 0.1)
 # Where the network learns, too: short prefixes would rather learn the training people by heart.
 _IDENTITY_WEIGHTS = (0.2, 0.4, 0.7, 1.0, 1.0)
-_ITQ_STEPS = 30
 _MOST_PICTURES = 30_000
 
 
@@ -145,25 +146,3 @@ def _start(linear: nn.Linear, features: Floats32, ends: list[int], rng: np.rando
     weights /= ((features - mean) @ weights).std(0) + 1e-6
     linear.weight.copy_(torch.from_numpy(weights.T))
     linear.bias.copy_(torch.from_numpy(-(mean @ weights)))
-
-
-def rotated_directions(
-    centred: Floats, ends: Sequence[int], rng: np.random.Generator, steps: int = _ITQ_STEPS
-) -> Floats:
-    """Return orthogonal directions `(d, ends[-1])` of centred values `(n, d)`, block by block up to each of `ends`.
-
-    A block's are chosen within as many principal directions as where it ends, so that their signs lose little.
-    """
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    principal = vectors[:, np.argsort(values)[::-1]]
-    blocks, start = [], 0
-    for end in ends:
-        directions = principal[:, :end]
-        z = centred @ directions
-        rotation = np.linalg.qr(rng.normal(size=(directions.shape[1], end - start)))[0]
-        for _ in range(steps):
-            left, _, right = np.linalg.svd(z.T @ np.where(z @ rotation > 0, 1.0, -1.0), full_matrices=False)
-            rotation = left @ right
-        blocks.append(directions @ rotation)
-        start = end
-    return np.concatenate(blocks, axis=1)

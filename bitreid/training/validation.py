@@ -1,15 +1,14 @@
 """Scores of held-out training identities while a network trains, and at the end its calibration and coarse code."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from bitreid.arrays import Floats32, Ints, Labels
 from bitreid.artifact import Card
-from bitreid.codes import pack
-from bitreid.data.manifest import DISTRACTOR, Manifest
-from bitreid.encoding.encoder import Encoded, Encoder
+from bitreid.codes import nested_lengths, pack
+from bitreid.encoding.calibrating import MOST_OTHERS, calibrated_on, spaced
+from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.engine import Engine, MirrorAveraged
 from bitreid.errors import DataError
 from bitreid.evaluation.calibration.attribute_thresholds import (
@@ -17,18 +16,11 @@ from bitreid.evaluation.calibration.attribute_thresholds import (
     cross_validated_thresholds,
     fit_attribute_thresholds,
 )
-from bitreid.evaluation.calibration.coarse import FIRST_BITS, fit_coarse
-from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.ranking import evaluate_ranking
-from bitreid.evaluation.side import Side
 from bitreid.models import HashingNetwork
-from bitreid.models.nested import nested_lengths
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
-
-MOST_OTHERS = 10_000
-"""Pictures of training identities that a calibration searches, at most."""
 
 
 def validate(recipe: Recipe, task: Task, network: HashingNetwork) -> dict[str, float]:
@@ -123,34 +115,3 @@ def with_attribute_thresholds(
     if not np.isnan(accuracies).all():
         metrics = metrics | {"val_attribute_accuracy": float(np.nanmean(accuracies))}
     return replace(card, attribute_thresholds=thresholds, metrics=metrics)
-
-
-def spaced(n: int, most: int) -> Ints:
-    """Return at most `most` of the rows 0 to n - 1, evenly spaced."""
-    return np.arange(n) if n <= most else np.arange(most) * n // most
-
-
-def calibrated_on(card: Card, encoded: Encoded, people: Manifest, others: Encoded | None = None) -> Card:
-    """Return the card with a calibration and a coarse code, from encoded pictures of people whom the model was not
-    trained on.
-
-    `others` are pictures of people who are none of them, perhaps those of training. Each of the card's lengths gets its
-    own calibration; one whose codes are too short to tell how rare look-alikes are gets none. `DataError` for too few
-    people or pictures.
-    """
-    other_codes = None if others is None else others.codes
-    calibration = calibrate(encoded.codes, people.pids, people.camids, other_codes)
-    lengths = {}
-    for n_bits in card.code_lengths[:-1]:
-        with suppress(DataError):
-            shorter = None if other_codes is None else other_codes.prefix(n_bits)
-            found = calibrate(encoded.codes.prefix(n_bits), people.pids, people.camids, shorter)
-            lengths[str(n_bits)] = found.open_set
-    n_attribute_bits = card.attributes.n_code_bits if card.attributes else 0
-    side = Side(encoded.codes, None, encoded.attribute_codes, people.pids, people.camids)
-    strangers = None
-    if others is not None:
-        nobody = np.full(len(others), DISTRACTOR)
-        strangers = Side(others.codes, None, others.attribute_codes, nobody, nobody)
-    coarse = fit_coarse(side, strangers, n_attribute_bits, card.prefix_order[:FIRST_BITS])
-    return replace(card, calibration=replace(calibration, lengths=lengths), coarse=coarse)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bitreid.codes import Part
+from bitreid.codes import Part, nested_lengths
 from bitreid.errors import SettingsError
-from bitreid.models.nested import LEARNED, SUMMARY, NestedMap, nested_layout, nested_lengths
+from bitreid.models.nested import LEARNED, SUMMARY, NestedMap, nested_layout
 from bitreid.models.parts import code_layout
 
 

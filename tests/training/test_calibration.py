@@ -9,11 +9,11 @@ import pytest
 from bitreid.artifact import load_artifact
 from bitreid.codes import Part, pack_bits
 from bitreid.data.manifest import Manifest
+from bitreid.encoding.calibrating import calibrated_on, spaced
 from bitreid.encoding.encoder import Encoded
 from bitreid.evaluation.calibration.fit import calibrate
 from bitreid.evaluation.calibration.search_tail import LEAST_ROWS
 from bitreid.training.load import load_encoder
-from bitreid.training.validation import calibrated_on, spaced
 from tests.artifact.cases import CARD
 from tests.training.tiny import TinyBackbone, tiny_recipe, tiny_task, tiny_train
 

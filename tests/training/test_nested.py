@@ -20,7 +20,7 @@ from bitreid.training import nested as module
 from bitreid.training.checkpoint import Position
 from bitreid.training.export import network_of
 from bitreid.training.fit import Interrupted
-from bitreid.training.nested import NestedHead, fit_nested, rotated_directions, start_nested
+from bitreid.training.nested import NestedHead, fit_nested, start_nested
 from bitreid.training.task import Task
 from tests.training.runs import assert_equal_runs, log_of, states_of
 from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_train
@@ -49,20 +49,6 @@ def mean_ap(codes: np.ndarray, classes: np.ndarray) -> float:
 def short_code(nested: NestedMap, features: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return np.asarray(nested(torch.from_numpy(features))[:, :32])
-
-
-def test_directions_are_orthogonal_and_each_block_stays_within_its_principal_ones() -> None:
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(200, 10)) * np.linspace(3, 0.1, 10)
-    z -= z.mean(0)
-    found = rotated_directions(z, [2, 5], rng)
-    assert found.shape == (10, 5)
-    for block in (found[:, :2], found[:, 2:]):
-        np.testing.assert_allclose(block.T @ block, np.eye(block.shape[1]), atol=1e-9)
-    _, vectors = np.linalg.eigh(z.T @ z)
-    least = vectors[:, :5]
-    np.testing.assert_allclose(least.T @ found, 0, atol=1e-9)
-    np.testing.assert_allclose(vectors[:, :8].T @ found[:, :2], 0, atol=1e-9)
 
 
 def test_the_first_values_are_centred_and_of_one_spread() -> None:

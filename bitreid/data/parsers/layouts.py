@@ -94,21 +94,31 @@ def parse_folder(root: Path, pattern: str | None = None, split: str | None = Non
     paths = pictures_in(root, recursive=True)
     if not paths:
         raise DataError(f"expected pictures in {root}, got none")
-    unknown, splits = _column([UNKNOWN] * len(paths)), (split or "gallery",) * len(paths)
     if pattern is None:
-        return Manifest(tuple(paths), unknown, unknown, splits)
+        unknown = _column([UNKNOWN] * len(paths))
+        return Manifest(tuple(paths), unknown, unknown, (split or "gallery",) * len(paths))
+    return manifest_by_pattern(paths, pattern, root, split)
+
+
+def manifest_by_pattern(
+    paths: Sequence[Path], pattern: str, root: Path | None = None, split: str | None = None
+) -> Manifest:
+    """Return what a pattern finds in the paths of pictures, relative to a `root`, if any; see `parse_folder`."""
     regex = _compiled(pattern)
-    names = [path.relative_to(root).as_posix() for path in paths]
+    names = [(path if root is None else path.relative_to(root)).as_posix() for path in paths]
     matches = [regex.search(name) for name in names]
     strange = [path for path, match in zip(paths, matches, strict=True) if not match]
     if len(strange) == len(paths):
-        raise DataError(f"expected paths that fit the pattern {pattern!r} in {root}, got none; first: {paths[0]}")
+        where = "" if root is None else f" in {root}"
+        raise DataError(f"expected paths that fit the pattern {pattern!r}{where}, got none; first: {paths[0]}")
     warn_of_pictures(strange, f"do not fit the pattern {pattern!r}; their identity and camera are unknown")
     pids, person_names = _numbered(matches, "pid", regex)
     camids, camera_names = _numbered(matches, "camid", regex)
     nobody = [path for path, pid in zip(paths, pids, strict=True) if pid == DISTRACTOR]
     warn_of_pictures(nobody, "have identity 0, which means a distractor: nobody; if it is a person, count from 1")
-    if split is None:
+    if split is not None:
+        splits = (split,) * len(paths)
+    else:
         splits = tuple(_split(match, name) for match, name in zip(matches, names, strict=True))
     return Manifest(tuple(paths), pids, camids, splits, person_names=person_names, camera_names=camera_names)
 

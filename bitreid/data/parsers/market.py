@@ -117,6 +117,19 @@ def parse_one_folder(folder: Path) -> Manifest | None:
     return _manifest(paths, matches, [FOLDERS.get(name, "gallery")] * len(paths))
 
 
+def manifest_by_names(paths: Sequence[Path]) -> Manifest | None:
+    """Return what the names of pictures say, which need not be there; None where fewer than half are like those of a
+    known data set. A `DataWarning` counts the others, whose identity and camera are unknown."""
+    fits = (naming for path in paths for naming in _NAMINGS if naming.form.fullmatch(path.name))
+    naming = next(fits, _MARKET)
+    matches = [naming.form.fullmatch(path.name) for path in paths]
+    strange = [path for path, match in zip(paths, matches, strict=True) if not match]
+    if 2 * len(strange) > len(paths):
+        return None
+    warn_of_pictures(strange, f"do not have names like {naming.example}; their identity and camera are unknown")
+    return _manifest(paths, matches, ["gallery"] * len(paths))
+
+
 def _folders(root: Path) -> list[Path]:
     return [root / name for name in FOLDERS if (root / name).is_dir()]
 

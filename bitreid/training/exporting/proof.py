@@ -10,9 +10,9 @@ from bitreid.codes import Codes, pack
 from bitreid.data.manifest import Manifest
 from bitreid.data.pictures import Progress, load_pictures
 from bitreid.data.samplers import held_out_pictures
+from bitreid.encoding.calibrating import spaced
 from bitreid.encoding.engine import Engine
 from bitreid.evaluation.ranking import evaluate_ranking
-from bitreid.training.validation import spaced
 
 MOST_CALIBRATED = 128
 """Pictures of training that ranges are found from, at most, evenly spaced."""
