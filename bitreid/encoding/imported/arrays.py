@@ -69,7 +69,10 @@ def read_arrays(path: Path, side: SideName | None = None, load_tensors: LoadTens
     else:
         found = load_tensors(path, MOST_BYTES)
     chosen = _chosen(path, list(found), side)
-    return {ours: _array(path, theirs, found[theirs]) for ours, theirs in chosen.items()}
+    arrays = {ours: _array(path, theirs, found[theirs]) for ours, theirs in chosen.items()}
+    if arrays["features"].ndim == 1 and len(arrays.get("pids", ())) == 1:
+        arrays["features"] = np.asarray(arrays["features"], np.float64)[None]  # MATLAB's files know no (1, d)
+    return arrays
 
 
 def _chosen(path: Path, names: Sequence[str], side: SideName | None) -> dict[str, str]:
@@ -117,7 +120,8 @@ def _of_npy(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return {"features": _read_npy(file, path.stat().st_size)}
-    except (OSError, ValueError, SyntaxError, BitreidError) as error:
+    # numpy's reader of headers raises many kinds of errors for files that are damaged or something else.
+    except Exception as error:
         raise DataError(
             f"expected an array of numbers, as numpy.save writes it, at {path}, got: {_reason(error)}; save it again"
         ) from error
