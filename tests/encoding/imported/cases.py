@@ -21,7 +21,9 @@ def features_of(n_people: int = 30, first: int = 1, seed: int = 0, relu: bool = 
     people = np.random.default_rng(5).normal(size=(1000, 10)) @ directions
     features = people[pids] + 4 * rng.normal(size=(len(pids), D))
     features = np.maximum(features, 0) if relu else features
-    paths = tuple(Path(f"{pid:04}_c{cam}s1_{i:06}_00.jpg") for i, (pid, cam) in enumerate(zip(pids, camids, strict=True)))
+    paths = tuple(
+        Path(f"{pid:04}_c{cam}s1_{i:06}_00.jpg") for i, (pid, cam) in enumerate(zip(pids, camids, strict=True))
+    )
     manifest = Manifest(paths, pids.astype(np.int64), camids.astype(np.int64), ("gallery",) * len(pids))
     return FeatureSet(features.astype(np.float32), manifest)
 

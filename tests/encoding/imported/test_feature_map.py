@@ -31,7 +31,8 @@ def test_values_are_those_of_the_slow_twin_and_codes_their_signs(monkeypatch: py
     monkeypatch.setattr(module, "_CHUNK", 3)
     x = random_features(7, 1)
     assert MAP.matrix is not None
-    slow = np.array([values_of(row, MAP.matrix.tolist(), MAP.offset.tolist()) for row in x.tolist()])
+    rows: list[list[float]] = x.tolist()
+    slow = np.array([values_of(row, MAP.matrix.tolist(), MAP.offset.tolist()) for row in rows])
     found = MAP.encoded(x)
     np.testing.assert_allclose(found.features, slow, atol=1e-5)
     np.testing.assert_array_equal(unpack(found.codes), found.features > 0)
@@ -41,7 +42,7 @@ def test_values_are_those_of_the_slow_twin_and_codes_their_signs(monkeypatch: py
 
 def test_unit_features_of_any_size() -> None:
     x = np.array([[3e30, 4e30], [3e-30, -4e-30], [0, 0]], np.float32)
-    np.testing.assert_allclose(unit(x), [[0.6, 0.8], [0.6, -0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(unit(x), np.array([[0.6, 0.8], [0.6, -0.8], [0, 0]]), rtol=1e-6)
 
 
 def test_a_saved_map_gives_the_same_codes_and_says_what_it_is(folder: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_saved_map_gives_the_same_codes_and_says_what_it_is(folder: Path) -> N
     assert encoded.paths == found.manifest.paths
     assert encoded.pids.tolist() == found.manifest.pids.tolist()
     one_by_one = [opened.encode(row[None]).codes.packed[0] for row in found.features]
-    np.testing.assert_array_equal(encoded.codes.packed, one_by_one)
+    np.testing.assert_array_equal(encoded.codes.packed, np.array(one_by_one))
     card = opened.card
     assert (card.n_bits, card.n_features, card.licence, card.takes_features) == (32, D, "ours alone", True)
     assert card.code_lengths == (32,)
@@ -60,7 +61,7 @@ def test_a_saved_map_gives_the_same_codes_and_says_what_it_is(folder: Path) -> N
 
 def test_features_of_another_length_and_of_zeros(folder: Path) -> None:
     opened = FeatureMap.open(folder)
-    with pytest.raises(DataError, match="expected 64 features of each picture, .* another network's"):
+    with pytest.raises(DataError, match=r"expected 64 features of each picture, .* another network's"):
         opened.encode(np.ones((2, D + 1), np.float32))
     with pytest.warns(DataWarning, match="1 of 2 pictures have features of zeros, first row 1"):
         opened.encode(np.stack([np.ones(D, np.float32), np.zeros(D, np.float32)]))

@@ -74,9 +74,10 @@ def test_the_saved_features_have_the_scores_of_the_file_that_they_came_from(tmp_
     read = [load_vectors(tmp_path / f"{side}.npz") for side in ("query", "gallery")]
     assert read[0].features is not None
     assert read[1].features is not None
-    people = [each for side in read for each in (side.pids, side.camids)]
+    people = (read[0].pids, read[0].camids, read[1].pids, read[1].camids)
     saved = evaluate_ranking(read[0].features, read[1].features, *people).expected
-    people = [each for found in sides for each in (found.manifest.pids, found.manifest.camids)]
+    who = [each.manifest for each in sides]
+    people = (who[0].pids, who[0].camids, who[1].pids, who[1].camids)
     direct = evaluate_ranking(sides[0].features, sides[1].features, *people).expected
     assert (saved.mAP, saved.rank1) == (direct.mAP, direct.rank1)
     assert 0.5 < direct.mAP < 1

@@ -9,7 +9,7 @@ import pytest
 
 from bitreid.codes import pack, unpack
 from bitreid.data.manifest import UNKNOWN
-from bitreid.encoding.imported import fitting as module
+from bitreid.data.samplers import hold_out_identities
 from bitreid.encoding.imported.feature_map import Affine, FeatureMap
 from bitreid.encoding.imported.fitting import FitSettings, Fitted, fit_features
 from bitreid.errors import DataError, SettingsError
@@ -53,7 +53,7 @@ def test_the_scores_are_those_of_the_held_out_people_by_the_saved_map(tmp_path: 
     """None of them was fitted to: their features may be anything, and the map stays the same."""
     found = fitted(tmp_path / "a", n_bits=32, held_out=10, seed=3)
     pids = PEOPLE.manifest.pids
-    held_out = module.hold_out_identities(pids, 10, 3)
+    held_out = hold_out_identities(pids, 10, 3)
     changed = replace(PEOPLE, features=np.where(np.isin(pids, held_out)[:, None], 7.0, PEOPLE.features))
     other = fit_features(changed, FitSettings("itq", SOURCE, 32, 10, 3), tmp_path / "b")
     assert other.map.model == found.map.model
@@ -139,7 +139,7 @@ def test_lengths_that_cannot_be(by: str, n_bits: int, words: str, tmp_path: Path
 
 def test_too_few_features_and_no_source(tmp_path: Path) -> None:
     few = features_of(3)
-    with pytest.raises(DataError, match="more than 32 features .* got 24"):
+    with pytest.raises(DataError, match=r"more than 32 features .* got 24"):
         fit_features(few, FitSettings("itq", SOURCE, 32), tmp_path / "a")
     with pytest.raises(SettingsError, match="what made the features"):
         FitSettings("itq", " ")
