@@ -1,5 +1,6 @@
 """`bitreid import`: the scores of the floats, and codes of one model from the first fit to the last search."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.io import savemat
 
 from bitreid.artifact import fingerprint, load_card
 from bitreid.commands import import_features
+from bitreid.commands.main import parser_of
 from bitreid.encoding.files import load_encoded
 from bitreid.gallery import open_gallery
 from bitreid.training import heads
@@ -154,9 +156,6 @@ def test_what_does_not_go_together_is_said_in_one_line(files: Path, itq: Path, t
 
 
 def test_examples_are_understood() -> None:
-    import shlex
-
-    from bitreid.commands.main import parser_of
-
     for example in import_features.EXAMPLES:
-        parser_of(words := shlex.split(example)[1:]).parse_args(words)
+        words = shlex.split(example)[1:]
+        parser_of(words).parse_args(words)
