@@ -17,6 +17,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def rows_of(found: FeatureSet, arguments: argparse.Namespace, seed: int, console
     floats = judge.of_features(sides[0].features, sides[1].features)
     rows: list[dict[str, Any]] = [{"way": "float", "seed": seed, "marks": {"0": floats}, "fit_s": 0.0}]
     zeros: Floats32 = np.zeros(found.n_features, np.float32)
-    ways = {
+    ways: dict[str, Callable[[], Affine]] = {
         "sign": lambda: Affine(None, zeros),
         "itq": lambda: fit_itq(x, n_bits, seed),
         "ssr": lambda: train_feature_head(x, classes, n_bits, seed),
