@@ -1,6 +1,5 @@
 """`bitreid import`: the scores of the floats, and codes of one model from the first fit to the last search."""
 
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,6 @@ import torch
 from scipy.io import savemat
 
 from bitreid.artifact import fingerprint, load_card
-from bitreid.commands import import_features
-from bitreid.commands.main import parser_of
 from bitreid.encoding.files import load_encoded
 from bitreid.gallery import open_gallery
 from bitreid.training import heads
@@ -153,9 +150,3 @@ def test_what_does_not_go_together_is_said_in_one_line(files: Path, itq: Path, t
         assert said in refusal(capsys, "import", *asked)
     assert not (tmp_path / "a.npz").exists()
     assert not (tmp_path / "new").exists()
-
-
-def test_examples_are_understood() -> None:
-    for example in import_features.EXAMPLES:
-        words = shlex.split(example)[1:]
-        parser_of(words).parse_args(words)

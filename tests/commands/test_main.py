@@ -23,6 +23,7 @@ COMMANDS = (
     "compare",
     "encode",
     "crops",
+    "import",
     "search",
     "gallery",
     "link",
