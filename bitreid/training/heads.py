@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from bitreid.arrays import AnyArray, Floats, Floats32, Ints
 from bitreid.data.samplers import pk_batches
 from bitreid.encoding.imported.feature_map import Affine
-from bitreid.encoding.rotation import rotated_directions
 from bitreid.models import HashingNetwork, ModelOutput, NetworkSettings
 from bitreid.models.nested import SUMMARY, NestedMap
 from bitreid.training.fit import Learner, make_optimiser, set_learning_rate, step_losses
@@ -36,21 +35,14 @@ class NoBackbone(nn.Module):
         self.n_channels = n_channels
 
 
-def train_heads(recipe: Recipe, views: AnyArray, classes: Ints, start: Floats | None = None) -> Heads:
+def train_heads(recipe: Recipe, views: AnyArray, classes: Ints) -> Heads:
     """Return descriptors trained by a recipe on the pooled parts of pictures, of which `classes` (n,) says who is who.
 
     Losses, batches, optimiser and schedules are those of `bitreid train`; each picture shows one of its views, drawn
-    anew at each step. `start` (C, m) are the first directions of descriptors of the whole picture alone, for their
-    first m bits.
+    anew at each step.
     """
     torch.manual_seed(recipe.seed)
     network = Heads(recipe.network, NoBackbone(views.shape[3]), 0)
-    if start is not None:
-        with torch.no_grad():
-            for descriptor in (network.student, network.teacher):
-                weights = [] if descriptor is None else [p for p in descriptor.parameters() if p.ndim == 2]
-                for weight in weights:
-                    weight[: start.shape[1]] = torch.from_numpy(start.T)
     learner = Learner(network, int(classes.max()) + 1).train()
     optimiser = make_optimiser(recipe, learner)
     no_labels, no_weights = torch.empty(0, 0), torch.empty(0)
@@ -95,9 +87,7 @@ def train_feature_head(x: Floats32, classes: Ints, n_bits: int, seed: int) -> Af
     mean, spread = x.mean(0, dtype=np.float64), float(x.std(0).mean()) or 1.0
     recipe = _recipe_of(classes, n_bits, seed)
     views = ((x - mean) / spread).astype(np.float32)[None, :, None]
-    centred = views[0, :, 0].astype(np.float64)
-    start = rotated_directions(centred, [min(n_bits, *x.shape)], np.random.default_rng(seed))
-    heads = train_heads(recipe, views, classes, start)
+    heads = train_heads(recipe, views, classes)
     nested = None
     if n_bits >= 2 * SUMMARY.n_bits:
         nested = NestedMap(heads.layout, 0)
