@@ -35,7 +35,10 @@ COMMANDS = (
     "recipes",
     "models",
     "export",
+    "serve",
+    "keys",
 )
+OF_KEYS = ("create", "list", "revoke")
 OF_GALLERY = (
     "create",
     "add",
@@ -79,7 +82,7 @@ def test_help(words: list[str], capsys: Capture) -> None:
         assert example[: len(words)] == words
         if "--help" not in example:
             parser_of(example).parse_args(example)
-    named = COMMANDS if not words else OF_GALLERY if words == ["gallery"] else ()
+    named = {"": COMMANDS, "gallery": OF_GALLERY, "keys": OF_KEYS}.get(" ".join(words), ())
     assert set(re.findall(r"^    ([a-z]+)\b", text, re.MULTILINE)) == set(named)
 
 
