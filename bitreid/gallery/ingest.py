@@ -305,6 +305,7 @@ def items_of(
         ],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
+        engine=encoded.engine,
     )
 
 
