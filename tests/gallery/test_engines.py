@@ -13,8 +13,9 @@ from PIL import Image
 from bitreid.artifact import Proof, add_engine, fingerprint, read_engine
 from bitreid.artifact.shipped import folder_of
 from bitreid.data.parsers.inputs import manifest_of
+from bitreid.data.shards import Shards
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import encode_manifest, save_encoded
+from bitreid.encoding.files import EncodedSet, encode_manifest, save_encoded
 from bitreid.errors import BadRequest, GalleryDamaged, WrongModel
 from bitreid.gallery import (
     Contract,
@@ -28,7 +29,7 @@ from bitreid.gallery import (
 from bitreid.gallery.about import About
 from bitreid.gallery.ingest import add_sources, sources_of
 from bitreid.gallery.milvus.gallery import MilvusGallery
-from tests.gallery.cases import Create, people
+from tests.gallery.cases import Create, codes, people
 
 
 def test_every_gallery_remembers_the_engines_of_its_codes(create: Create) -> None:
@@ -107,3 +108,28 @@ def test_engines_within_their_limits_share_a_gallery_and_others_are_refused(tmp_
         with pytest.raises(WrongModel, match=r"got codes of .*\+onnx-int8"):
             added(gallery, pictures[2])
         assert gallery.count() == 2
+
+
+def test_every_gallery_loads_a_folder_of_shards_in_bulk(create: Create, tmp_path: Path) -> None:
+    gallery, n = create(Contract(64, "feed")), 40
+    encoded = EncodedSet(
+        tuple(Path(f"{i}.jpg") for i in range(n)), codes(n), None, None, 1 + np.arange(n) // 4, np.arange(n) % 3,
+        "feed", engine="torch",
+    )  # fmt: skip
+    shards = Shards.begin(tmp_path / "codes", {"features": False}, n, 16)
+    for i in range(len(shards)):
+        save_encoded(shards.file(i), encoded.take(np.asarray(shards.rows(i))))
+        shards.commit(i, None)
+
+    def load() -> Encoder:
+        raise AssertionError("there are no pictures to encode")
+
+    for new in (n, 0):
+        sources = sources_of(
+            [tmp_path / "codes"], load, ids="path", time_unit=None, attributes=False, gallery=gallery, same_people=True
+        )
+        assert add_sources(gallery, sources).new == new
+    assert (gallery.count(), gallery.about.engines) == (n, {"torch"})
+    (item,) = gallery.get(["7.jpg"])
+    assert item is not None
+    assert (item.code.tobytes(), item.person, item.camera) == (encoded.codes.packed[7].tobytes(), "2", 1)
