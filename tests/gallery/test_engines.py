@@ -119,7 +119,7 @@ def test_every_gallery_loads_a_folder_of_shards_in_bulk(create: Create, tmp_path
     shards = Shards.begin(tmp_path / "codes", {"features": False}, n, 16)
     for i in range(len(shards)):
         save_encoded(shards.file(i), encoded.take(np.asarray(shards.rows(i))))
-        shards.commit(i, None)
+        shards.commit(i, {})
 
     def load() -> Encoder:
         raise AssertionError("there are no pictures to encode")
@@ -129,7 +129,7 @@ def test_every_gallery_loads_a_folder_of_shards_in_bulk(create: Create, tmp_path
             [tmp_path / "codes"], load, ids="path", time_unit=None, attributes=False, gallery=gallery, same_people=True
         )
         assert add_sources(gallery, sources).new == new
-    assert (gallery.count(), gallery.about.engines) == (n, {"torch"})
+    assert (gallery.count(), gallery.about.engines) == (n, frozenset({"torch"}))
     (item,) = gallery.get(["7.jpg"])
     assert item is not None
     assert (item.code.tobytes(), item.person, item.camera) == (encoded.codes.packed[7].tobytes(), "2", 1)
