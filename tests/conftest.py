@@ -101,7 +101,7 @@ def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     run = tmp_path_factory.mktemp("trained") / "run"
     changes = ["epochs=1", "warmup_epochs=0", "network.n_bits=128", "held_out_identities=4"]
-    changes += ["identities_per_batch=5", "pictures_per_identity=6"]
+    changes += ["identities_per_batch=5", "pictures_per_identity=6", "int8=false"]
     command = ["train", "drawn_tiny", "--data", str(people), "--out", str(run)]
     assert main([*command, *(word for change in changes for word in ("--set", change))]) == 0
     return run

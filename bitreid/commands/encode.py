@@ -3,7 +3,9 @@
 import argparse
 import time
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bitreid.commands import left_out
 
@@ -13,6 +15,7 @@ EXAMPLES = (
     "bitreid encode runs/nested/artifact people/bounding_box_test --bits 512 --out short.npz",
     "bitreid encode runs/people/artifact many/ --out codes/",
     "bitreid encode runs/people/artifact many/ --gallery people.gallery",
+    "bitreid encode runs/people/artifact many/ --out codes/ --ray auto --workers 64",
 )
 
 
@@ -31,6 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--gallery", metavar="PLACE", help="add to this gallery, as `bitreid gallery add` does")
     parser.add_argument("--shard", type=int, metavar="N", help="pictures of a shard of a folder (default: 4096)")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="let workers on a Ray cluster make the shards of a folder: the address of one (auto: the one that runs "
+        "here), or local for one of this machine that ends with the work",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="with --ray: workers of one thread (default: all processors)"
+    )
     add_bits(parser)
     parser.add_argument("--features", action="store_true", help="also write the float features")
     parser.add_argument(
@@ -53,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.data.pictures import check_pictures
     from bitreid.data.shards import INDEX
     from bitreid.data.times import with_dates
+    from bitreid.encoding.cluster import encode_on_cluster
     from bitreid.encoding.files import encode_readable, save_encoded
     from bitreid.encoding.paces import Paces
     from bitreid.encoding.shards import SHARD, encode_to_shards
@@ -64,6 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.shard is not None and not to_folder:
         raise SettingsError(
             "expected --out FOLDER with --shard, which is about folders of shards, got none; leave it out"
+        )
+    if arguments.ray is not None and not to_folder:
+        raise SettingsError("expected --out FOLDER with --ray, whose workers write shards, got none; name a folder")
+    if arguments.workers is not None and (arguments.ray is None or arguments.workers < 1):
+        raise SettingsError(
+            f"expected --ray ADDRESS with --workers, and one worker or more, got {arguments.workers} workers and "
+            f"{'no --ray' if arguments.ray is None else '--ray'}; without Ray there is one process"
         )
     console = console_of()
     if out is None:
@@ -84,10 +104,19 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     with progress_of(console, "encoding", paces) as progress:
         if to_folder:
-            size = SHARD if arguments.shard is None else arguments.shard
-            n, findings = encode_to_shards(
-                encoder, manifest, out, features=arguments.features, size=size, progress=progress, paces=paces
-            )
+            how: dict[str, Any] = {
+                "features": arguments.features,
+                "size": SHARD if arguments.shard is None else arguments.shard,
+                "progress": progress,
+                "paces": paces,
+            }
+            if arguments.ray is None:
+                n, findings = encode_to_shards(encoder, manifest, out, **how)
+            else:
+                asked = {name: getattr(arguments, name) for name in ("engine", "bits", "flip")}
+                load = partial(encoder_of, arguments.artifact, argparse.Namespace(**asked, threads=1))
+                where = {"address": arguments.ray, "workers": arguments.workers}
+                n, findings = encode_on_cluster(encoder, load, manifest, out, **where, **how)
         else:
             encoded, _, findings = encode_readable(
                 encoder, manifest, progress, features=arguments.features, paces=paces

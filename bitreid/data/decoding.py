@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.data.formats import FORMATS, HEAD, HEIF, format_of, head_of
+from bitreid.data.jpeg import START, decode_plain, decoder
 from bitreid.errors import PictureError
 from bitreid.text import printable
 
@@ -83,7 +84,11 @@ def open_picture(picture: Picture, name: Path | None = None, max_pixels: int = M
             return _in_limits(called, _of_array(called, picture), max_pixels)
         if isinstance(picture, Image.Image):
             return _in_limits(called, picture, max_pixels)
-        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_formats()) as opened:
+        data = picture if isinstance(picture, bytes) else _jpeg_in(picture)
+        pixels = None if data is None else decode_plain(data, min(BIG_PIXELS, max_pixels))
+        if pixels is not None:
+            return Opened(Image.fromarray(pixels), _odd(pixels.shape[1], pixels.shape[0]))
+        with Image.open(picture if data is None else io.BytesIO(data), formats=_formats()) as opened:
             return _in_limits(called, opened, max_pixels)
     except PictureError:
         raise
@@ -92,6 +97,15 @@ def open_picture(picture: Picture, name: Path | None = None, max_pixels: int = M
     # Pillow's readers raise many kinds of errors for damaged files, SyntaxError and struct.error among them.
     except Exception as error:
         raise PictureError(called, _reason(picture, error)) from error
+
+
+def _jpeg_in(path: Path) -> bytes | None:
+    """Return what a file holds if it may be a plain JPEG; else None."""
+    if decoder() is None:
+        return None
+    with path.open("rb") as file:
+        start = file.read(len(START))
+        return start + file.read() if start == START else None
 
 
 def _in_limits(name: Path, picture: Image.Image, max_pixels: int) -> Opened:
@@ -135,8 +149,7 @@ def _shown(path: Path, picture: Image.Image) -> Opened:
 
     orientation = _orientation(picture)
     picture.load()
-    short, long = sorted(picture.size)
-    odd = f"{picture.width} x {picture.height} pixels" if short < SMALL_SIDE or long > LONGEST * short else None
+    odd = _odd(*picture.size)
     # Netpbm files of more than 8 bits become mode I, of 16 bits; others of this mode may have any range.
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
         values = _of_16_bits(picture)
@@ -156,6 +169,12 @@ def _shown(path: Path, picture: Image.Image) -> Opened:
     else:
         rgb = picture if picture.mode == "RGB" else picture.convert("RGB")  # which copies
     return Opened(rgb.transpose(Image.Transpose[_TURNS[orientation]]) if orientation in _TURNS else rgb, odd)
+
+
+def _odd(width: int, height: int) -> str | None:
+    """What is odd about a picture of this size, if anything is."""
+    short, long = sorted((width, height))
+    return f"{width} x {height} pixels" if short < SMALL_SIDE or long > LONGEST * short else None
 
 
 def _orientation(picture: Image.Image) -> int | None:

@@ -60,8 +60,7 @@ class Shards:
                     f"expected to go on in {printable(str(folder))} with what it was begun with ({told}), got {asked}; "
                     "choose another folder"
                 )
-            for left in folder.glob(".codes-*"):
-                left.unlink()
+            new.tidy()
             return new
         if folder.exists() and (not folder.is_dir() or any(not each.name.startswith(".") for each in folder.iterdir())):
             raise DataError(
@@ -86,6 +85,11 @@ class Shards:
                 f"sound {INDEX} ({brief(str(error))}); encode the pictures again"
             ) from error
         raise DataError(f"{printable(str(folder))}: format {version} is newer than {FORMAT_VERSION}, update bitreid")
+
+    def tidy(self) -> None:
+        """Remove what processes that were killed have left unfinished."""
+        for left in self.folder.glob(".codes-*"):
+            left.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return -(-self.n // self.size)

@@ -185,19 +185,22 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def load_encoded(path: Path) -> EncodedSet:
+def load_encoded(path: Path, features: bool = True) -> EncodedSet:
     """Load what `save_encoded` wrote, or all shards of a folder of such files; `DataError` for another or a damaged
-    file, for a newer format, and for a folder that is not finished."""
+    file, for a newer format, and for a folder that is not finished.
+
+    Without `features`, which are 32 times as large as codes, none are read.
+    """
     if is_folder_of_shards(path):
-        return joined([_load_file(each) for each in Shards.open(path).files()])
-    return _load_file(path)
+        return joined([_load_file(each, features) for each in Shards.open(path).files()])
+    return _load_file(path, features)
 
 
-def _load_file(path: Path) -> EncodedSet:
+def _load_file(path: Path, features: bool) -> EncodedSet:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files if features or name != "features"}
         version = int(arrays["format_version"])
         if version > FORMAT_VERSION:
             raise DataError(f"format {version} is newer than {FORMAT_VERSION}, update bitreid")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,9 +47,19 @@ def encode_to_shards(
     (`DataError`) unless model, engine, settings and pictures are the same. Reading, encoding and writing go on at the
     same time; in memory are the pictures of `AHEAD` + 1 chunks, and the codes of two shards.
     """
+    paces = Paces() if paces is None else paces
+    shards = begin_shards(encoder, manifest, folder, features, size)
+    notes: dict[int, Any] = {i: shards.note(i) for i in range(len(shards))}
+    todo = [i for i, note in notes.items() if note is None]
+    for i, note in made(encoder, manifest, shards, todo, progress, paces):
+        notes[i] = note
+    return found_in(notes.values())
+
+
+def begin_shards(encoder: Encoder, manifest: Manifest, folder: Path, features: bool, size: int) -> Shards:
+    """Return the folder of shards of these pictures, new or gone on with, see `encode_to_shards`."""
     if size < 1:
         raise SettingsError(f"expected at least 1 picture a shard, got {size}")
-    paces = Paces() if paces is None else paces
     about = {
         "model": encoder.model,
         "engine": encoder.runs,
@@ -58,26 +68,45 @@ def encode_to_shards(
         "features": features,
         "inputs": _digest(manifest),
     }
-    shards = Shards.begin(folder, about, len(manifest), size)
-    notes: dict[int, Any] = {i: shards.note(i) for i in range(len(shards))}
-    todo = [i for i, note in notes.items() if note is None]
+    return Shards.begin(folder, about, len(manifest), size)
 
-    def write(shard: _Shard) -> None:
+
+def made(
+    encoder: Encoder,
+    manifest: Manifest,
+    shards: Shards,
+    todo: list[int],
+    progress: Progress | None,
+    paces: Paces,
+    first: int = 0,
+) -> Iterator[tuple[int, Any]]:
+    """Encode these shards and write them; yield each with its note when it is written.
+
+    The manifest begins with the row `first` of all pictures.
+    """
+    features = bool(shards.about["features"])
+
+    def write(shard: _Shard) -> tuple[int, Any]:
         with paces.writing.timed(len(shard.encoded)):
             save_encoded(shards.file(shard.i), shard.encoded, features)
-            notes[shard.i] = _note(shard)
-            shards.commit(shard.i, notes[shard.i])
+            note = _note(shard)
+            shards.commit(shard.i, note)
+        return shard.i, note
 
     with (
-        closing(_encoded(encoder, manifest, shards, todo, features, progress, paces)) as coming,
+        closing(_encoded(encoder, manifest, shards, todo, features, progress, paces, first)) as coming,
         closing(ahead(coming, write, 1)) as written,
     ):
-        for _ in written:
-            pass
-    findings = Findings()
-    for note in notes.values():
+        yield from written
+
+
+def found_in(notes: Iterable[Any]) -> tuple[int, Findings]:
+    """Return how many pictures have codes, and what was found in all, as the notes of all shards say."""
+    n, findings = 0, Findings()
+    for note in notes:
+        n += int(note["codes"])
         findings.extend(_findings(note))
-    return sum([int(note["codes"]) for note in notes.values()]), findings
+    return n, findings
 
 
 def _encoded(
@@ -88,21 +117,22 @@ def _encoded(
     features: bool,
     progress: Progress | None,
     paces: Paces,
+    first: int,
 ) -> Generator[_Shard]:
     """Yield these shards; their chunks come in one run, so that reading does not pause between shards."""
     spans = {i: [shards.rows(i)[at : at + CHUNK] for at in range(0, len(shards.rows(i)), CHUNK)] for i in todo}
-    paths = ([manifest.paths[row] for row in rows] for i in todo for rows in spans[i])
-    done = len(manifest) - sum(len(shards.rows(i)) for i in todo)
+    paths = ([manifest.paths[row - first] for row in rows] for i in todo for rows in spans[i])
+    done = shards.n - sum(len(shards.rows(i)) for i in todo)
     with closing(encoder.encode_chunks(paths, paces)) as chunks:
         for i in todo:
             parts, findings = [], Findings()
             for rows in spans[i]:
                 good, encoded, found = next(chunks)
                 findings.extend(found)
-                parts.append(encoded_rows(encoder, manifest.take(rows.start + good), encoded, features))
+                parts.append(encoded_rows(encoder, manifest.take(rows.start - first + good), encoded, features))
                 done += len(rows)
                 if progress is not None:
-                    progress(done, len(manifest))
+                    progress(done, shards.n)
             yield _Shard(i, joined(parts), findings)
 
 

@@ -1,8 +1,7 @@
 """The protocol of galleries, and all that they have in common."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +12,18 @@ from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.errors import BadRequest
 from bitreid.evaluation.summary import rows_of_share
+from bitreid.gallery.about import About
 from bitreid.gallery.audit import entry_of
+from bitreid.gallery.backend import Backend
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import microseconds, nows
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.filters.types import Filter, IdIn, Not, OlderThan, PersonIn, check_filter
-from bitreid.gallery.items import GalleryItem, Hit, Hits, Id, Items, plain_id
+from bitreid.gallery.items import GalleryItem, Hits, Id, Items, plain_id
 from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, rejected, undo, voted, with_tracklets
 from bitreid.gallery.requests import (
     BATCH,
-    Found,
     Info,
     Request,
     Where,
@@ -45,7 +45,7 @@ POOL = 1000
 """Items nearest to a query that vote, where tracklets or persons are asked for."""
 
 
-class Gallery(ABC):
+class Gallery(Backend):
     """Items of people that are added, searched and forgotten; any number of threads may use one at a time.
 
     All that is acknowledged by returning is there afterwards, whatever happens to the process (in memory: as long as
@@ -59,8 +59,8 @@ class Gallery(ABC):
     audited: bool
     on_delete: Callable[[Sequence[Id]], object] | None = None
     """Called with the ids of items that were deleted here, so that what is kept of them elsewhere is forgotten too."""
-    camera_names: Mapping[int, str]
-    """What cameras are called, by number, as far as they have names; those of other processes when it is opened."""
+    about: About
+    """What was learned besides the items; what other processes learn is seen when it is opened anew."""
 
     # Adding and removing.
 
@@ -253,11 +253,16 @@ class Gallery(ABC):
 
     def name_cameras(self, names: Mapping[int, str]) -> None:
         """Call cameras, by number, by these names, too; `BadRequest` for a name or number that is another camera's."""
-        if not names.items() <= self.camera_names.items():
+        self.learn(About(names))
+
+    def learn(self, new: About) -> None:
+        """Keep names of cameras and engines besides those that are kept; `BadRequest` as in `name_cameras`."""
+        if not self.about.knows(new):
             with self._transaction():
-                whole = self._keep_cameras(names)
-                self._record("name cameras", [])
-            self.camera_names = whole
+                whole = self._keep_about(new)
+                if new.camera_names:
+                    self._record("name cameras", [])
+            self.about = whole
 
     @abstractmethod
     def audit(self) -> Iterator[Mapping[str, Any]]:
@@ -298,79 +303,10 @@ class Gallery(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What backends do.
-
-    @abstractmethod
-    def _write(self, batch: Items, replace: bool, added: Ints) -> list[Id]:
-        """Store items; one whose id is there is left, or replaced. Return the ids that were not there before.
-
-        `added` `(n,)` is when each was added, in microseconds from 1970 on.
-        """
-
-    @abstractmethod
-    def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
-        """Return when the items of these ids were added, in microseconds from 1970 on, of those that are there."""
-
-    @abstractmethod
-    def _remove(self, where: Filter) -> list[Id]:
-        """Remove the items that pass the filter; return their ids."""
-
-    @abstractmethod
-    def _assign(self, persons: Mapping[Id, str | None]) -> None:
-        """Say who the items of these ids show; ids that are not there are passed over."""
-
-    @abstractmethod
-    def _find(self, request: Request) -> Found:
-        """Return the nearest items."""
-
-    @abstractmethod
-    def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
-        """Return the `k` nearest items by attributes, and how many items the filter let through."""
-
-    @abstractmethod
-    def _keep_contract(self, contract: Contract) -> None:
-        """Keep this contract, which differs in its calibration and coarse code only, instead of the present one."""
-
-    @abstractmethod
-    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
-        """Keep names of cameras besides those that are kept (`cameras.with_names`); return all."""
-
-    @abstractmethod
-    def _note(self, note: Mapping[str, Any]) -> None:
-        """Keep a decision (JSON)."""
-
-    @abstractmethod
-    def _notes(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return all decisions that are kept, oldest first, with the numbers under which they are."""
-
-    @abstractmethod
-    def _rewrite_note(self, number: int, note: Mapping[str, Any]) -> None:
-        """Replace the decision kept under this number."""
-
-    @abstractmethod
-    def _forget_note(self, number: int) -> None:
-        """Remove the decision kept under this number."""
-
-    @abstractmethod
-    def _log(self, entry: Mapping[str, Any]) -> None:
-        """Append to the audit log; entries of searches may wait a second before they are durable."""
-
-    @abstractmethod
-    def _cut_log(self, before: str) -> int:
-        """Remove the entries of the audit log of before a time (ISO, UTC); return how many."""
-
-    @abstractmethod
-    def _blank_log(self, ids: frozenset[Id]) -> None:
-        """Take ids out of the audit log, by `audit.blanked`."""
-
     @property
-    def _most(self) -> int | None:
-        """The most items that a search can find; None for any number."""
-        return None
-
-    def _transaction(self) -> AbstractContextManager[object]:
-        """Within it, all or nothing is written, where the backend can do that. One thread at a time."""
-        return nullcontext()
+    def camera_names(self) -> Mapping[int, str]:
+        """What cameras are called, by number, as far as they have names."""
+        return self.about.camera_names
 
     # What they share.
 
@@ -381,6 +317,8 @@ class Gallery(ABC):
         if not len(batch):
             return 0
         batch.check_keys()
+        if batch.engine:
+            self.learn(About(engines=frozenset([batch.engine])))
         with self._transaction():
             if replace and decided:
                 batch = as_decided(self, batch)

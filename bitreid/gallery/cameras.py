@@ -1,33 +1,13 @@
-"""Names of cameras: a gallery keeps numbers, and what people call them."""
+"""Numbers of cameras: a gallery keeps those, and what people call them."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
 
-from bitreid.data.manifest import UNKNOWN, Manifest
-from bitreid.errors import BadRequest
+from bitreid.data.manifest import Manifest
+from bitreid.gallery.about import with_names
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.fields import check_text, is_whole_number
-
-
-def with_names(known: Mapping[int, str], new: Mapping[int, str]) -> dict[int, str]:
-    """Return names of cameras by number, those that are known and new ones.
-
-    `BadRequest` for a number that has another name, a name that has another number, and what is neither.
-    """
-    names, numbers = dict(known), {name: number for number, name in known.items()}
-    for number, name in new.items():
-        check_text("names of cameras", name)
-        if not is_whole_number(number) or number <= UNKNOWN:
-            raise BadRequest(f"expected numbers of cameras from {UNKNOWN + 1} on, got {number!r}")
-        there = names.setdefault(number, name), numbers.setdefault(name, number)
-        if there != (name, number):
-            raise BadRequest(
-                f"expected one name for each camera, got {name!r} for camera {number}, where camera {there[1]} has "
-                f"that name and camera {number} is {there[0]!r}; repeat the command, or use a gallery of its own"
-            )
-    return names
 
 
 def with_cameras_of(gallery: Gallery, manifest: Manifest) -> Manifest:

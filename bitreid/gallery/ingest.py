@@ -134,7 +134,7 @@ def sources_of(
         raise SettingsError(
             "expected a table (.csv, .parquet) to take metadata from, got none among the inputs; leave out --metadata"
         )
-    files = {i: load_encoded(path) for i, path in enumerate(inputs) if is_codes(path)}
+    files = {i: load_encoded(path, features=False) for i, path in enumerate(inputs) if is_codes(path)}
     if gallery is not None:  # else an item would not be known again by its code
         cut = gallery.contract.cut
         files = {i: replace(each, codes=cut(each.codes, each.model)) for i, each in files.items()}
@@ -305,6 +305,7 @@ def items_of(
         ],
         pictures=[str(path) for path in encoded.paths],
         model=encoded.model,
+        engine=encoded.engine,
     )
 
 

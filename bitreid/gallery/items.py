@@ -70,6 +70,7 @@ class Items:
     metadata         (n,) JSON objects, or None
     pictures         (n,) references to pictures, or None
     model            fingerprint of the model that made the codes; empty where the caller vouches for them
+    engine           name of the model's engine that made them; empty where nobody knows
     """
 
     ids: tuple[Id, ...]
@@ -82,6 +83,7 @@ class Items:
     metadata: tuple[Mapping[str, Any] | None, ...]
     pictures: tuple[str | None, ...]
     model: str = ""
+    engine: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -109,6 +111,7 @@ class Items:
         metadata: Sequence[Mapping[str, Any] | None] | None = None,
         pictures: Sequence[str | None] | None = None,
         model: str = "",
+        engine: str = "",
     ) -> Self:
         """Return a batch of items from the columns that are known; `BadRequest` for what does not fit together.
 
@@ -128,7 +131,7 @@ class Items:
         columns: dict[str, Any] = {
             field.column: field.kind.column(field.column, given[field.column], n) for field in FIELDS
         }
-        return cls(tuple(ids), codes, attribute_codes, **columns, model=model)
+        return cls(tuple(ids), codes, attribute_codes, **columns, model=model, engine=engine)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -168,7 +171,7 @@ class Items:
 
         attributes = None if self.attribute_codes is None else self.attribute_codes[at]
         columns = {field.column: of(getattr(self, field.column)) for field in FIELDS}
-        return Items(of(self.ids), self.codes[at], attributes, **columns, model=self.model)
+        return Items(of(self.ids), self.codes[at], attributes, **columns, model=self.model, engine=self.engine)
 
 
 class Hit(NamedTuple):

@@ -11,9 +11,9 @@ import numpy as np
 
 from bitreid.arrays import Ints
 from bitreid.errors import GalleryClosed
+from bitreid.gallery.about import About
 from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
-from bitreid.gallery.cameras import with_names
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.fields import SEARCHED_NUMBERS, SEARCHED_TEXTS
@@ -30,7 +30,7 @@ class MemoryGallery(Gallery):
 
     def __init__(self, contract: Contract, *, audited: bool = True, actor: str = "") -> None:
         self.contract, self.audited, self.actor = contract, audited, actor
-        self.camera_names = {}
+        self.about = About()
         self._lock = threading.RLock()
         self._table = Table(contract.n_bits, contract.attributes, self._metadata)
         self._seqs: dict[int, int] = {}  # by key
@@ -154,8 +154,8 @@ class MemoryGallery(Gallery):
     def _keep_contract(self, contract: Contract) -> None:
         """Keep nothing: `calibrate` sets the contract, and it goes with the process."""
 
-    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
-        return with_names(self.camera_names, names)
+    def _keep_about(self, new: About) -> About:
+        return self.about.joined(new)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._kept[max(self._kept, default=0) + 1] = dict(note)

@@ -96,6 +96,7 @@ def _encoded(encoder: Encoder, new: Gallery, batch: Items, pictures: Path, done:
         codes=encoded.codes,
         attribute_codes=encoded.attribute_codes if attributes else None,
         model=encoder.model,
+        engine=encoder.runs,
     )
     return some, rows
 

@@ -112,6 +112,7 @@ def add_video(
             ],
             pictures=[pictures[group] for group in some],
             model=model,
+            engine=encoder.runs,
         )
         new = gallery.add(batch)
         added.new, added.there = added.new + new, added.there + len(batch) - new

@@ -18,6 +18,7 @@ from bitreid.codes import Codes
 from bitreid.data.files import new_file
 from bitreid.data.pictures import Progress
 from bitreid.errors import GalleryDamaged, GalleryNotFound, GalleryUnreachable, Unsupported, WrongModel
+from bitreid.gallery.about import About
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import FIELDS, JSON_OBJECT, TEXT, TIME, WHOLE_NUMBER
@@ -39,8 +40,8 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
 
     Columns: `id_number` int64 or `id_text` (the other is null), `code` and `attribute_code` (bytes; the latter only
     where the gallery has them), `camera` int64, `time` (UTC, microseconds), `tracklet`, `person`, `metadata` (JSON) and
-    `picture`; null is what is unknown. Names of cameras stand
-    in the footer. Rejections and the audit log are not part of it. The file appears when it is
+    `picture`; null is what is unknown. Names of cameras and of engines stand in the
+    footer. Rejections and the audit log are not part of it. The file appears when it is
     complete; one that was there is replaced. `progress` gets items done and in all. `GalleryUnreachable` where there
     is no room, or nothing can be written.
     """
@@ -55,8 +56,8 @@ def _export(gallery: Gallery, path: Path, where: Where, progress: Progress | Non
     pyarrow, parquet = pyarrow_and_parquet()
     contract, total, done = gallery.contract, gallery.count(where), 0
     about = {"bitreid.format": str(FORMAT_VERSION), "bitreid.contract": contract.plain().to_json()}
-    if gallery.camera_names:
-        about["bitreid.cameras"] = json.dumps({str(number): name for number, name in gallery.camera_names.items()})
+    learned = gallery.about.to_json()
+    about |= {f"bitreid.{name}": json.dumps(value) for name, value in learned.items() if value}
     schema = pyarrow.schema(_fields(pyarrow, contract), metadata=about)
     # Statistics of a column would hold names of people once more.
     options = {"compression": "zstd", "use_dictionary": ["tracklet", "person"], "write_statistics": False}
@@ -84,8 +85,8 @@ def import_parquet(gallery: Gallery, path: Path, progress: Progress | None = Non
     `Unsupported` for a newer format, `WrongModel` for items of another model.
     """
     added = done = 0
-    for total, batch, camera_names in _stored(path, gallery.contract):
-        gallery.name_cameras(camera_names)
+    for total, batch, about in _stored(path, gallery.contract):
+        gallery.learn(about)
         added, done = added + gallery.add(batch), done + len(batch)
         if progress is not None:
             progress(done, total)
@@ -98,12 +99,12 @@ def copy_gallery(source: Gallery, target: Gallery, progress: Progress | None = N
     Items that are in `target` already are compared and, if they differ, replaced, so that a copy that was stopped is
     done again from the start and writes only what is missing. Codes are cut where `target` holds shorter ones of the
     same model. Other items of `target` stay: what was deleted from `source` since an earlier copy is to be deleted
-    there too. Decisions (`confirm`, `reject`, `merge`) and names of cameras go along; the audit log does not, and the
-    age of items of unknown time begins anew. `progress` gets items done and in all. `WrongModel` for galleries of two
-    models, `BadRequest` where the names of cameras disagree.
+    there too. Decisions (`confirm`, `reject`, `merge`) and names of cameras and engines go along; the audit log does
+    not, and the age of items of unknown time begins anew. `progress` gets items done and in all. `WrongModel` for
+    galleries of two models, `BadRequest` where the names of cameras disagree.
     """
     check_same_model(source.contract, target.contract)
-    target.name_cameras(source.camera_names)
+    target.learn(source.about)
     done, written, total = 0, 0, source.count()
     for batch in source.scan():
         batch = batch.cut_for(target.contract)
@@ -265,8 +266,8 @@ def _record_batch(pyarrow: Any, batch: Items, schema: Any) -> Any:
     return pyarrow.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items, dict[int, str]]]:
-    """Yield the items of a file in batches, each with the number of all items and the names of cameras.
+def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items, About]]:
+    """Yield the items of a file in batches, each with the number of all items and what the gallery learned.
 
     The file is checked before the first.
     """
@@ -281,10 +282,11 @@ def _stored(path: Path, wanted: Contract) -> Iterator[tuple[int, Items, dict[int
             with parquet.ParquetFile(file) as opened:
                 contract = _contract_in(opened.schema_arrow.metadata, path)
                 check_same_model(contract, wanted)
-                named = json.loads(opened.schema_arrow.metadata.get(b"bitreid.cameras", b"{}"))
-                names = {int(number): name for number, name in named.items()}
+                footer = opened.schema_arrow.metadata
+                stored = {name: json.loads(footer.get(f"bitreid.{name}".encode(), b"{}")) for name in About().to_json()}
+                about = About.from_json(stored)
                 for rows in opened.iter_batches(BATCH):
-                    yield opened.metadata.num_rows, _items(pyarrow, rows, contract), names
+                    yield opened.metadata.num_rows, _items(pyarrow, rows, contract), about
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         kind = GalleryNotFound if isinstance(error, FileNotFoundError) else GalleryDamaged
         raise kind(f"expected a gallery's items in Parquet at {path}, got: {error}; export them again") from error

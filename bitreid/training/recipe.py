@@ -107,6 +107,8 @@ class Recipe(_Settings):
     """Training identities kept for validation; 0: none."""
     validate_every: int = Field(5, ge=1)
     """Passes between validations; the last pass always has one."""
+    int8: bool = True
+    """Whether the run also ends with an engine of 8 bits, beside the exported network, if that is within its limits."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Decides the split, the batches, the augmentation and the first weights."""
 

@@ -18,14 +18,15 @@ from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
-from bitreid.training.exporting import ONNX, Known, export_engine
+from bitreid.training.exporting import INT8, ONNX, Known, export_engine
+from bitreid.training.exporting.proof import MOST_CALIBRATED
 from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 from bitreid.training.teacher import TeacherModel
-from bitreid.training.validation import calibrated, validate, validate_lengths
+from bitreid.training.validation import calibrated, spaced, validate, validate_lengths
 
 LICENCE = "LICENSE"
 """The file with a licence's text, in a run's folder as in an artifact."""
@@ -76,20 +77,27 @@ def train(
     card = calibrated(card, task, network)
     text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
     artifact = save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
-    try:
-        own = copy.deepcopy(network.backbone).cpu() if recipe.network.backbone == "custom" else None
-        return replace(artifact, card=export_engine(run / "artifact", ONNX, _known(task), own))
-    except ArtifactError as error:  # the model is there, and PyTorch runs it
-        warnings.warn(f"the model was saved, and not exported: {error}", DataWarning, stacklevel=2)
-        return artifact
+    own = copy.deepcopy(network.backbone).cpu() if recipe.network.backbone == "custom" else None
+    known = _known(task)
+    for engine in (ONNX, INT8) if recipe.int8 else (ONNX,):
+        try:
+            artifact = replace(artifact, card=export_engine(run / "artifact", engine, known, own))
+        except ArtifactError as error:  # the model is there, and PyTorch runs it
+            text = f"the model was saved, and not exported as {engine}: {error}"
+            warnings.warn(text, DataWarning, stacklevel=2)
+            break
+    return artifact
 
 
-def _known(task: Task) -> Known | None:
-    """Return the held-out people, to prove an exported model on."""
-    if not len(task.held_out):
-        return None
-    pictures = task.pictures[task.held_out]
-    return Known(pictures, pictures[:0], task.manifest.take(task.held_out), f"held-out people of {task.source}")
+def _known(task: Task) -> Known:
+    """Return the held-out people, to prove exported engines on, and pictures of the others to quantise with."""
+    training = task.split.train[spaced(len(task.split.train), MOST_CALIBRATED)]
+    return Known(
+        task.pictures[task.held_out],
+        task.pictures[training],
+        task.manifest.take(task.held_out),
+        f"held-out people of {task.source}",
+    )
 
 
 def _begin(run: Path, recipe: Recipe, task: Task, models: Mapping[str, Path | None]) -> None:

@@ -51,6 +51,10 @@ def test_encode_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Ca
     assert "got none" in refusal(capsys, "encode", artifact, tmp_path / "empty", *out)
     assert "a new or empty folder" in refusal(capsys, "encode", artifact, people / "query", "--out", people / "query")
     assert "--out FOLDER with --shard" in refusal(capsys, "encode", artifact, people / "query", *out, "--shard", 9)
+    assert "--out FOLDER with --ray" in refusal(capsys, "encode", artifact, people / "query", *out, "--ray", "local")
+    to = ["--out", tmp_path / "codes", "--workers"]
+    assert "expected --ray ADDRESS with --workers" in refusal(capsys, "encode", artifact, people / "query", *to, 2)
+    assert "got 0 workers" in refusal(capsys, "encode", artifact, people / "query", *to, 0, "--ray", "local")
     assert not (tmp_path / "codes.npz").exists()
 
 

@@ -33,7 +33,7 @@ def test_train_writes_a_run(trained: Path, people: Path) -> None:
 def quick(*changes: str) -> list[str]:
     """Options that make a pass of two steps with a small model."""
     settings = ["epochs=1", "warmup_epochs=0", "network.n_bits=32", "identities_per_batch=10", *changes]
-    settings += ["pictures_per_identity=6", "held_out_identities=4"]
+    settings += ["pictures_per_identity=6", "held_out_identities=4", "int8=false"]
     return [word for setting in settings for word in ("--set", setting)]
 
 

@@ -80,6 +80,8 @@ def test_shards_are_the_rows_of_one_file(pictures: Path, tmp_path: Path) -> None
     for path in (tmp_path / "one.npz", tmp_path / "two.npz"):
         save_encoded(path, load_encoded(tmp_path / "codes") if path.stem == "one" else whole, features=True)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    bare = load_encoded(tmp_path / "codes", features=False)
+    assert (bare.features, bare.codes.packed.tobytes()) == (None, whole.codes.packed.tobytes())
     side, one = load_vectors(tmp_path / "codes"), load_vectors(tmp_path / "one.npz")
     assert (side.codes is None, side.paths) == (False, one.paths)
     assert side.features is not None

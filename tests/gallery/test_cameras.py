@@ -21,7 +21,8 @@ from bitreid.gallery import (
     import_parquet,
     open_gallery,
 )
-from bitreid.gallery.cameras import with_cameras_of, with_names
+from bitreid.gallery.about import with_names
+from bitreid.gallery.cameras import with_cameras_of
 from bitreid.gallery.milvus.gallery import MilvusGallery
 from tests.gallery.cases import Create, codes
 

@@ -18,6 +18,7 @@ from tests.training.tiny import Recorder
 SHORTER = [
     "network.backbone=custom",
     "network.n_bits=128",
+    "int8=false",
     "identities_per_batch=8",
     "pictures_per_identity=2",
     "learning_rate=5e-3",

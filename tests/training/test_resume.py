@@ -19,6 +19,7 @@ PATIENCE_S = 240
 CHANGES = (
     "epochs=3",
     "network.n_bits=32",
+    "int8=false",
     "identities_per_batch=2",
     "pictures_per_identity=2",
     "held_out_identities=2",

@@ -45,6 +45,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
         "pictures_per_identity": 6,
         "held_out_identities": 6,
         "validate_every": 2,
+        "int8": False,
     }
     for group in ("network", "losses"):
         values[group] |= changes.pop(group, {})

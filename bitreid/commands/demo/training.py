@@ -44,7 +44,7 @@ def train_demo(data: Path, out: Path, epochs: int | None, console: Console, sett
 def _recipe(relaxation: str, epochs: int | None) -> Recipe:
     from bitreid.training.recipe import load_recipe
 
-    changes = [f"name=drawn-{relaxation}", f"network.relaxation={relaxation}"]
+    changes = [f"name=drawn-{relaxation}", f"network.relaxation={relaxation}", "int8=false"]
     changes += [] if epochs is None else [f"epochs={epochs}", "warmup_epochs=0"]
     return load_recipe("drawn_tiny", changes)
 

@@ -106,8 +106,8 @@ def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
 
 def _info(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments, read_only=True) as gallery:
-        info, names = gallery.info(), gallery.camera_names
-    contract = info.contract
+        info, about = gallery.info(), gallery.about
+    contract, names = info.contract, about.camera_names
     facts: dict[str, object] = {
         "model": f"{contract.name} ({contract.model})" if contract.model else "none: the caller vouches for the codes",
         "identity code": f"{contract.n_bits} bits "
@@ -119,6 +119,7 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
         else f"{contract.short_bits} bits of " + ("attributes" if contract.coarse is None else "the coarse code"),
         "items": info.n_items,
         "cameras with names": ", ".join(f"{number} {name}" for number, name in sorted(names.items())) or None,
+        "engines of its codes": ", ".join(sorted(about.engines)) or None,
         "persons": info.n_persons,
         "tracklets": info.n_tracklets,
         "bytes": info.n_bytes,
@@ -129,7 +130,8 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
     for name, value in facts.items():
         if value is not None:
             table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    return Answer([table], {**asdict(info), "details": dict(info.details), "camera_names": dict(names)})
+    learned = {"camera_names": dict(names), "engines": sorted(about.engines)}
+    return Answer([table], {**asdict(info), "details": dict(info.details), **learned})
 
 
 def _compact(arguments: argparse.Namespace, console: Console) -> Answer:

@@ -30,6 +30,7 @@ from bitreid.errors import (
     GalleryReadOnly,
     Unsupported,
 )
+from bitreid.gallery.about import About
 from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
@@ -38,7 +39,7 @@ from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
 from bitreid.gallery.milvus.items import ItemCollections, short_collection
-from bitreid.gallery.milvus.notes import COLUMNS, FORMAT_VERSION, N_BITS, Note, Notes, about_of, cameras_in, format_of
+from bitreid.gallery.milvus.notes import COLUMNS, FORMAT_VERSION, N_BITS, Note, Notes, about_of, format_of
 from bitreid.gallery.milvus.ranking import by_parts, rescored
 from bitreid.gallery.milvus.rows import (
     HIT,
@@ -133,7 +134,7 @@ class MilvusGallery(Gallery):
                     f"{about['format']}; update bitreid"
                 )
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
-            self.camera_names = cameras_in(about)
+            self.about = About.from_json(about)
             self._items = ItemCollections(server, name, self.contract, self._notebook)
             if not read_only:
                 self._items.mend_left(time.time() - SETTLED_S)
@@ -304,8 +305,8 @@ class MilvusGallery(Gallery):
         items.drop_older(self._items)
         self._items = items
 
-    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
-        return self._notebook.keep_cameras(names)
+    def _keep_about(self, new: About) -> About:
+        return self._notebook.keep_about(new)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._notebook.keep("decision", [note])

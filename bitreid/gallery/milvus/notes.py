@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bitreid.gallery.cameras import with_names
+from bitreid.gallery.about import About
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus.filter import keys_in
@@ -67,11 +67,11 @@ class Notes:
         self._delete(note.rows(kind)[len(rows) :])
         return new
 
-    def keep_cameras(self, names: Mapping[int, str]) -> dict[int, str]:
-        """Keep names of the gallery's cameras besides those that are kept; return all."""
+    def keep_about(self, new: About) -> About:
+        """Keep what is new of what the gallery learned; return all."""
         (note,) = self.of("gallery")
-        whole = with_names(cameras_in(note.content), names)
-        self.rewrite("gallery", note, {**note.content, "cameras": {str(n): name for n, name in whole.items()}})
+        whole = About.from_json(note.content).joined(new)
+        self.rewrite("gallery", note, {**note.content, **whole.to_json()})
         return whole
 
     def drop(self, kind: str, note: Note) -> None:
@@ -117,11 +117,6 @@ def _key(note: int, chunk: int) -> int:
 def format_of(contract: Contract) -> int:
     """Return the format of the collections of a gallery."""
     return 1 if contract == contract.plain() else FORMAT_VERSION
-
-
-def cameras_in(about: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of cameras that the note about a gallery holds."""
-    return {int(number): name for number, name in about.get("cameras", {}).items()}
 
 
 def about_of(server: Server, name: str, read_only: bool = False) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from bitreid.errors import (
     GalleryReadOnly,
     GalleryUnreachable,
 )
-from bitreid.gallery.cameras import with_names
+from bitreid.gallery.about import About
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity
 from bitreid.gallery.sqlite.schema import (
@@ -245,22 +245,27 @@ def contract_in(connection: sqlite3.Connection, path: Path) -> tuple[Contract, b
     return Contract.from_json(text.decode()), meta.get(b"audited") != 0
 
 
-def keep_cameras(connection: sqlite3.Connection, path: Path, names: Mapping[int, str]) -> dict[int, str]:
-    """Write names of cameras besides those that are there, within a transaction; return all."""
-    whole = with_names(cameras_in(connection, path), names)
-    text, checksum = sealed({str(number): name for number, name in whole.items()})
-    values = [("cameras", text), ("cameras checksum", checksum)]
-    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+def keep_about(connection: sqlite3.Connection, path: Path, new: About) -> About:
+    """Write what is new of what a gallery learned, within a transaction; return all."""
+    whole = about_in(connection, path).joined(new)
+    for name, value in whole.to_json().items():
+        text, checksum = sealed(value)
+        rows = [(name, text), (f"{name} checksum", checksum)]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
     return whole
 
 
-def cameras_in(connection: sqlite3.Connection, path: Path) -> dict[int, str]:
-    """Return the names of a gallery's cameras; `GalleryDamaged` if they are not what was written."""
-    meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('cameras', 'cameras checksum')"))
-    if not meta:
-        return {}
-    names = unsealed(meta.get(b"cameras"), meta.get(b"cameras checksum"), path, "names of cameras")
-    return {int(number): name for number, name in names.items()}
+def about_in(connection: sqlite3.Connection, path: Path) -> About:
+    """Return what a gallery learned; `GalleryDamaged` if it is not what was written."""
+    meta = {name.decode(): value for name, value in connection.execute("SELECT name, value FROM meta")}
+    whats = {"cameras": "names of cameras", "engines": "names of engines"}
+    return About.from_json(
+        {
+            name: unsealed(meta.get(name), meta.get(f"{name} checksum"), path, what)
+            for name, what in whats.items()
+            if name in meta or f"{name} checksum" in meta
+        }
+    )
 
 
 def sealed(value: Mapping[str, Any]) -> tuple[str, int]:
@@ -275,6 +280,15 @@ def unsealed(text: Any, checksum: Any, path: Path, what: str = "decisions or an 
         raise damaged(path, f"{what} that are not as they were written")
     value: dict[str, Any] = json.loads(text)
     return value
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a gallery's file and of the log beside it."""
+    n_bytes = 0
+    for end in ("", "-wal"):
+        with suppress(FileNotFoundError):  # the log goes when the last process closes
+            n_bytes += Path(f"{path.resolve()}{end}").stat().st_size
+    return n_bytes
 
 
 def closed(path: Path) -> GalleryClosed:

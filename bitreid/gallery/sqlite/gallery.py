@@ -19,6 +19,7 @@ import numpy as np
 from bitreid.arrays import Ints
 from bitreid.data.files import new_file
 from bitreid.errors import GalleryError, GalleryExists, GalleryReadOnly
+from bitreid.gallery.about import About
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
@@ -30,7 +31,7 @@ from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
 from bitreid.gallery.sqlite.changing import assign, chosen_of, delete_seqs, seqs_of
 from bitreid.gallery.sqlite.file import (
-    cameras_in,
+    about_in,
     can_be_written,
     chunks,
     closed,
@@ -41,9 +42,10 @@ from bitreid.gallery.sqlite.file import (
     damaged,
     empty_log,
     explained,
-    keep_cameras,
+    keep_about,
     keep_contract,
     sealed,
+    size_of,
     unsealed,
 )
 from bitreid.gallery.sqlite.record import asks_for_metadata, judged
@@ -97,7 +99,7 @@ class SqliteGallery(Gallery):
             self._writer = self._reader if self.read_only else opened.enter_context(closing(connect(path)))
             self._identity = identity_of(self._reader)
             self.contract, self.audited = contract_in(self._reader, path)
-            self.camera_names = cameras_in(self._reader, path)
+            self.about = about_in(self._reader, path)
             self._widths = Widths.of(self.contract)
             self._cache = Cache(path, self.contract, self._read, Folder(path, self.contract))
             self._segments = SegmentWriter(self._cache, self._writes, lambda: self.contract.coarse)
@@ -159,10 +161,6 @@ class SqliteGallery(Gallery):
     def info(self) -> Info:
         check(self._cache, self._read, self._widths, self.path)
         snapshot = self._snapshot()
-        n_bytes = self._cache.folder.n_bytes
-        for end in ("", "-wal"):
-            with suppress(FileNotFoundError):  # the log goes when the last process closes
-                n_bytes += Path(f"{self.path.resolve()}{end}").stat().st_size
         base, listed = self._cache.base, self._cache.listed.entries
         details: dict[str, str | int] = {
             "segments": f"{len(base.segments)} of {len(listed)}" if len(base.segments) < len(listed) else len(listed),
@@ -175,6 +173,7 @@ class SqliteGallery(Gallery):
         if self._segments.share_written < 1:
             details["segments being written"] = f"{self._segments.share_written:.0%} done"
         counts = snapshot.n_alive, snapshot.n_persons, snapshot.n_tracklets
+        n_bytes = self._cache.folder.n_bytes + size_of(self.path)
         return Info(str(self.path), self.contract, *counts, n_bytes, details, snapshot.camera_numbers)
 
     # Keeping.
@@ -288,8 +287,8 @@ class SqliteGallery(Gallery):
     def _keep_contract(self, contract: Contract) -> None:
         keep_contract(self._writer, contract)
 
-    def _keep_cameras(self, names: Mapping[int, str]) -> Mapping[int, str]:
-        return keep_cameras(self._writer, self.path, names)
+    def _keep_about(self, new: About) -> About:
+        return keep_about(self._writer, self.path, new)
 
     def _note(self, note: Mapping[str, Any]) -> None:
         self._writer.execute("INSERT INTO decisions (note, checksum) VALUES (?, ?)", sealed(note))

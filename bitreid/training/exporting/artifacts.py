@@ -48,7 +48,7 @@ def export_engine(
     if too_far and not force:
         raise ArtifactError(
             f"expected {name} as near to the weights as its limits say, got {too_far} ({_seen(proof)}); "
-            "--force exports it all the same, and its codes then are another model's"
+            "`bitreid export --force` exports it all the same, and its codes then are another model's"
         )
     return add_engine(folder, name, model, proof)
 

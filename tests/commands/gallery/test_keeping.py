@@ -8,6 +8,7 @@ import pytest
 
 from bitreid.commands.main import main
 from bitreid.gallery import open_gallery
+from bitreid.gallery.about import About
 from tests.commands.words import Capture, N, answer, codes_of, done, n_items, refusal, said
 
 
@@ -60,6 +61,14 @@ def test_info_and_compact(place: Path, capsys: Capture) -> None:
     assert "hat, bag, top=red" in text
     info = answer(capsys, "info", place)
     assert (info["n_items"], info["n_persons"], info["n_tracklets"], info["contract"]["n_bits"]) == (12, 2, 6, 64)
+    assert info["engines"] == []  # the file of codes does not say
+    with open_gallery(place) as gallery:
+        gallery.learn(About({2: "gate"}, frozenset({"onnx", "onnx-int8"})))
+    text = said(capsys, "info", place)
+    assert "2 gate" in text
+    assert "onnx, onnx-int8" in text
+    info = answer(capsys, "info", place)
+    assert (info["camera_names"], info["engines"]) == ({"2": "gate"}, ["onnx", "onnx-int8"])
     done("gallery", "delete", place, "--where", "camera = 1")
     assert " bytes freed" in said(capsys, "compact", place)
     assert "0 items mended" in said(capsys, "repair", place)

@@ -21,8 +21,9 @@ from bitreid.models.nested import nested_layout
 from bitreid.models.parts import code_layout
 from bitreid.training.engine import TorchEngine
 from bitreid.training.export import deployed_weights, network_of
-from bitreid.training.exporting import INT8, ONNX, Known, export_engine
-from bitreid.training.exporting.proof import prove, random_pictures
+from bitreid.training.exporting import INT8, ONNX, Known, artifacts, export_engine
+from bitreid.training.exporting.int8 import quantise
+from bitreid.training.exporting.proof import MOST_CALIBRATED, prove, random_pictures
 from bitreid.training.run import train
 from tests.artifact.cases import CARD
 from tests.training.tiny import Recorder, TinyBackbone, tiny_recipe, tiny_task, tiny_train
@@ -93,7 +94,8 @@ def test_an_engine_past_its_limits_is_refused_unless_forced(tmp_path: Path, monk
     known = Known(pictures[:0], pictures, None, "nothing")  # type: ignore[arg-type]  # nobody is shown
     monkeypatch.setitem(engines_module.LIMITS, INT8, Limits(flipped=0.0, lost=0.0))
     with pytest.raises(
-        ArtifactError, match=r"of bits flipped, of 0 % at most \(64 pictures: random colours\); --force"
+        ArtifactError,
+        match=r"of bits flipped, of 0 % at most \(64 pictures: random colours\); `bitreid export --force`",
     ):
         export_engine(folder, INT8, known)
     assert not load_card(folder).engines
@@ -132,7 +134,9 @@ class Odd(TinyBackbone):
 
 def test_a_network_that_cannot_be_exported_is_trained_all_the_same(people: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(epochs=1, validate_every=1, warmup_epochs=0)
-    with pytest.warns(DataWarning, match="the model was saved, and not exported: expected a network that ONNX has"):
+    with pytest.warns(
+        DataWarning, match="the model was saved, and not exported as onnx: expected a network that ONNX has"
+    ):
         artifact = train(recipe, tiny_task(recipe, people), tmp_path / "run", Recorder(), backbone=Odd())
     assert not artifact.card.engines
     assert load_artifact(tmp_path / "run" / "artifact").card == artifact.card
@@ -141,3 +145,30 @@ def test_a_network_that_cannot_be_exported_is_trained_all_the_same(people: Path,
 def test_a_callers_backbone_is_exported_and_left_as_it_is(people: Path, tmp_path: Path) -> None:
     artifact = tiny_train(tiny_recipe(epochs=1, warmup_epochs=0), people, tmp_path / "run")
     assert artifact.card.engines[ONNX].proof.flipped < 0.001
+
+
+def test_a_run_ends_with_8_bits_if_they_are_within_their_limits(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges are those of training pictures, and the proof is on held-out people."""
+    calibrated: list[Pixels] = []
+
+    def kept(model: bytes, pictures: Pixels) -> bytes:
+        calibrated.append(pictures)
+        return quantise(model, pictures)
+
+    monkeypatch.setattr(artifacts, "quantise", kept)
+    recipe = tiny_recipe(epochs=1, warmup_epochs=0, int8=True)
+    card = tiny_train(recipe, people, tmp_path / "run").card
+    assert set(card.engines) == {ONNX, INT8}
+    task = tiny_task(recipe, people)
+    proof = card.engines[INT8].proof
+    assert (proof.pictures, proof.people, proof.source) == (len(task.held_out), 6, "held-out people of people")
+    shown = {each.tobytes() for each in task.pictures[task.split.train]}
+    assert 64 <= len(calibrated[0]) <= MOST_CALIBRATED
+    assert {each.tobytes() for each in calibrated[0]} <= shown
+
+    monkeypatch.setitem(engines_module.LIMITS, INT8, Limits(flipped=0.0, lost=0.0))
+    with pytest.warns(DataWarning, match="the model was saved, and not exported as onnx-int8: expected onnx-int8"):
+        card = tiny_train(recipe, people, tmp_path / "other").card
+    assert set(card.engines) == {ONNX}
