@@ -14,6 +14,7 @@ from torch import nn
 
 from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
 from bitreid.data.files import new_file
+from bitreid.encoding.calibrating import spaced
 from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
 from bitreid.training.checkpoint import load_learner
@@ -26,7 +27,7 @@ from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 from bitreid.training.teacher import TeacherModel
-from bitreid.training.validation import calibrated, spaced, validate, validate_lengths
+from bitreid.training.validation import calibrated, validate, validate_lengths
 
 LICENCE = "LICENSE"
 """The file with a licence's text, in a run's folder as in an artifact."""
