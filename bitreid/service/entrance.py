@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -57,6 +58,7 @@ def sender_of(scope: Scope) -> str:
     return f"address {':'.join(host.split(':')[:4]) if ':' in host else host}"
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether a name or an address is that of this machine, which others cannot reach.
 

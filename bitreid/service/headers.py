@@ -1,6 +1,5 @@
 """Headers of every answer: browsers load nothing from elsewhere, show the page in no frame, and keep no data."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -13,6 +12,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_NAMES = {name for name, _ in _RAW}
 _PAGE = ("/page/", "/favicon.ico")
 
 
@@ -26,14 +27,14 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caching = "no-cache" if scope["path"] == "/" or scope["path"].startswith(_PAGE) else "no-store"
+        caching = b"no-cache" if scope["path"] == "/" or scope["path"].startswith(_PAGE) else b"no-store"
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", caching)
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _NAMES]
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", caching))
+                message["headers"] = headers + _RAW
             await send(message)
 
         await self._app(scope, receive, with_headers)
