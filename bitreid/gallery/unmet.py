@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
     from bitreid.gallery.base import Gallery
 
 _MOST = 20  # predicates that are looked at, as each is a question to the gallery
+_TOLD: ContextVar[list[str] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def unmet_told() -> Iterator[list[str]]:
+    """Within the block, put what filters of searches ask that no item has into the list given, instead of warning.
+
+    It holds for this thread or task, as `audit.acting_as` does.
+    """
+    told: list[str] = []
+    token = _TOLD.set(told)
+    try:
+        yield told
+    finally:
+        _TOLD.reset(token)
 
 
 def unmet(gallery: "Gallery", where: Filter) -> list[str]:
@@ -27,9 +44,14 @@ def unmet(gallery: "Gallery", where: Filter) -> list[str]:
 
 
 def warn_of_unmet(gallery: "Gallery", where: Filter) -> None:
-    """Warn, with a `DataWarning`, of a filter that asks for what no item has; called by a search that found nothing."""
-    alone = unmet(gallery, where)
-    if alone:
+    """Warn, with a `DataWarning`, of a filter that asks for what no item has; called by a search that found nothing.
+
+    Within `unmet_told` it is told there instead.
+    """
+    alone, told = unmet(gallery, where), _TOLD.get()
+    if told is not None:
+        told += alone
+    elif alone:
         warnings.warn(
             f"expected a filter that some items pass, got one that none passes: no item has {' or '.join(alone)}",
             DataWarning,

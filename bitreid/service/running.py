@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import tempfile
-import warnings
 from contextlib import ExitStack
 from functools import partial
 from types import FrameType
@@ -14,8 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from bitreid.errors import DataWarning
-from bitreid.service.app import Failed, create_app
+from bitreid.service.app import create_app
 from bitreid.service.connections import CarefulProtocol
 from bitreid.service.metrics import SHARED
 from bitreid.service.service import load
@@ -49,7 +47,7 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
             if SHARED not in os.environ:
                 os.environ[SHARED] = made.enter_context(tempfile.TemporaryDirectory(prefix="bitreid-metrics-"))
                 made.callback(os.environ.pop, SHARED)
-            config = _config(partial(_app, settings), settings, factory=True)
+            config = _config(partial(create_app, settings), settings, factory=True)
             Multiprocess(config, sockets=[listening]).run()
         return
     errors: list[Exception] = []
@@ -58,18 +56,12 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         errors.append(error)
         server.should_exit = True
 
-    app = _app(settings, failed)
+    app = create_app(settings, failed=failed)
     server = _Server(_config(app, settings))
     server.app = app
     server.run([listening])
     if errors:
         raise errors[0]
-
-
-def _app(settings: ServiceSettings, failed: Failed | None = None) -> FastAPI:
-    """Return the service, which does not log the filters of those who search."""
-    warnings.filterwarnings("ignore", "expected a filter that some items pass", DataWarning)
-    return create_app(settings, failed=failed)
 
 
 def listen(settings: ServiceSettings) -> socket.socket:

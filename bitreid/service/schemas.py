@@ -137,6 +137,7 @@ class HitsOut(Schema):
     n_gallery: int = Field(description="Items that were compared: those that passed the filter")
     threshold: int | None = Field(description="Distance up to which hits are certain; -1: none; null: nobody knows")
     nobody: bool = Field(description="Whether the answer is that nobody is there")
+    unmet: list[str] = Field([], description="What the filter asks that no item has, where no item passed it")
     hits: list[HitOut]
     attributes: dict[str, float] | None = Field(None, description="Probabilities of attributes of a query's pictures")
 

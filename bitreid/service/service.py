@@ -18,6 +18,7 @@ from bitreid.errors import PictureError
 from bitreid.gallery import Contract, Gallery, Hits, create_gallery, open_gallery
 from bitreid.gallery.audit import acting_as
 from bitreid.gallery.query import Queries, SearchRequest, search_queries
+from bitreid.gallery.unmet import unmet_told
 from bitreid.service.batching import Batcher
 from bitreid.service.decoding import Decoded, Decoders
 from bitreid.service.metrics import Metrics
@@ -68,6 +69,13 @@ class Sent(NamedTuple):
 
     name: str
     content: bytes
+
+
+class Searched(NamedTuple):
+    """The hits of each query, and what the filter asks that no item has, as filters of their own."""
+
+    hits: list[Hits]
+    unmet: list[str]
 
 
 class SearchKey(NamedTuple):
@@ -204,13 +212,13 @@ class Service:
         assert len(pictures) <= PICTURES_TOGETHER
         return await self._encoding.do(flip, pictures)
 
-    async def search(self, caller: Caller, queries: Queries, request: SearchRequest) -> list[Hits]:
+    async def search(self, caller: Caller, queries: Queries, request: SearchRequest) -> Searched:
         """Return the hits of each query, which are searched for with those of other requests that ask the same way."""
         if queries.item is not None:
 
-            def alone() -> list[Hits]:
-                with self.metrics.timed("search"):
-                    return search_queries(self.gallery, queries, request)
+            def alone() -> Searched:
+                with self.metrics.timed("search"), unmet_told() as unmet:
+                    return Searched(search_queries(self.gallery, queries, request), unmet)
 
             return await self.call(caller, alone)
         short, features = queries.attribute_codes is not None, queries.features is not None
@@ -224,13 +232,13 @@ class Service:
             encoded = self._encoders[cast(bool | None, key)].encode(pictures)
         return [encoded[rows] for rows in _slices([len(each) for each in given])]
 
-    def _search(self, key: Hashable, given: Sequence[Queries]) -> list[list[Hits]]:
+    def _search(self, key: Hashable, given: Sequence[Queries]) -> list[Searched]:
         assert isinstance(key, SearchKey)
         sizes = [len(each.names) for each in given]
         self.metrics.batch("search", sum(sizes))
-        with self.metrics.timed("search"), acting_as(key.caller.name):
+        with self.metrics.timed("search"), acting_as(key.caller.name), unmet_told() as unmet:
             hits = search_queries(self.gallery, _together(given), key.request)
-        return [hits[rows] for rows in _slices(sizes)]
+        return [Searched(hits[rows], unmet) for rows in _slices(sizes)]
 
 
 def service_of(request: Request) -> Service:

@@ -1,6 +1,11 @@
-"""What the tests of the service share: a service in this process, asked without a network, and one that listens."""
+"""What the tests of the service share: a service in this process, asked without a network, one that listens, and one
+that is a process of its own."""
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +16,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from bitreid import Client
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, Gallery, create_gallery
 from bitreid.service.app import create_app
@@ -18,7 +24,7 @@ from bitreid.service.running import listen
 from bitreid.service.service import Loaded, Service
 from bitreid.service.settings import ServiceSettings
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 def app_of(gallery: Gallery, encoder: Encoder, /, **settings: Any) -> FastAPI:
@@ -67,6 +73,29 @@ def serving(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service with these arguments, and its address; it is ready."""
+    command = [sys.executable, "-m", "bitreid", "serve", "--port", "0", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "BITREID_THREADS": "1", "COLUMNS": "300"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
+        try:
+            assert run.stdout is not None
+            line = run.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, line
+            until = time.monotonic() + PATIENCE_S
+            with Client(found[0]) as client:
+                while not client.ready():
+                    assert run.poll() is None
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+            yield run, found[0]
+        finally:
+            if run.poll() is None:
+                run.kill()
 
 
 def error_in(answer: httpx.Response) -> tuple[int, str]:

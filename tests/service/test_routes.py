@@ -55,7 +55,7 @@ async def test_a_search_by_pictures_is_that_of_a_gallery(encoder: Encoder, pictu
         query = query_of_pictures(encoder, pictures[:2])
         (hits,) = search_queries(gallery, query, SearchRequest(3, where="camera = 3", parts=("stripe1", "stripe2")))
         (details,) = details_json(gallery, [hits], query.codes)
-        expected = hits_json(pictures[0].name, hits)
+        expected = hits_json(pictures[0].name, hits) | {"unmet": []}
         (found,) = answer.json()["queries"]
         assert set(found.pop("attributes")) == set(encoder.card.attributes.names if encoder.card.attributes else ())
         for hit, more in zip(expected["hits"], details, strict=True):
@@ -118,6 +118,19 @@ async def test_a_box_is_what_the_encoder_makes_of_it(encoder: Encoder, pictures:
         assert error_in(outside) == (400, "bad_request")
         assert outside.json()["error"]["where"] == "box"
         assert error_in(await client.post("/v1/search", json={"id": "cut", "box": box})) == (400, "bad_request")
+
+
+async def test_a_filter_that_nothing_passes_is_no_error(encoder: Encoder, pictures: list[Path]) -> None:
+    """What it asks that no item has is told; warnings, which are errors here, are for programs in the same process."""
+    async with asked(app_of(empty(encoder), encoder)) as client:
+        await add(client, pictures[:2], camera=2)
+        for asks in ({"id": 1}, {"codes": {"codes": _text(encoder, pictures[:1])}}):
+            answer = await client.post("/v1/search", json=asks | {"where": "camera in (2, 7) and person = 'Ada'"})
+            (found,) = answer.json()["queries"]
+            assert (found["hits"], found["n_gallery"], found["nobody"]) == ([], 0, True)
+            assert found["unmet"] == ["camera = 7", 'person = "Ada"']
+            (found,) = (await client.post("/v1/search", json=asks | {"where": "camera = 2"})).json()["queries"]
+            assert ([hit["id"] for hit in found["hits"]][:1], found["unmet"]) == ([0], [])
 
 
 async def test_a_description(encoder: Encoder, pictures: list[Path]) -> None:

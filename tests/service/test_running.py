@@ -1,16 +1,11 @@
 """`bitreid serve` as a process: it starts, answers, ends what is under way when it is told to stop, and says what is
 wrong when it cannot start."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,31 +14,7 @@ from bitreid import Client
 from bitreid.commands.main import main
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, create_gallery, open_gallery
-
-PATIENCE_S = 120.0
-
-
-@contextmanager
-def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service with these arguments, and its address; it is ready."""
-    command = [sys.executable, "-m", "bitreid", "serve", "--port", "0", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "BITREID_THREADS": "1", "COLUMNS": "300"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
-        try:
-            assert run.stdout is not None
-            line = run.stdout.readline()
-            found = re.search(r"http://\S+", line)
-            assert found, line
-            until = time.monotonic() + PATIENCE_S
-            with Client(found[0]) as client:
-                while not client.ready():
-                    assert run.poll() is None
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-            yield run, found[0]
-        finally:
-            if run.poll() is None:
-                run.kill()
+from tests.service.cases import PATIENCE_S, started
 
 
 def test_it_starts_alone_and_ends_what_is_under_way(pictures: list[Path]) -> None:

@@ -112,7 +112,10 @@ function details(hit) {
 /** Return a title and a sentence that say what was found. */
 function conclusion(answer, certain, asked) {
   const among = `${count(answer.n_gallery, "picture")} compared`;
-  if (!answer.n_gallery) return ["Nothing to compare", "No picture in the gallery is within these limits."];
+  if (!answer.n_gallery) {
+    const missing = answer.unmet.length ? `: none has ${answer.unmet.join(" or ")}` : "";
+    return ["Nothing to compare", `No picture in the gallery is within these limits${missing}.`];
+  }
   if (!answer.hits.length) return ["Nobody found", `${among}, and none of them fits.`];
   if (asked.kind === "description") {
     const best = Math.round(answer.hits[0].distance);

@@ -23,7 +23,7 @@ from bitreid.service.packing import attributes_of, unpacked
 from bitreid.service.problems import Problem
 from bitreid.service.schemas import MOST_HITS, DescriptionIn, HitsOut, HowIn, SearchIn, SearchOut
 from bitreid.service.seams import Caller
-from bitreid.service.service import PICTURES_TOGETHER, Service, all_read, service_of
+from bitreid.service.service import PICTURES_TOGETHER, Searched, Service, all_read, service_of
 
 router = APIRouter(prefix="/v1", tags=["search"])
 MOST_ROWS = 10 * MOST_HITS
@@ -44,9 +44,10 @@ async def search(request: Request, caller: Searcher) -> Answer:
     if len(queries.names) * asked.k > MOST_ROWS:
         message = f"expected at most {MOST_ROWS} hits in all, got {len(queries.names)} queries of {asked.k}; ask less"
         raise Problem(400, "bad_request", message, "k")
-    found = await service.search(caller, queries, _request_of(asked, service))
+    searched = await service.search(caller, queries, _request_of(asked, service))
     details = asked.codes is None if asked.details is None else asked.details
-    answers = await answers_of(service, caller, queries.names, found, queries.codes if details else None, details)
+    codes = queries.codes if details else None
+    answers = await answers_of(service, caller, queries.names, searched, codes, details)
     if attributes is not None:
         answers[0]["attributes"] = attributes
     return Answer({"queries": answers})
@@ -67,15 +68,16 @@ async def search_attributes(request: Request, caller: Searcher) -> Answer:
             return search_description(service.gallery, asked.wanted, SearchRequest(asked.k, where=asked.where))
 
     found = await service.call(caller, work)
-    (answer,) = await answers_of(service, caller, ["description"], [found], None, details=True)
+    (answer,) = await answers_of(service, caller, ["description"], Searched([found], []), None, details=True)
     return Answer(answer)
 
 
 async def answers_of(
-    service: Service, caller: Caller, names: Sequence[str], found: Sequence[Hits], codes: Codes | None, details: bool
+    service: Service, caller: Caller, names: Sequence[str], searched: Searched, codes: Codes | None, details: bool
 ) -> list[dict[str, Any]]:
     """Return the hits of queries of these names as JSON values, with `details` as `details_json` gives them."""
-    answers = [hits_json(name, hits) for name, hits in zip(names, found, strict=True)]
+    found = searched.hits
+    answers = [{**hits_json(name, hits), "unmet": searched.unmet} for name, hits in zip(names, found, strict=True)]
     if details:
 
         def work() -> list[list[dict[str, Any]]]:
