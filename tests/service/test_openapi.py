@@ -33,7 +33,6 @@ API.config.phases.update(phases=["examples", "fuzzing"])  # `schemathesis run` h
 
 
 # What a filter, an attribute or a code must be is no schema's, so that requests that fit one may still be refused.
-@pytest.mark.filterwarnings("ignore:expected a filter that some items pass")
 @API.parametrize()
 @settings(max_examples=10, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_described(case: Any, address: str) -> None:
