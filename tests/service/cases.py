@@ -78,7 +78,7 @@ def serving(app: FastAPI) -> Iterator[str]:
 @contextmanager
 def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A service with these arguments, and its address; it is ready."""
-    command = [sys.executable, "-m", "bitreid", "serve", "--port", "0", *words]
+    command = [sys.executable, "-m", "bitreid", "serve", "--port", "0", "--decoders", "1", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "BITREID_THREADS": "1", "COLUMNS": "300"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
         try:

@@ -160,6 +160,9 @@ def test_searches_are_limited(page: Page, pictures: list[Path]) -> None:
     page.fill("#where", "camera = 1 and camera = 2")
     page.press("#where", "Enter")
     expect(page.locator("#answer-title")).to_have_text("Nothing to compare")
+    page.fill("#where", "camera in (1, 7) and tracklet = 'none'")
+    page.press("#where", "Enter")
+    expect(page.locator("#status")).to_contain_text("within these limits: none has camera = 7 or tracklet = ")
 
 
 def test_clothing_is_searched_for(page: Page) -> None:
