@@ -1,7 +1,7 @@
 """What a distance means: thresholds for a rate of false alarms, and probabilities that two pictures show one person."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, Self
@@ -69,14 +69,52 @@ def _search_threshold(tail: SearchTail, fpir: float, n_gallery: int) -> int:
 
 
 @dataclass(frozen=True)
+class RowOdds:
+    """How many rows of a gallery show the query's person, and at which distances these are rather than others.
+
+    ln(likelihood of a distance of d bits for a row of the query's person / of somebody else) = offset + slope * x +
+    curvature * x ** 2, x = sqrt(d) being the Euclidean distance of codes, on the side of the parabola's turn where it
+    falls, and what it is at the turn on the other side. A person who is in a gallery is there in `rows` rows, the mean
+    of the people who were fitted.
+    """
+
+    slope: float
+    offset: float
+    curvature: float
+    rows: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.slope, self.offset, self.curvature, self.rows))):
+            raise ArtifactError(f"expected finite numbers, got {self}; calibrate again")
+        if self.rows < 1 or (self.curvature == 0 and self.slope > 0):
+            raise ArtifactError(
+                f"expected a person in 1 row or more and odds that fall with the distance, got {self}; calibrate again"
+            )
+
+
+def _held(offset: float, slope: float, curvature: float, x: Floats) -> Floats:
+    """Return a parabola at `x` where it falls, and its value at the turn on the other side."""
+    if curvature:
+        turn = min(max(-slope / (2 * curvature), -_FAR), _FAR)
+        x = np.maximum(x, turn) if curvature < 0 else np.minimum(x, turn)
+    return np.asarray(offset + (slope + curvature * x) * x)
+
+
+_FAR = 1e12
+"""Farther than any distance."""
+
+
+@dataclass(frozen=True)
 class OpenSet:
     """The tail of a model's impostor distances, and how likely a distance is for one person and for two.
 
     An impostor pair is within d bits with probability Phi(tail_offset + tail_slope * d), Phi being the distribution
     function of the unit normal: a normal distribution, but matched to the nearest impostors alone, which decide.
     `search` says how near the nearest of many rows comes; without it, that is bounded from the pairs.
-    ln(likelihood of d for one person / for two) = offset + slope * d + curvature * d ** 2 on the side of the parabola's
-    turn where it falls, and what it is at the turn on the other side: nobody becomes more probable farther away.
+    `odds` says which distances are one person's rather than two people's, and in how many rows a person is. Without it,
+    as in older calibrations, ln(likelihood of d for one person / for two) = offset + slope * d + curvature * d ** 2 on
+    the side of the parabola's turn where it falls, and what it is at the turn on the other side, and a person is in one
+    row. Either way nobody becomes more probable farther away.
     """
 
     tail_slope: float
@@ -85,6 +123,7 @@ class OpenSet:
     offset: float
     curvature: float = 0.0
     search: SearchTail | None = None
+    odds: RowOdds | None = None
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.tail_slope, self.tail_offset, self.slope, self.offset, self.curvature))):
@@ -98,14 +137,22 @@ class OpenSet:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Return the calibration with these numbers, by name; `ArtifactError` for other names or values."""
         try:
-            search = values.get("search")
-            numbers = {name: float(value) for name, value in values.items() if name != "search"}
-            tail = None if search is None else SearchTail(**{name: float(value) for name, value in search.items()})
-            return cls(**numbers, search=tail)
+            search, odds = values.get("search"), values.get("odds")
+            tail = None if search is None else SearchTail(**_floats(search))
+            numbers = {name: value for name, value in values.items() if name not in ("search", "odds")}
+            row_odds = None if odds is None else RowOdds(**_floats(odds))
+            return cls(**_floats(numbers), search=tail, odds=row_odds)
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(
                 f"expected the numbers of an open-set calibration, got {values!r:.80}; calibrate again"
             ) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers by name, for `from_json`; `odds`, which older bitreids do not know, only if fitted."""
+        values = asdict(self)
+        if self.odds is None:
+            del values["odds"]
+        return values
 
     def pair_rate(self, distance: npt.ArrayLike) -> Floats:
         """Return the probability that an impostor pair is within a distance (bits)."""
@@ -138,18 +185,26 @@ class OpenSet:
     def probability(self, distance: npt.ArrayLike, n_gallery: int, present: float = 0.5) -> Floats:
         """Return the probability that a row at a distance (bits) shows the query's person.
 
-        Before the search the person is in the gallery with probability `present`, in any one of its rows. What the
-        other rows show is not looked at: several near rows do not make each other less probable.
+        Before the search the person is in the gallery with probability `present`, in `odds.rows` of its rows (in one
+        without `odds`, in all of a gallery of fewer). Of all rows that are given p, in many searches, a share of p
+        shows the query's person. What the other rows show is not looked at: several near rows do not make each other
+        less probable.
 
         The larger the gallery, the more this depends on the impostors that it was fitted to: 60 people make 1,770 pairs
-        of people, which say little about look-alikes as rare as one in 1,000; with 700 others they make 42,000.
+        of people, which say little about look-alikes as rare as one in 1,000; with 700 others they make 42,000. Below
+        the distance to which people tell, a nearer row is not more probable.
         """
         if not 0 < present < 1 or n_gallery < 1:
             raise SettingsError(f"expected present between 0 and 1 and a gallery of rows, got {present}, {n_gallery}")
-        prior = present / n_gallery
         d = np.asarray(distance, np.float64)
-        if self.curvature:
-            turn = -self.slope / (2 * self.curvature)
-            d = np.maximum(d, turn) if self.curvature < 0 else np.minimum(d, turn)
-        log_odds = self.offset + (self.slope + self.curvature * d) * d + np.log(prior / (1 - prior))
+        if self.odds is None:
+            prior, ratio = present / n_gallery, _held(self.offset, self.slope, self.curvature, d)
+        else:
+            prior, odds = present * min(self.odds.rows, n_gallery) / n_gallery, self.odds
+            ratio = _held(odds.offset, odds.slope, odds.curvature, np.sqrt(np.maximum(d, 0)))
+        log_odds = ratio + math.log(prior / (1 - prior))
         return np.asarray(1 / (1 + np.exp(-log_odds.clip(-500, 500))))
+
+
+def _floats(numbers: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in numbers.items()}

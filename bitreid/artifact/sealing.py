@@ -29,7 +29,11 @@ def seal_card(card: Card) -> bytes:
             f"expected a card of JSON values (finite numbers, text, lists, dicts), got one where {error}; convert it"
         ) from error
     checked: Card = _decode(Card, json.loads(plain), "")
-    text = json.dumps(asdict(checked) | {"card_sha256": _NO_SEAL}, indent=2)
+    body = asdict(checked)
+    if checked.calibration is not None:  # without what was not fitted, and older bitreids do not know
+        body["calibration"]["open_set"] = checked.calibration.open_set.to_json()
+        body["calibration"]["lengths"] = {n: each.to_json() for n, each in checked.calibration.lengths.items()}
+    text = json.dumps(body | {"card_sha256": _NO_SEAL}, indent=2)
     zeroed = f"{text}\n".encode()
     head, tail = zeroed.rsplit(_NO_SEAL.encode(), 1)
     return head + sha256(zeroed).encode() + tail
@@ -60,6 +64,8 @@ def parse_card(text: bytes, path: Path) -> Card:
     calibration = body.get("calibration")
     if isinstance(calibration, dict) and isinstance(calibration.get("open_set"), dict):
         calibration["open_set"].setdefault("curvature", 0.0)  # the first cards of format 2 had no such number
+        for each in (calibration["open_set"], *_objects(calibration.get("lengths"))):
+            each.setdefault("odds", None)  # only where they were fitted
     body.setdefault("engines", {})  # the first cards of format 3 had no such thing
     if version < 3:
         body.setdefault("lengths", {})
@@ -82,6 +88,11 @@ def parse_card(text: bytes, path: Path) -> Card:
     if sha256(text[:start] + _NO_SEAL.encode() + text[stop:]) != seal[1].decode():
         raise ArtifactError(f"expected {path} as it was written, got changed bytes (checksum); {AGAIN}")
     return card
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects among an object's values."""
+    return [each for each in value.values() if isinstance(each, dict)] if isinstance(value, dict) else []
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

@@ -49,6 +49,12 @@ class PairCounts:
     n_gallery: int
     unit: float
 
+    @property
+    def rows(self) -> float:
+        """Matches of a search for somebody who has any, on average; 1 without any."""
+        n_present = int((self.nearest_genuine < len(self.genuine)).sum())
+        return float(self.genuine.sum() / n_present) if n_present else 1.0
+
 
 def count_pairs(queries: Codes | Features, gallery: Codes | Features, protocol: Protocol) -> PairCounts:
     """Count the pairs of queries and gallery rows at each distance, and find each query's nearest rows.

@@ -74,13 +74,15 @@ class Contract:
         values = asdict(self)
         if self.coarse is None:
             del values["coarse"]
-        if self.open_set is not None and self.open_set.search is None:
-            del values["open_set"]["search"]
+        if self.open_set is not None:
+            values["open_set"] = self.open_set.to_json()
+            if self.open_set.search is None:
+                del values["open_set"]["search"]
         return json.dumps(values, sort_keys=True)
 
     def plain(self) -> Self:
-        """Return the contract for bitreids that know neither coarse codes nor tails of searches, without these."""
-        open_set = None if self.open_set is None else replace(self.open_set, search=None)
+        """Return the contract for bitreids that know no coarse codes, tails of searches or odds of rows, without these."""
+        open_set = None if self.open_set is None else replace(self.open_set, search=None, odds=None)
         return replace(self, open_set=open_set, coarse=None)
 
     @property

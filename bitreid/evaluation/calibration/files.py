@@ -52,6 +52,8 @@ def write_calibration(path: Path, card: Card) -> None:
         "calibrated_on": card.training.get("calibrated_on"),
         "n_bits": card.n_bits,
         **asdict(card.calibration),
+        "open_set": card.calibration.open_set.to_json(),
+        "lengths": {n_bits: each.to_json() for n_bits, each in card.calibration.lengths.items()},
     }
     with new_file(path) as unfinished:
         unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

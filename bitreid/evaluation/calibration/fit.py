@@ -14,6 +14,7 @@ from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.errors import DataError
+from bitreid.evaluation.calibration.row_odds import fit_row_odds
 from bitreid.evaluation.calibration.search_tail import LEAST_ROWS, fit_search_tail
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs
 from bitreid.evaluation.protocol import Protocol
@@ -104,7 +105,8 @@ def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
     _check_enough(pairs)
     best = _fit_tail(pairs.impostor)
     tail = best if of_each is None else _fit_safe_tail(pairs.impostor, of_each)
-    return OpenSet(*tail, *_likelihood_ratio(pairs.genuine, *best))
+    odds = fit_row_odds(pairs.genuine, pairs.impostor, pairs.rows)
+    return OpenSet(*tail, *_likelihood_ratio(pairs.genuine, *best), odds=odds)
 
 
 def _check_enough(pairs: PairCounts) -> None:
@@ -159,7 +161,8 @@ def _fit_tail(impostor: Ints) -> tuple[float, float]:
 
 
 def _likelihood_ratio(genuine: Ints, tail_slope: float, tail_offset: float) -> tuple[float, float, float]:
-    """Return slope, offset and curvature of ln(normal density of genuine pairs / density of the impostors' tail).
+    """Return slope, offset and curvature of ln(normal density of genuine pairs / density of the impostors' tail), for
+    bitreids that do not know `RowOdds`.
 
     The ratio of two normal densities is a parabola. It rests on the tail, not on all impostors: look-alikes are far
     more frequent than the bulk of the impostors says, and they are what a search of many rows meets.

@@ -108,13 +108,14 @@ def reliability(
     n_gallery: int,
     present: float = 0.5,
     bins: Sequence[float] = BINS,
+    rows: float = 1.0,
 ) -> list[Reliability]:
     """Return how well `OpenSet.probability` is kept, a line a bin; bins without rows are left out.
 
-    `genuine` and `impostor`, `(n_levels,)`, are pairs at each distance. They are weighted as the probability has it:
-    the person is among `n_gallery` rows with probability `present`, in one of them.
+    `genuine` and `impostor`, `(n_levels,)`, are pairs at each distance. They are weighted as in a search of `n_gallery`
+    rows that hold the person with probability `present`, in `rows` rows on average, or all of fewer.
     """
-    prior = present / n_gallery
+    prior = present * min(rows, n_gallery) / n_gallery
     of_one, of_two = prior * genuine / genuine.sum(), (1 - prior) * impostor / impostor.sum()
     p = open_set.probability(np.arange(len(genuine)), n_gallery, present)
     bin_of = np.digitize(p, bins[1:-1])

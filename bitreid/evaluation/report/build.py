@@ -172,7 +172,8 @@ def _reliability(
         ()
         if open_set is None
         else tuple(
-            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in _SEARCHED
+            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n, rows=pairs.rows)))
+            for n in _SEARCHED
         )
     )
 

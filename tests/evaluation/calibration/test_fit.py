@@ -35,8 +35,9 @@ def histogram(rng: np.random.Generator, mean: float, deviation: float, n: int) -
 
 
 def pairs_of(genuine: Ints, impostor: Ints) -> PairCounts:
-    nobody = np.zeros(1, np.int64)
-    return PairCounts(genuine, impostor, nobody, nobody, np.zeros(1), 1, 1.0)
+    """Of queries with one match each."""
+    nearest = np.repeat(np.arange(len(genuine)), genuine)
+    return PairCounts(genuine, impostor, nearest, nearest, np.zeros(len(nearest)), 1, 1.0)
 
 
 def normal_pairs(seed: int) -> PairCounts:
@@ -108,11 +109,12 @@ def test_the_probability_is_that_of_bayes() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_likelihood_ratio_is_that_of_two_densities(seed: int) -> None:
-    """Of the best fit of the tail, also where thresholds are on the safe side."""
+    """For bitreids that know no odds of rows: of the best fit of the tail, also where thresholds are on the safe side."""
     rng = np.random.default_rng(seed)
     pairs, of_each = counted(pairs_of_people(seed, 12, 20, scale=1), 200)
     genuine = rng.normal(45, rng.uniform(4, 20), 500).round().clip(0).astype(np.int64)
-    open_set = fit_open_set(replace(pairs, genuine=np.bincount(genuine, minlength=200)), of_each)
+    fitted = fit_open_set(replace(pairs, genuine=np.bincount(genuine, minlength=200)), of_each)
+    open_set = replace(fitted, odds=None)
     tail = twin.tail_line(np.repeat(np.arange(200), pairs.impostor).tolist(), *TAIL)
     ratios = [twin.log_likelihood_ratio(genuine.tolist(), tail, d) for d in range(100)]
     falling = slice(int(np.argmax(ratios)), int(np.argmin(ratios)) + 1)
