@@ -65,7 +65,9 @@ def main() -> None:
     verification, identification = verify(pairs), identify(pairs)
     sizes = [*(n for n in SIZES if n < len(gallery)), len(gallery)]
     promises = promises_kept(*levels_of_queries(queries, rows, protocol), open_set, sizes)
-    probabilities = {n: reliability(pairs.genuine, pairs.impostor, open_set, n) for n in (1, 100, 1000)}
+    probabilities = {
+        n: reliability(pairs.genuine, pairs.impostor, open_set, n, rows=pairs.rows) for n in (1, 100, 1000)
+    }
     tables = [
         rates_table(verification, identification),
         promises_table(promises),
@@ -119,8 +121,8 @@ def promises_table(promises: Sequence[PromiseKept]) -> Table:
 def reliability_table(lines: Sequence[Reliability], n_gallery: int) -> Table:
     """Return a table of probabilities that were given, and what came."""
     among = "one picture" if n_gallery == 1 else f"{n_gallery} rows"
-    title = f"probability of one person, who is among {among} every second time; in %"
-    table = Table("given", "pairs", "mean given", "observed", title=title)
+    title = f"probability of a row, the person being among {among} every second time; in %"
+    table = Table("given", "rows", "mean given", "observed", title=title)
     for line in lines:
         values = (f"{100 * value:.3g}" for value in (line.share, line.predicted, line.observed))
         table.add_row(f"{100 * line.low:g} to {100 * line.high:g}", *values)

@@ -81,7 +81,7 @@ class Contract:
         return json.dumps(values, sort_keys=True)
 
     def plain(self) -> Self:
-        """Return the contract for bitreids that know no coarse codes, tails of searches or odds of rows, without these."""
+        """Return the contract without what older bitreids do not know: coarse codes, search tails, odds of rows."""
         open_set = None if self.open_set is None else replace(self.open_set, search=None, odds=None)
         return replace(self, open_set=open_set, coarse=None)
 

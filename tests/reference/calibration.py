@@ -81,6 +81,39 @@ def search_rate(slope: float, offset: float, spread: float, distance: int, n_gal
     return fmean(1 - unit.cdf(-(near + spread * kind)) ** n_gallery for kind in kinds)
 
 
+def odds_loss(
+    genuine: Sequence[int], impostor: Sequence[int], sizes: Sequence[int], parabola: Sequence[float], stiff: float
+) -> float:
+    """The log loss of every pair in each gallery, and the springs; the parabola is of the standardised sqrt(d)."""
+    x = [math.sqrt(d) for d in genuine]
+    mean, deviation = fmean(x), pstdev(x)
+
+    def ratio(d: int) -> float:
+        u = (math.sqrt(d) - mean) / deviation
+        return parabola[0] + parabola[1] * u + parabola[2] * u**2
+
+    loss = stiff * (parabola[1] ** 2 + parabola[2] ** 2) / 2
+    for n in sizes:
+        loss += fmean(math.log1p(n * math.exp(-ratio(d))) for d in genuine)
+        loss += n * fmean(math.log1p(math.exp(ratio(d)) / n) for d in impostor)
+    return loss
+
+
+def row_probability(
+    parabola: Sequence[float], rows: float, distance: int, n_gallery: int, present: float, farthest: int
+) -> float:
+    """Bayes, with the ratio that keeps every farther row from being more probable: a parabola that falls at last is
+    replaced by the most of it from here on, one that falls at first by the least of it so far."""
+    offset, slope, curvature = parabola
+    places = [i / 1000 for i in range(1000 * farthest)]
+    here = math.sqrt(distance)
+    beyond = [x for x in [here, *places] if (x >= here if curvature < 0 else x <= here)]
+    values = [offset + slope * x + curvature * x**2 for x in beyond]
+    ratio = math.exp(max(values) if curvature < 0 else min(values))
+    expected = present * min(rows, n_gallery)  # rows of the person; the others are strangers'
+    return expected * ratio / (expected * ratio + n_gallery - expected)
+
+
 def attribute_threshold(
     probabilities: Sequence[Sequence[float]], labels: Sequence[Sequence[int]], shares: Sequence[float], sure: float
 ) -> list[float]:

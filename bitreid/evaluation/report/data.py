@@ -39,7 +39,8 @@ class Promise:
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """How well probabilities are kept in searches of `n_gallery` rows that hold the person every second time."""
+    """How well probabilities are kept in searches of `n_gallery` rows that hold the person every second time, in as
+    many rows as the gallery of the report does."""
 
     n_gallery: int
     bins: tuple[Reliability, ...]

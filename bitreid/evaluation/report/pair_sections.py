@@ -193,7 +193,7 @@ def reliability_chart(curves: Sequence[ReliabilityCurve]) -> Chart:
         "reliability",
         f"Probabilities are right to {percent(worst)}, where they are frequent enough to tell",
         "The share of rows that show the query\u2019s person, against the probability that was given to them; on the "
-        "diagonal, both are the same. The person is in the gallery every second time.",
+        "diagonal, both are the same. The person is in the gallery every second time, in as many rows as in this one.",
         percent_axis("probability given, %", [0.0, 1.0]),
         percent_axis("rows that show the person, %", [0.0, 1.0]),
         (

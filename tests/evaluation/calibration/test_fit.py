@@ -109,7 +109,7 @@ def test_the_probability_is_that_of_bayes() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_likelihood_ratio_is_that_of_two_densities(seed: int) -> None:
-    """For bitreids that know no odds of rows: of the best fit of the tail, also where thresholds are on the safe side."""
+    """Of the best fit of the tail, also where thresholds are on the safe side; for bitreids without odds of rows."""
     rng = np.random.default_rng(seed)
     pairs, of_each = counted(pairs_of_people(seed, 12, 20, scale=1), 200)
     genuine = rng.normal(45, rng.uniform(4, 20), 500).round().clip(0).astype(np.int64)

@@ -174,7 +174,8 @@ def full_report(folder: Path) -> Report:
         pairs=pairs,
         promise=Promise(open_set.threshold(0.1, 60), 0.1, 60),
         reliability=tuple(
-            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n))) for n in (1, 100, 1000)
+            ReliabilityCurve(n, tuple(reliability(pairs.genuine, pairs.impostor, open_set, n, rows=pairs.rows)))
+            for n in (1, 100, 1000)
         ),
         verification=verify(pairs),
         identification=identify(pairs),

@@ -163,7 +163,7 @@ def test_a_nested_code_is_cut_at_the_lengths_of_its_card(query: Side, gallery: S
     shorter = made_of(48)
     assert shorter.pairs is not None
     counts = shorter.pairs.genuine, shorter.pairs.impostor
-    assert list(shorter.reliability[1].bins) == reliability(*counts, fitted.lengths["48"], 100)
+    assert list(shorter.reliability[1].bins) == reliability(*counts, fitted.lengths["48"], 100, rows=shorter.pairs.rows)
 
     (hit, *_) = made_of(48).worst[0].hits
     i, j = (int(path.stem.split("_")[1]) for path in (made_of(48).worst[0].path, hit.path))
@@ -186,7 +186,7 @@ def test_a_calibration_gives_the_promise(query: Side, gallery: Side) -> None:
     assert report.pairs is not None
     counts = report.pairs.genuine, report.pairs.impostor
     assert [(each.n_gallery, list(each.bins)) for each in report.reliability] == [
-        (n, reliability(*counts, open_set, n)) for n in (1, 100, 1000)
+        (n, reliability(*counts, open_set, n, rows=report.pairs.rows)) for n in (1, 100, 1000)
     ]
     assert made(query, gallery).reliability == ()
     assert made(query, gallery).promise is None
