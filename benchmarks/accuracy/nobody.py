@@ -13,6 +13,7 @@ probabilities are kept. No test picture is looked at. `--quick` takes four halve
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from bitreid.commands.console import as_markdown, progress_of
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.files import encode_manifest
+from bitreid.errors import DataError
 from bitreid.evaluation.calibration.fit import calibrate_open_set, levels_of_queries
 from bitreid.evaluation.calibration.promises import PromiseKept, Reliability, promises_kept, reliability
 from bitreid.evaluation.calibration.search_tail import MARGIN, fit_search_tail
@@ -105,7 +107,9 @@ def halves(
         )
         usual = calibrate_open_set(codes[0][mine], pids[mine], camids[mine], codes[1][fitted])
         _, impostor = levels_of_queries(codes[0][mine], codes[1][fitted], _strangers(pids[mine], int(fitted.sum())))
-        ways = {ONLY_HELD_OUT: calibrate_open_set(codes[0][mine], pids[mine], camids[mine])}
+        ways = {}
+        with suppress(DataError):  # too few people, who differ too much: the half has no such line
+            ways[ONLY_HELD_OUT] = calibrate_open_set(codes[0][mine], pids[mine], camids[mine])
         for margin in sorted({0.0, 0.5, MARGIN, 1.0}):
             search = fit_search_tail(impostor, pids[mine], margin)
             ways[f"searches, margin {margin:g}"] = replace(usual, search=search)
@@ -128,8 +132,9 @@ def _strangers(pids: Ints, n: int) -> Protocol:
 def means(promises: list[Promises]) -> dict[str, list[dict[str, float]]]:
     """Return by way the means over the halves: the size of the gallery, the promise, what it came to, and the DIR."""
     found = {}
-    for name in promises[0]:
-        each = [list(columns) for columns in zip(*(half[name] for half in promises), strict=True)]
+    for name in dict.fromkeys(name for half in promises for name in half):
+        fitted = [half[name] for half in promises if name in half]
+        each = [list(columns) for columns in zip(*fitted, strict=True)]
         found[name] = [
             {
                 "n_gallery": float(np.mean([kept.n_gallery for kept in column])),
