@@ -74,8 +74,8 @@ class RowOdds:
 
     ln(likelihood of a distance of d bits for a row of the query's person / of somebody else) = offset + slope * x +
     curvature * x ** 2, x = sqrt(d) being the Euclidean distance of codes, on the side of the parabola's turn where it
-    falls, and what it is at the turn on the other side. A person who is in a gallery is there in `rows` rows, the mean
-    of the people who were fitted.
+    falls, and what it is at the turn on the other side. A person who is in a gallery is there in `rows` rows, as
+    the people who were fitted are.
     """
 
     slope: float

@@ -30,6 +30,7 @@ from bitreid.encoding.files import encode_manifest
 from bitreid.errors import DataError
 from bitreid.evaluation.calibration.fit import calibrate_open_set, levels_of_queries
 from bitreid.evaluation.calibration.promises import PromiseKept, Reliability, promises_kept, reliability
+from bitreid.evaluation.calibration.row_odds import rows_beside
 from bitreid.evaluation.calibration.search_tail import MARGIN, fit_search_tail
 from bitreid.evaluation.protocol import Protocol
 from bitreid.evaluation.report import ReliabilityCurve
@@ -117,7 +118,7 @@ def halves(
         genuine, _ = levels_of_queries(codes[0][yours], codes[0][yours], among)
         _, wrong = levels_of_queries(codes[0][yours], codes[1][judged], _strangers(pids[yours], int(judged.sum())))
         sizes = [*SIZES, int(judged.sum())]
-        pairs, rows = (genuine.sum(axis=0), wrong.sum(axis=0)), genuine.sum() / genuine.any(axis=1).sum()
+        pairs, rows = (genuine.sum(axis=0), wrong.sum(axis=0)), rows_beside(pids[yours], camids[yours])
         yield (
             {name: promises_kept(genuine, wrong, open_set, sizes) for name, open_set in ways.items()},
             {n: reliability(*pairs, usual, n, rows=rows) for n in SEARCHED},

@@ -14,7 +14,7 @@ from bitreid.artifact import Calibration
 from bitreid.codes import Codes
 from bitreid.data.manifest import DISTRACTOR, UNKNOWN
 from bitreid.errors import DataError
-from bitreid.evaluation.calibration.row_odds import fit_row_odds
+from bitreid.evaluation.calibration.row_odds import fit_row_odds, rows_beside
 from bitreid.evaluation.calibration.search_tail import LEAST_ROWS, fit_search_tail
 from bitreid.evaluation.open_set_metrics import PairCounts, count_pairs
 from bitreid.evaluation.protocol import Protocol
@@ -64,11 +64,12 @@ def calibrate_open_set(codes: Codes, pids: Ints, camids: Ints, others: Codes | N
     pairs = count_pairs(codes, codes, protocol)
     if others is None or len(others) < LEAST_ROWS:
         _, impostor = levels_of_queries(codes, codes, protocol)
-        return fit_open_set(pairs, np.stack([impostor[pids == pid].sum(axis=0) for pid in np.unique(pids)]))
+        of_each = np.stack([impostor[pids == pid].sum(axis=0) for pid in np.unique(pids)])
+        return fit_open_set(pairs, of_each, rows_beside(pids, cameras))
     _check_enough(pairs)  # a few people say little, however many pictures they are searched for in
     strangers = np.full(len(others), DISTRACTOR)
     _, impostor = levels_of_queries(codes, others, Protocol(pids, cameras, strangers, strangers))
-    best = fit_open_set(replace(pairs, impostor=impostor.sum(axis=0)))
+    best = fit_open_set(replace(pairs, impostor=impostor.sum(axis=0)), rows=rows_beside(pids, cameras))
     return replace(best, search=fit_search_tail(impostor, pids))
 
 
@@ -91,13 +92,14 @@ def levels_of_queries(queries: Codes, gallery: Codes, protocol: Protocol) -> tup
     return counts[0], counts[1]
 
 
-def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
+def fit_open_set(pairs: PairCounts, of_each: Ints | None = None, rows: float | None = None) -> OpenSet:
     """Return the open-set calibration that fits pairs of codes of people whom the model was not trained on.
 
     `of_each (n_people, n_levels) int64` are each person's impostor pairs, all against all, so that each pair is counted
     under both its people and they sum to `pairs.impostor`. With them the tail is `MARGIN` standard errors on the safe
     side: the few people that it is fitted on may be unlike each other by luck. Without, it is the best fit, as it
-    always is for the probability, which is to be right rather than safe.
+    always is for the probability, which is to be right rather than safe. A person who is in a gallery is there in
+    `rows` rows; None: in as many as the searches had matches.
 
     `DataError` with fewer than 1,000 impostor pairs or fewer than 10 genuine ones, or people too few or too different
     to tell how the tail falls.
@@ -105,7 +107,7 @@ def fit_open_set(pairs: PairCounts, of_each: Ints | None = None) -> OpenSet:
     _check_enough(pairs)
     best = _fit_tail(pairs.impostor)
     tail = best if of_each is None else _fit_safe_tail(pairs.impostor, of_each)
-    odds = fit_row_odds(pairs.genuine, pairs.impostor, pairs.rows)
+    odds = fit_row_odds(pairs.genuine, pairs.impostor, pairs.rows if rows is None else rows)
     return OpenSet(*tail, *_likelihood_ratio(pairs.genuine, *best), odds=odds)
 
 

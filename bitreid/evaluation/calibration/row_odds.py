@@ -15,6 +15,19 @@ _STIFF = 1e-4
 """Weight of the squares of slope and curvature, lest people who never overlap make them infinite."""
 
 
+def rows_beside(pids: Ints, camids: Ints) -> float:
+    """Return in how many rows a gallery of these people holds one of them, as seen from one camera by the others.
+
+    One picture of each camera is what is searched for, the others are the gallery, as in Market-1501 and CUHK03-NP; a
+    person of whom a camera has only one is there in that. The mean over pictures, at least 1.
+    """
+    places, counts = np.unique(np.stack([pids, camids]), axis=1, return_counts=True)
+    held = np.maximum(counts - 1, 1)
+    of_person = np.array([held[places[0] == pid].sum() for pid in places[0]])
+    elsewhere = (of_person - held)[of_person > held]
+    return max(float(np.average(elsewhere, weights=counts[of_person > held])), 1.0) if len(elsewhere) else 1.0
+
+
 def fit_row_odds(genuine: Ints, impostor: Ints, rows: float) -> RowOdds:
     """Return the odds of rows that fit pairs of one person and of two, `(n_levels,) int64` at each distance in bits.
 
