@@ -1,7 +1,7 @@
 """Exact, two-stage and clustered search over arrays of packed codes."""
 
 from bitreid.hamming.clustered import search_clustered, search_range_clustered
-from bitreid.hamming.clusters import Clusters, assign, cluster
+from bitreid.hamming.clusters import Clusters, assign, cluster, remaining
 from bitreid.hamming.ranking import Matches, Ranking, VisitedMatches, VisitedRanking
 from bitreid.hamming.rescoring import rescore, rounded
 from bitreid.hamming.search import (
@@ -32,6 +32,7 @@ __all__ = [
     "distances_at",
     "pairwise_distances",
     "prefix_distance_blocks",
+    "remaining",
     "rescore",
     "rounded",
     "search_clustered",

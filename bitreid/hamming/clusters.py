@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitreid.arrays import Floats, Ints, Ints32
+from bitreid.arrays import Bools, Floats, Ints, Ints32
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel
-from bitreid.hamming.inputs import blocks, check_lengths, checked_threads, clipped
+from bitreid.hamming.inputs import blocks, check_lengths, checked_threads, clipped, row_mask
 from bitreid.hamming.search import search_exact
 
 _LISTS = 4  # times the root of the rows
-_SAMPLED = 40  # rows of each list, to learn its centre
-_ROUNDS = 10
 _ASKED = 256  # rows whose neighbours are looked for
 _NEAREST = (100, 1000, 10_000)  # of them
 _BLOCK = 2**17  # rows assigned between two reports
@@ -94,6 +92,9 @@ def cluster(
     n_lists: int | None = None,
     *,
     centres: Codes | None = None,
+    rows: Bools | None = None,
+    sampled: int = 40,
+    rounds: int = 10,
     seed: int = 0,
     n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -101,9 +102,10 @@ def cluster(
     """Return clusters of the rows, and the order `(n,) int64` that sorts these by list: `codes[order]` is searched.
 
     Rows of a list stay in their order. There are `n_lists`, by default four times the root of the rows, at most one a
-    row. `centres` that were learned before are taken as they are; `seed` draws the sample that others are learned on.
-    `progress` gets the rows assigned and the rows in all. What is held in memory beside the codes is a sample of 40
-    rows a list and 32 bytes a row.
+    row. `centres` that were learned before are taken as they are; others are learned in so many `rounds` on so many
+    rows of each list, `sampled`, which `seed` draws. With a mask `rows` the others are as if they were not there.
+    `progress` gets the rows assigned and the rows in all, none before each round of learning; what it raises ends the
+    work. What is held in memory beside the codes is the sample and 32 bytes a row.
 
     >>> codes = Codes(np.array([[0b0000_0000], [0b1111_0000], [0b0000_0001], [0b1111_0001]], np.uint8), 8)
     >>> clusters, order = cluster(codes, 2)
@@ -111,29 +113,59 @@ def cluster(
     True
     """
     check_lengths(codes, codes)
-    n, n_threads = len(codes), checked_threads(n_threads)
+    allowed, n = row_mask(rows, len(codes))
+    there, n_threads = np.arange(n) if allowed is None else np.flatnonzero(allowed), checked_threads(n_threads)
+    said = (lambda done, n: None) if progress is None else progress
     if centres is None:
         wanted = round(_LISTS * math.sqrt(n)) if n_lists is None else n_lists
-        centres = _learned(codes, clipped("n_lists", wanted, n) if n else 0, seed, n_threads)
+        rng, n_lists = np.random.default_rng(seed), clipped("n_lists", wanted, n) if n else 0
+        sample = codes[there[np.sort(rng.permutation(n)[: clipped("sampled", sampled, n) * n_lists])]] if n else codes
+        centres = _learned(sample, n_lists, rounds, rng, n_threads, lambda: said(0, n))
     elif n_lists not in (None, len(centres)):
         raise SettingsError(f"expected as many lists as centres, {len(centres)}, got n_lists = {n_lists}")
     lists = np.empty(n, np.int64)
     for some in blocks(n, _BLOCK):
-        lists[some] = assign(codes[some], centres, n_threads=n_threads)[0]
-        if progress is not None:
-            progress(some.stop, n)
+        block = codes[some] if allowed is None else codes[there[some]]
+        lists[some] = assign(block, centres, n_threads=n_threads)[0]
+        said(some.stop, n)
     order, offsets = _sorted(lists, len(centres))
     n_nearest = np.unique(np.minimum(_NEAREST, n - 1)) if n > 1 else np.empty(0, np.int64)
-    recalls = _measured(codes, centres, lists, n_nearest, seed, n_threads)
-    return Clusters(centres, offsets, n_nearest.astype(np.int64), recalls), order
+    if allowed is None:
+        recalls = _measured(codes, centres, lists, rows, there, n_nearest, seed, n_threads)
+    else:
+        of_all = np.zeros(len(codes), np.int64)
+        of_all[there] = lists
+        recalls = _measured(codes, centres, of_all, rows, there, n_nearest, seed, n_threads)
+    return Clusters(centres, offsets, n_nearest.astype(np.int64), recalls), order if allowed is None else there[order]
 
 
-def _learned(codes: Codes, n_lists: int, seed: int, n_threads: int) -> Codes:
+def remaining(codes: Codes, clusters: Clusters, rows: Bools, *, n_threads: int = 1) -> Clusters:
+    """Return the clusters of the rows of a mask, of the sorted rows `codes` of clusters, without learning anew.
+
+    A list that lost rows has the majority of the others as its centre, and one that has none left goes, so that nothing
+    is kept of what was deleted. What was measured stays.
+    """
+    row_mask(rows, clusters.n_rows)
+    kept = np.flatnonzero(rows)
+    offsets = np.searchsorted(kept, clusters.offsets)
+    sizes, before = np.diff(offsets), np.diff(clusters.offsets)
+    packed, lost = clusters.centres.packed.copy(), sizes < before
+    changed = np.concatenate([[0], np.cumsum(sizes[lost])])
+    members = kept[np.repeat(lost, sizes)]
+    packed[lost] = kernel.engine().majorities(codes.packed, members, changed, checked_threads(n_threads))
+    left = sizes > 0
+    offsets = np.concatenate([[0], np.cumsum(sizes[left])])
+    centres = Codes(packed[left], codes.n_bits, codes.parts)
+    return Clusters(centres, offsets, clusters.n_nearest, clusters.recalls[:, : len(centres)])
+
+
+def _learned(
+    sample: Codes, n_lists: int, rounds: int, rng: np.random.Generator, n_threads: int, going_on: Callable[[], None]
+) -> Codes:
     """Return centres: the majority codes of a sample's clusters."""
-    rng = np.random.default_rng(seed)
-    sample = codes[np.sort(rng.permutation(len(codes))[: _SAMPLED * n_lists])]
     centres = sample[np.sort(rng.permutation(len(sample))[:n_lists])]
-    for _ in range(_ROUNDS if n_lists else 0):
+    for _ in range(rounds if n_lists else 0):
+        going_on()
         lists, distances = assign(sample, centres, n_threads=n_threads)
         order, offsets = _sorted(lists, n_lists)
         packed = kernel.engine().majorities(sample.packed, order, offsets, n_threads)
@@ -142,7 +174,7 @@ def _learned(codes: Codes, n_lists: int, seed: int, n_threads: int) -> Codes:
         packed[empty] = sample.packed[np.argsort(-distances, kind="stable")[: len(empty)]]
         if np.array_equal(packed, centres.packed):
             break
-        centres = Codes(packed, codes.n_bits, codes.parts)
+        centres = Codes(packed, sample.n_bits, sample.parts)
     return centres
 
 
@@ -155,13 +187,22 @@ def _sorted(lists: Ints, n_lists: int) -> tuple[Ints, Ints]:
     return np.argsort(short, kind="stable").astype(np.int64, copy=False), offsets
 
 
-def _measured(codes: Codes, centres: Codes, lists: Ints, n_nearest: Ints, seed: int, n_threads: int) -> Floats:
-    """Return the recalls of a sample of rows, `(len(n_nearest), n_lists)`."""
+def _measured(
+    codes: Codes,
+    centres: Codes,
+    lists: Ints,
+    rows: Bools | None,
+    there: Ints,
+    n_nearest: Ints,
+    seed: int,
+    n_threads: int,
+) -> Floats:
+    """Return the recalls of a sample of the rows that are `there`, `(len(n_nearest), n_lists)`."""
     if not len(n_nearest):
         return np.empty((0, len(centres)))
-    asked = np.sort(np.random.default_rng(seed).permutation(len(codes))[:_ASKED])
+    asked = there[np.sort(np.random.default_rng(seed).permutation(len(there))[:_ASKED])]
     queries, most = codes[asked], int(n_nearest[-1])
-    found = search_exact(queries, codes, most + 1, n_threads=n_threads).positions
+    found = search_exact(queries, codes, most + 1, rows=rows, n_threads=n_threads).positions
     # Without the row itself, or without the last one where the row itself is not among so many as near.
     others = np.argsort(found == asked[:, None], axis=1, kind="stable")[:, :most]
     found = np.take_along_axis(found, np.sort(others, axis=1), axis=1)
