@@ -25,13 +25,15 @@ from bitreid.gallery.people import By, as_decided, decide, find_groups, forget, 
 from bitreid.gallery.requests import (
     BATCH,
     Info,
+    Method,
     Request,
     Where,
     check_features,
     check_number,
     check_search,
+    how_to,
     judged,
-    share_kept,
+    open_set_of,
 )
 from bitreid.gallery.unmet import warn_of_unmet
 from bitreid.hamming.threads import default_threads
@@ -41,8 +43,6 @@ HITS = 10
 """Hits of a search, where nothing else is said."""
 FPIR = 0.01
 """Share of the searches for somebody absent that may be answered, where nothing else is said."""
-POOL = 1000
-"""Items nearest to a query that vote, where tracklets or persons are asked for."""
 
 
 class Gallery(Backend):
@@ -142,15 +142,20 @@ class Gallery(Backend):
         model: str = "",
         n_threads: int | None = None,
         recall: float | None = None,
+        method: Method | None = None,
     ) -> list[Hits]:
         """Return the `k` nearest items of each query that pass the filter, and where among them certainty ends.
 
-        With `w`, two stages: the `w` items nearest by coarse code (by attribute code, where the contract has none),
-        ordered by identity code; with `recall` as many as keep that share of the matches on the people whom the coarse
-        code was chosen on. By `parts` only the bits of these parts of the body count. `Hits.threshold` is the distance
-        at which at most the share `fpir` of the searches for somebody absent would find anybody, in as many items as
-        passed the filter; None where nothing was calibrated or not all parts count. Hits beyond it are returned all the
-        same, but for `only_certain`, and `max_distance`, the largest distance of a hit in bits.
+        `method` "exact" compares a query with all items; "two_stage" with all by coarse code (by attribute code, where
+        the contract has none), and with the nearest `w` of them by identity code, or with as many as keep the share
+        `recall` of the matches on the people whom the coarse code was chosen on; "clustered" with the nearest clusters
+        of items, which hold the share `recall` of the nearest items in the mean over a sample of the gallery, or with
+        all where there are no clusters or few items pass (`Hits.n_visited`). `recall` is 0.95 where it is not given.
+        Without `method` a search is in two stages with `w` or `recall`, else exact. By `parts` only the bits of these
+        parts of the body count. `Hits.threshold` is the distance at which at most the share `fpir` of the searches for
+        somebody absent would find anybody, in as many items as passed the filter; None where nothing was calibrated or
+        not all parts count. Hits beyond it are returned all the same, but for `only_certain`, and `max_distance`, the
+        largest distance of a hit in bits.
 
         With `rescore`, the nearest items, 100 at least and 4 for each of `k`, are ordered by asymmetric distance, that
         is by the queries' float `features (n, n_bits)` against the items' bits (`hamming.rescore`). The distance of a
@@ -162,33 +167,30 @@ class Gallery(Backend):
         are longer. `n_threads` changes no hit: None is `default_threads`.
 
         `WrongModel` for codes of another model or length, `BadRequest` for `w` without short codes, for `recall` with
-        `w` or without a coarse code, for `rescore` without features or of other hits than items, and for `only_certain`
-        where nothing says what is.
+        `w`, or in two stages without a coarse code, for either with a method that has none, for `rescore` without
+        features or of other hits than items, and for `only_certain` where nothing says what is; `Unsupported` for a
+        clustered search where galleries of this kind have no clusters.
         """
         codes = self.contract.cut(codes, model)
         check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)
         values = check_features(features, len(codes), self.contract, by) if rescore else None
-        share = share_kept(self.contract, w, recall)
+        share, clustered = how_to(self.contract, method, w, recall)
         short = None if w is None and share is None else self.contract.short_codes(codes, attribute_codes)
         chosen = self._filter(where)
         if person is not None and (rejected := self.rejected(person)):
             others = Not(IdIn(rejected))
             chosen = others if chosen is None else chosen & others
         mask = self.contract.mask_of(parts)
-        if only_certain and (self.contract.open_set is None or mask is not None):
-            raise BadRequest(
-                "expected a calibrated gallery and whole codes to know which hits are certain, got "
-                f"{'no calibration' if self.contract.open_set is None else 'a search by parts'}; leave only_certain out"
-            )
+        open_set = open_set_of(self.contract, mask, only_certain)
         n_threads = default_threads() if n_threads is None else n_threads
         w = w if share is None else rows_of_share(share, self.count(chosen))
-        request = Request(codes, short, k, w, chosen, mask, n_threads, values, self.contract.coarse)
-        found = self._find(request) if by == "item" else find_groups(self, request, by, POOL)
+        request = Request(codes, short, k, w, chosen, mask, n_threads, values, self.contract.coarse, clustered)
+        found = self._find(request) if by == "item" else find_groups(self, request, by)
         if not found.n_compared and chosen is not None:
             warn_of_unmet(self, chosen)
-        open_set = self.contract.open_set if mask is None else None
         limits = (max_distance, fpir, only_certain, self.camera_names)
-        hits = [judged(voted(each, by)[:k], found.n_compared, open_set, *limits) for each in found.hits]
+        each_found = zip(found.hits, found.n_visited, strict=True)
+        hits = [judged(voted(each, by)[:k], found.n_compared, n, open_set, *limits) for each, n in each_found]
         self._record("search", [id for each in hits for id in each.ids], n_queries=len(codes))
         return hits
 

@@ -197,16 +197,23 @@ class Hits:
     """What a search found for one query, nearest first, by (distance, key); rescored, by (asymmetric distance, key).
 
     hits       the items, or the nearest item of each tracklet or person that was asked for
-    n_gallery  items that were compared: those that passed the filter
+    n_gallery  items that passed the filter
     threshold  distance in bits up to which hits are certain, see `Gallery.search`; -1: none can be; None: nobody knows,
                because nothing was calibrated
     camera_names  what the gallery's cameras are called, by number, as far as they have names
+    n_visited  items whose codes were compared with the query's: of a clustered search those that it visited, of any
+               other all that passed the filter
     """
 
     hits: tuple[Hit, ...]
     n_gallery: int
     threshold: int | None
     camera_names: Mapping[int, str] = field(default_factory=dict, hash=False)
+    n_visited: int = -1
+
+    def __post_init__(self) -> None:
+        if self.n_visited < 0:
+            object.__setattr__(self, "n_visited", self.n_gallery)
 
     def __len__(self) -> int:
         return len(self.hits)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bitreid.gallery.base import Gallery
 
 By = Literal["item", "tracklet", "person"]
+POOL = 1000
+"""Items nearest to a query that vote, at least."""
 VOTES = 3
 """Nearest items of a group whose mean distance is the group's; `benchmarks/accuracy/voting.py` compares others."""
 
@@ -61,15 +63,15 @@ def voted(hits: Sequence[Hit], by: By, votes: int = VOTES) -> list[Hit]:
     return sorted(found, key=lambda hit: (hit.distance, key_of(hit.id)))
 
 
-def find_groups(gallery: "Gallery", request: Request, by: By, pool: int) -> Found:
-    """Return enough of the nearest items, `pool` or more, that they are of `k` groups, or all that can be found.
+def find_groups(gallery: "Gallery", request: Request, by: By) -> Found:
+    """Return enough of the nearest items, `POOL` or more, that they are of `k` groups, or all that can be found.
 
     Of each query by itself, so that its hits do not depend on the other queries.
     """
     most = gallery._most
-    asked = max(request.k, pool if most is None else min(pool, most))
+    asked = max(request.k, POOL if most is None else min(POOL, most))
     found = gallery._find(request._replace(k=asked))
-    hits = list(found.hits)
+    hits, n_visited = list(found.hits), list(found.n_visited)
     while most is None or asked < most:
         lacking = [i for i, each in enumerate(hits) if len(each) == asked and len(voted(each, by)) < request.k]
         if not lacking:
@@ -77,9 +79,9 @@ def find_groups(gallery: "Gallery", request: Request, by: By, pool: int) -> Foun
         asked, rows = 4 * asked if most is None else min(4 * asked, most), np.array(lacking)
         short = None if request.short is None else request.short[rows]
         more = gallery._find(request._replace(queries=request.queries[rows], short=short, k=asked))
-        for i, each in zip(lacking, more.hits, strict=True):
-            hits[i] = each
-    return found._replace(hits=hits)
+        for i, each, n in zip(lacking, more.hits, more.n_visited, strict=True):
+            hits[i], n_visited[i] = each, n
+    return found._replace(hits=hits, n_visited=n_visited)
 
 
 def with_tracklets(gallery: "Gallery", ids: Sequence[Id]) -> list[GalleryItem]:

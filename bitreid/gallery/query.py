@@ -28,6 +28,7 @@ from bitreid.gallery.filters.types import IdIn, Not
 from bitreid.gallery.ingest import LoadEncoder
 from bitreid.gallery.items import GalleryItem, Hit, Hits, Id
 from bitreid.gallery.people import By
+from bitreid.gallery.requests import Method
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
@@ -55,8 +56,7 @@ class SearchRequest:
     """Hits of each query."""
 
     w: str | None = None
-    """Items that stage 1 of a two-stage search keeps, such as `100`, or `1%` of those that pass the filter; None for an
-    exact search, but for `recall`."""
+    """Items that stage 1 of a two-stage search keeps, such as `100`, or `1%` of those that pass the filter."""
 
     where: str | None = None
     """A filter's text."""
@@ -86,11 +86,20 @@ class SearchRequest:
     """None for `default_threads`."""
 
     recall: float | None = None
-    """Instead of `w`: a two-stage search that keeps this share of the matches."""
+    """Instead of `w`: a two-stage search that keeps this share of the matches; of a clustered search the share of the
+    nearest items that are found."""
+
+    method: Method | None = None
+    """What is compared with a query; None for two stages with `w` or `recall`, and for an exact search without."""
 
     def __post_init__(self) -> None:
         if self.w is not None:
             parse_rows(self.w, 1)
+
+    @property
+    def in_two_stages(self) -> bool:
+        """Whether short codes are compared first."""
+        return self.method == "two_stage" or (self.method is None and (self.w is not None or self.recall is not None))
 
 
 def queries_of_files(inputs: Sequence[Path], load_encoder: LoadEncoder, one_person: bool = False) -> Queries:
@@ -171,7 +180,7 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         request.parts,
         request.max_distance,
         only_certain=request.only_certain,
-        attribute_codes=None if w is None and request.recall is None else queries.attribute_codes,
+        attribute_codes=queries.attribute_codes if request.in_two_stages else None,
         features=queries.features,
         rescore=request.rescore,
         fpir=request.fpir,
@@ -180,6 +189,7 @@ def search_queries(gallery: Gallery, queries: Queries, request: SearchRequest) -
         model=queries.model,
         n_threads=request.n_threads,
         recall=request.recall,
+        method=request.method,
     )
 
 
@@ -210,8 +220,8 @@ def hits_json(name: str, hits: Hits) -> dict[str, Any]:
             "certain": None if hits.threshold is None else hit.distance <= hits.threshold,
         }
         found.append(each if called is None else {**each, "camera_name": called})
-    answer = {"query": name, "n_gallery": hits.n_gallery, "threshold": hits.threshold, "nobody": hits.nobody}
-    return {**answer, "hits": found}
+    numbers = {"n_gallery": hits.n_gallery, "n_visited": hits.n_visited, "threshold": hits.threshold}
+    return {"query": name, **numbers, "nobody": hits.nobody, "hits": found}
 
 
 def details_json(gallery: Gallery, hits: Sequence[Hits], codes: Codes | None = None) -> list[list[dict[str, Any]]]:

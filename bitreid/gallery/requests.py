@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -25,6 +25,10 @@ LEAST_RESCORED = 100
 """Items of a short list that is rescored, at least."""
 
 Where = Filter | str | None
+Method = Literal["exact", "two_stage", "clustered"]
+"""How the nearest items are looked for (`Gallery.search`)."""
+RECALL = 0.95
+"""Recall of a search by a method that has one, where nothing is said."""
 
 
 class Request(NamedTuple):
@@ -32,6 +36,7 @@ class Request(NamedTuple):
 
     `k` items of each query. With `w` in two stages: among the `w` items nearest by `short` code, which is the `coarse`
     one, or else the attribute code. `mask` says which bits of the long code count (None: all), `where` which items.
+    With `clustered` the lists are visited that hold this share of the nearest items, in the mean.
     With `features`, `(n_queries, n_bits)`, the `n_short` items that such a search finds are rescored, and the first `k`
     of them are found.
     """
@@ -45,6 +50,7 @@ class Request(NamedTuple):
     n_threads: int
     features: Features | None = None
     coarse: CoarseCode | None = None
+    clustered: float | None = None
 
     @property
     def n_short(self) -> int:
@@ -53,11 +59,12 @@ class Request(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a backend found: for each query its hits in order, without probabilities, and how many items `where` let
-    through."""
+    """What a backend found: for each query its hits in order, without probabilities; how many items `where` let
+    through, and to how many of them each query was compared."""
 
     hits: list[list[Hit]]
     n_compared: int
+    n_visited: list[int]
 
 
 @dataclass(frozen=True)
@@ -138,27 +145,57 @@ def check_features(features: Features | None, n_queries: int, contract: Contract
     return features
 
 
-def share_kept(contract: Contract, w: int | None, recall: float | None) -> float | None:
-    """Return the share of the items that a search in two stages keeps for a wanted share of the matches; None without.
+class How(NamedTuple):
+    """What a search visits: with `share` in two stages, of which the first keeps this share of the items; with
+    `clustered` the lists that hold this share of the nearest items."""
 
-    `BadRequest` for both `w` and `recall`, for a `recall` that is no share, and for one without a coarse code.
+    share: float | None = None
+    clustered: float | None = None
+
+
+def how_to(contract: Contract, method: Method | None, w: int | None, recall: float | None) -> How:
+    """Return what a search by a method visits, of two stages beside `w`; of no method that of what is given with it.
+
+    `BadRequest` for an unknown method, for `w` or `recall` with one that has none, for both, for a `recall` that is no
+    share, and for one in two stages without a coarse code.
     """
-    if recall is None:
-        return None
-    if w is not None:
+    if method not in (None, *get_args(Method)):
+        raise BadRequest(f"expected method exact, two_stage or clustered, got {method!r}")
+    if w is not None and method not in (None, "two_stage"):
+        raise BadRequest(f"expected w for a search in two stages only, got it for method {method}; leave w out")
+    if recall is not None and method == "exact":
+        raise BadRequest("expected no recall for an exact search, which finds all, got one; leave recall out")
+    if recall is not None and w is not None:
         raise BadRequest("expected w or recall for a search in two stages, got both; leave one out")
+    if recall is None and (w is not None or method in (None, "exact")):
+        return How()
+    recall = RECALL if recall is None else recall
     if isinstance(recall, bool) or not isinstance(recall, Real) or not 0 < recall <= 1:
         raise BadRequest(f"expected recall to be a share of the matches above 0 and up to 1, got {recall!r}")
+    if method == "clustered":
+        return How(clustered=float(recall))
     if contract.coarse is None:
         raise BadRequest(
             "expected a gallery with a coarse code, whose table says what a recall takes, got none; give w instead"
         )
-    return contract.coarse.share(float(recall))
+    return How(share=contract.coarse.share(float(recall)))
+
+
+def open_set_of(contract: Contract, mask: Bools | None, only_certain: bool) -> OpenSet | None:
+    """Return what distances by the bits of a mask mean; None where nobody knows, `BadRequest` if it must be known."""
+    known = contract.open_set if mask is None else None
+    if only_certain and known is None:
+        raise BadRequest(
+            "expected a calibrated gallery and whole codes to know which hits are certain, got "
+            f"{'no calibration' if contract.open_set is None else 'a search by parts'}; leave only_certain out"
+        )
+    return known
 
 
 def judged(
     hits: Sequence[Hit],
     n_compared: int,
+    n_visited: int,
     open_set: OpenSet | None,
     max_distance: int | None,
     fpir: float,
@@ -173,4 +210,4 @@ def judged(
     if open_set is not None and kept:
         probabilities = open_set.probability([hit.distance for hit in kept], n).tolist()
         kept = [Hit._make((*hit[:2], p, *hit[3:])) for hit, p in zip(kept, probabilities, strict=True)]
-    return Hits(tuple(kept), n_compared, threshold, camera_names)
+    return Hits(tuple(kept), n_compared, threshold, camera_names, n_visited)

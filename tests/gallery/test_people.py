@@ -122,7 +122,7 @@ def test_a_tracklet_is_one_of_a_camera(create: Create) -> None:
 
 @pytest.mark.parametrize("by", ["tracklet", "person"])
 def test_there_are_as_many_groups_as_there_can_be(create: Create, monkeypatch: pytest.MonkeyPatch, by: By) -> None:
-    monkeypatch.setattr("bitreid.gallery.base.POOL", 4)
+    monkeypatch.setattr("bitreid.gallery.people.POOL", 4)
     # One group has the 30 nearest items, one the next ten; those of the third are far away.
     names = ["a"] * 30 + ["b"] * 10 + ["c"] * 2 + [None] * 5
     distances: dict[Id, int] = {i: i // 2 for i in range(len(names))}

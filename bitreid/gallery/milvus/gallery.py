@@ -265,7 +265,7 @@ class MilvusGallery(Gallery):
             raise Unsupported("expected w in a search by parts of the body on Milvus, got none; search in two stages")
         if request.features is not None:
             found = [self._rescored(request, i, near) for i, near in enumerate(found)]
-        return Found([[hit_of(near) for near in each] for each in found], n)
+        return Found([[hit_of(near) for near in each] for each in found], n, [n] * len(found))
 
     def _ranked(self, request: Request, query: int, keys: list[int], n: int) -> list[Near]:
         """Return the `n` items of these keys that are nearest to one of the queries."""

@@ -150,9 +150,7 @@ class Cache:
             warn(text)
         return known
 
-    def doubt(
-        self, snapshot: Snapshot, numbers: Sequence[int], what: str = "other codes than the gallery's file"
-    ) -> None:
+    def doubt(self, snapshot: Snapshot, numbers: Sequence[int], what: str) -> None:
         """Leave out segments of a snapshot, by number, unless the file was changed since the snapshot."""
         if self.known(say=False).snapshot is not snapshot:
             return

@@ -282,7 +282,7 @@ class SqliteGallery(Gallery):
             try:
                 return ask(snapshot)
             except Unconfirmed as error:
-                self._cache.doubt(snapshot, error.numbers)
+                self._cache.doubt(snapshot, error.numbers, error.what)
 
     def _keep_contract(self, contract: Contract) -> None:
         keep_contract(self._writer, contract)

@@ -12,11 +12,11 @@ from bitreid.gallery.table.stitched import Piece
 
 
 class Unconfirmed(Exception):
-    """Rows of segments, `numbers` of these, are not what the record holds, or no rows that could be."""
+    """Segments, `numbers` of these, hold other rows than the record, or `what` cannot be."""
 
-    def __init__(self, numbers: Sequence[int]) -> None:
-        super().__init__(f"segments {numbers}")
-        self.numbers = numbers
+    def __init__(self, numbers: Sequence[int], what: str = "other codes than the gallery's file") -> None:
+        super().__init__(f"segments {numbers}: {what}")
+        self.numbers, self.what = numbers, what
 
 
 class Base:

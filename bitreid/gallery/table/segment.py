@@ -6,6 +6,7 @@ the text. Arrays follow, each at a multiple of `ALIGNED` bytes. The text says
 - `rows`, a multiple of `BLOCK`, so that all columns begin and end at a page, and `items`: the first rows. The others
   are padding: the last item again, and never found.
 - `ascending`: whether the items' keys do, from row to row.
+- `clustered`: of how many items the clusters were learned and measured, where there are any.
 - `first` and `last`: the sequence numbers that the segment covers. All items of these are in it.
 - `n_bits` and `attribute_bits` of the codes; `coarse`: which coarse code the array of that name holds, if there is one.
 - `arrays`: for each name its type (of `TYPES`), shape, offset and CRC-32.
@@ -13,8 +14,12 @@ the text. Arrays follow, each at a multiple of `ALIGNED` bytes. The text says
 The arrays that are always there have the names of an item's searched fields, `seq`, `key`, `code`, `attributes` and
 `added`. A text field's array has numbers of names; the names are in ascending order, one after the other as UTF-8 in
 `FIELD names`, and `FIELD ends` says where each ends. `id names` and `id ends` are the same for ids that are text, a row
-each. Arrays of other names are optional and passed over by who does not know them: those of clusters, say. Rows may be
-in any order; in another than that of their sequence numbers, `by seq` `(rows,) i4` lists them in that order.
+each. Arrays of other names are optional and passed over by who does not know them. Rows may be in any order; in another
+than that of their sequence numbers, `by seq` `(rows,) i4` lists them in that order.
+
+Where the items are sorted by cluster (`hamming.clusters`) there are `centres` `(n_lists, bytes) u1`, `lists`
+`(n_lists + 1,) i8`, where each list begins and ends, `nearest` `(n,) i8` and `recalls` `(n, n_lists) f4`. They are read
+and checked when a search first asks for them.
 """
 
 import json
@@ -33,10 +38,12 @@ import numpy as np
 
 from bitreid.arrays import AnyArray, Ints
 from bitreid.coarse import CoarseCode
-from bitreid.errors import GalleryDamaged
+from bitreid.codes import Codes
+from bitreid.errors import CodesError, GalleryDamaged
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import SEARCHED_NUMBERS, SEARCHED_TEXTS
 from bitreid.gallery.table.stitched import Piece
+from bitreid.hamming import Clusters
 
 MAGIC = b"bitreid segment\n"
 FORMAT = 1
@@ -44,6 +51,7 @@ HEADER = ALIGNED = 16_384
 BLOCK = 4096
 TYPES = ("|u1", "<u4", "<i4", "<i8", "<f4")
 NUMBERS = ("seq", "key", "added", *(field.name for field in SEARCHED_NUMBERS))
+CLUSTERS = ("centres", "lists", "nearest", "recalls")
 TEXTS = tuple(field.name for field in SEARCHED_TEXTS)
 
 _head = struct.Struct("<16sIII")  # MAGIC, FORMAT, bytes of the text, CRC-32 of the text
@@ -89,12 +97,15 @@ class Segment:
             self.rows, self.items = _whole(said["rows"]), _whole(said["items"])
             self.first, self.last = _whole(said["first"]), _whole(said["last"])
             self.coarse, self.ascending = str(said["coarse"]), said["ascending"] is True
+            self.clustered = _whole(said.get("clustered", 0))
+            """Items that its clusters were learned of; 0 where it has none."""
             for name, (kind, shape, offset, checksum) in said["arrays"].items():
                 self._add(name, kind, tuple(map(_whole, shape)), _whole(offset), _whole(checksum), size)
             self._check(contract, said)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.damaged(f"a header that does not fit ({error})") from error
         self.verified = self.compared = False  # as a whole, and with the record
+        self._clusters: Clusters | None = None
         self.names = {name: self._names(name) for name in TEXTS}
         self.texts = self._names("id") if "id ends" in self.arrays else None
 
@@ -106,22 +117,59 @@ class Segment:
         """Return an array as it can be mapped elsewhere."""
         return Piece(self.file, self._offsets[name][0], self.arrays[name])
 
+    @property
+    def clusters(self) -> Clusters | None:
+        """The clusters that the items are sorted by, None without any; `GalleryDamaged` where they can be none."""
+        if self.clustered and self._clusters is None:
+            if not all(self._is_written(name) for name in CLUSTERS):
+                raise self.damaged("other clusters than were written")
+            # What the kernel goes by is copied: nobody changes it after it was checked.
+            centres, lists, nearest, recalls = (np.array(self.arrays[name]) for name in CLUSTERS)
+            shares = recalls.astype(np.float64)
+            try:
+                found = Clusters(Codes(centres, self._n_bits), lists, nearest, shares)
+            except CodesError as error:
+                raise self.damaged(f"clusters that are none ({error})") from error
+            if found.n_rows != self.items or not ((shares >= 0) & (shares <= 1)).all() or (nearest < 1).any():
+                raise self.damaged("clusters of other items, or recalls that are no shares")
+            self._clusters = found
+        return self._clusters
+
+    def rows_of(self, seqs: Ints) -> Ints:
+        """Return the row of each sequence number, the first of several; where there is none, any row."""
+        own, order = self.arrays["seq"], self.arrays.get("by seq")
+        if order is None:
+            return np.searchsorted(own, seqs).clip(max=self.rows - 1)
+        # The array `by seq` may be long, and is not read as a whole.
+        low, high = np.zeros(len(seqs), np.int64), np.full(len(seqs), self.rows, np.int64)
+        for _ in range(self.rows.bit_length()):
+            middle = (low + high) // 2
+            at = order[middle.clip(max=self.rows - 1)].clip(0, self.rows - 1)
+            before = (own[at] < seqs) & (low < high)
+            low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
+        return np.asarray(order[low.clip(max=self.rows - 1)].clip(0, self.rows - 1), np.int64)
+
     def id_text(self, row: int) -> bytes | None:
         """Return the id of a row as text; None where the key is the id."""
         return None if self.texts is None else self.texts[row] or None
 
     def verify(self, wait: Any = None) -> bool:
         """Return whether all arrays are what was written, and keep that; `wait` is called between stretches."""
-        for name, (_, checksum) in self._offsets.items():
-            data, found = self.arrays[name].reshape(-1).view(np.uint8).data, 0
-            for start in range(0, len(data), _READ_AT_ONCE):
-                found = crc32(data[start : start + _READ_AT_ONCE], found)
-                if wait is not None and wait():
-                    return True
-            if found != checksum:
-                return False
+        for name in self._offsets:
+            found = self._is_written(name, wait)
+            if not found:
+                return found is None
         self.verified = True
         return True
+
+    def _is_written(self, name: str, wait: Any = None) -> bool | None:
+        """Return whether an array is what was written; None where `wait` ended that."""
+        data, found = self.arrays[name].reshape(-1).view(np.uint8).data, 0
+        for start in range(0, len(data), _READ_AT_ONCE):
+            found = crc32(data[start : start + _READ_AT_ONCE], found)
+            if wait is not None and wait():
+                return None
+        return found == self._offsets[name][1]
 
     @property
     def n_bytes(self) -> int:
@@ -154,7 +202,7 @@ class Segment:
         self.arrays[name], self._offsets[name] = values.reshape(shape), (offset, checksum)
 
     def _check(self, contract: Contract, said: Mapping[str, Any]) -> None:
-        n = self.rows
+        n, self._n_bits = self.rows, contract.n_bits
         if n % BLOCK or not 0 < self.items <= n or not 0 < self.first <= self.last:
             raise ValueError("numbers of rows or items")
         if (said["n_bits"], said["attribute_bits"]) != (contract.n_bits, contract.attribute_bits):
@@ -167,6 +215,17 @@ class Segment:
         }
         if "by seq" in self.arrays:
             expected["by seq"] = "<i4", (n,)
+        if self.clustered:
+            lists = self.arrays["centres"].shape[0]
+            nearest = self.arrays["nearest"].shape[0]
+            if not 0 < lists <= self.items:
+                raise ValueError("more lists than items, or none")
+            expected |= {
+                "centres": ("|u1", (lists, contract.n_bits // 8)),
+                "lists": ("<i8", (lists + 1,)),
+                "nearest": ("<i8", (nearest,)),
+                "recalls": ("<f4", (nearest, lists)),
+            }
         for name in (*TEXTS, *(["id"] if "id ends" in self.arrays else [])):
             ends = len(self.arrays[f"{name} ends"]) if name != "id" else n
             expected |= {

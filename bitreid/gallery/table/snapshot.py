@@ -15,6 +15,7 @@ from bitreid.gallery.filters.types import Filter, mask
 from bitreid.gallery.items import Hit, Id, canonical, key_of
 from bitreid.gallery.requests import Found, Request
 from bitreid.gallery.table.base import Base, Unconfirmed
+from bitreid.gallery.table.clustered import search_lists
 from bitreid.hamming import Ranking, rescore, search_exact, search_two_stage
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Snapshot:
             return {number: later[number].encode() for number in numbers}
         names = base.segments[at].names[field]
         if max(numbers, default=0) >= len(names):
-            raise Unconfirmed([at])
+            raise Unconfirmed([at], "names that are none")
         return {n: names[n] if n > NOBODY else later[NOBODY - 1 - n].encode() for n in numbers}
 
     def matching(self, where: Filter | None) -> tuple[Bools | None, int]:
@@ -195,7 +196,12 @@ class Snapshot:
         rows, n = self.matching(request.where)
         common: dict[str, Any] = {"bits": request.mask, "rows": rows, "n_threads": request.n_threads}
         ids = None if self.ascending else self.keys
-        if request.w is None:
+        n_visited = np.full(len(request.queries), n)
+        ranking: Ranking
+        if request.clustered is not None and any(segment.clustered for segment in self.base.segments):
+            ranking = visited = search_lists(self, request, rows, ids)
+            n_visited = visited.n_visited
+        elif request.w is None:
             ranking = search_exact(request.queries, self.codes, request.n_short, ids, **common)
         else:
             assert request.short is not None, "a search in two stages has short codes"
@@ -206,7 +212,7 @@ class Snapshot:
         if request.features is not None:
             common.pop("rows")
             ranking = rescore(request.features, self.codes, ranking, request.k, ids, **common)
-        return Found(self._hits(ranking), n)
+        return Found(self._hits(ranking), n, n_visited.tolist())
 
     def find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         """Return the nearest items by attributes (see `Gallery._find_attributes`)."""
@@ -249,5 +255,5 @@ class Snapshot:
             elif number < len(names[at]):
                 shown.append(names[at][number].decode(errors="replace"))
             else:
-                raise Unconfirmed([at])
+                raise Unconfirmed([at], "names that are none")
         return shown

@@ -163,16 +163,16 @@ class Table:
         """Return the rows of those sequence numbers that are there."""
         found = []
         for number, part in enumerate(self.base.slices(self._seqs.n)):
-            own, order = self._seqs.values[part], None
-            if number < len(self.base.segments):
-                order = self.base.segments[number].arrays.get("by seq")
+            own = self._seqs.values[part]
             if not len(own):
                 continue
-            rows = np.searchsorted(own, seqs, sorter=order)
-            inside = rows < len(own)
-            rows = rows[inside] if order is None else order[rows[inside]]
-            right = own[rows] == seqs[inside]
-            found.append(rows[right] + part.start)
+            if number < len(self.base.segments):
+                segment = self.base.segments[number]
+                seqs_here = seqs[(seqs >= segment.first) & (seqs <= segment.last)]
+                rows = segment.rows_of(seqs_here)
+            else:
+                seqs_here, rows = seqs, np.searchsorted(own, seqs).clip(max=len(own) - 1)
+            found.append(rows[own[rows] == seqs_here] + part.start)
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def snapshot(self) -> Snapshot:

@@ -13,6 +13,7 @@ from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
 from bitreid.gallery.table.segment import ALIGNED, BLOCK, HEADER, NUMBERS, TEXTS, coarse_name, header_of
 from bitreid.gallery.table.snapshot import Snapshot
+from bitreid.hamming import Clusters
 
 _ROWS = 8192  # that are gathered at once
 
@@ -24,11 +25,13 @@ def write_segment(
     covered: tuple[int, int],
     coarse: CoarseCode | None,
     going_on: Callable[[], None],
+    clusters: tuple[Clusters, int] | None = None,
 ) -> int:
     """Write a segment of these rows, one or more, in their order, to a new file; return its header's checksum.
 
     `covered` are the first and the last of the sequence numbers of which it holds all items. `going_on` is called
-    between stretches, and may raise to end it.
+    between stretches, and may raise to end it. `clusters` are those that the rows are sorted by, and of how many items
+    they were learned.
     """
     n = -(-len(rows) // BLOCK) * BLOCK
     padded = np.concatenate([rows, np.full(n - len(rows), rows[-1])])
@@ -66,6 +69,12 @@ def write_segment(
         seqs, keys = snapshot.seqs[rows], snapshot.keys[rows]
         if (seqs[1:] < seqs[:-1]).any():
             write("by seq", "<i4", (), [np.argsort(snapshot.seqs[padded], kind="stable")])
+        if clusters is not None:
+            found, (n_nearest, n_lists) = clusters[0], clusters[0].recalls.shape
+            write("centres", "|u1", found.centres.packed.shape[1:], [found.centres.packed])
+            write("lists", "<i8", (), [found.offsets])
+            write("nearest", "<i8", (), [found.n_nearest])
+            write("recalls", "<f4", (n_lists,), [found.recalls] if n_nearest else [])
         header, checksum = header_of(
             {
                 "rows": n,
@@ -76,6 +85,7 @@ def write_segment(
                 "n_bits": codes.n_bits,
                 "attribute_bits": 8 * short.shape[1],
                 "coarse": coarse_name(coarse),
+                "clustered": 0 if clusters is None else clusters[1],
                 "arrays": arrays,
             }
         )

@@ -33,7 +33,7 @@ def check(cache: Cache, read: Read, widths: Widths, path: Path) -> None:
         if not (segment.verified or segment.verify()):
             cache.doubt(snapshot, [number], "other bytes than were written")
         elif not _as_recorded(snapshot, number, cache, read, widths):
-            cache.doubt(snapshot, [number])
+            cache.doubt(snapshot, [number], "other items than the gallery's file")
         else:
             segment.compared = True
     if new:
@@ -52,7 +52,6 @@ def _as_recorded(snapshot: Snapshot, number: int, cache: Cache, read: Read, widt
     """Return whether all items of the record that a segment covers are sound, and in it as they are."""
     segment = snapshot.base.segments[number]
     seqs, keys, codes = (segment.arrays[name] for name in ("seq", "key", "code"))
-    order = segment.arrays.get("by seq")
     statement = f"SELECT {SEARCHED} FROM items WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT {_CHUNK}"
     first = segment.first
     while True:
@@ -64,8 +63,7 @@ def _as_recorded(snapshot: Snapshot, number: int, cache: Cache, read: Read, widt
         if not all(which_are_sound(rows, widths)):
             return False
         wanted = np.array([row[0] for row in rows], np.int64)
-        at = np.searchsorted(seqs, wanted, sorter=order).clip(max=len(seqs) - 1)
-        at = at if order is None else order[at]
+        at = segment.rows_of(wanted)
         same = (seqs[at] == wanted).all() and keys[at].tolist() == [row[AT["key"]] for row in rows]
         if not same or codes[at].tobytes() != b"".join(row[AT["code"]] for row in rows):
             return False

@@ -16,6 +16,8 @@ FEWEST = 8192
 """Items that a segment is written of on closing and compaction; fewer are read sooner than they are written."""
 TAIL = 32_768
 """Items in memory of which a segment is written meanwhile."""
+CLUSTERED = 32_768
+"""Items from which on those of a segment are sorted by cluster."""
 FANOUT = 8
 """Neighbours of about one size that become one segment."""
 LARGEST = 2**22
@@ -51,13 +53,16 @@ class Rows:
         self._seqs = seqs[self._tail]
 
     def plan(self, least: int, everything: bool) -> Iterator[New]:
-        """Yield the segments to be written; with `everything` also those of which anything changed.
+        """Yield the segments to be written; with `everything` also those of which anything changed, or that are large
+        and were written without clusters.
 
         Of what came since none is written of fewer than `least` items.
         """
         yield from self._missing()
         yield from self._since(least)
         anew = {number for number in self.touched if everything or self._wasteful(number)}
+        if everything:
+            anew |= {number for number, own in enumerate(self._own) if self._lacks_clusters(number, len(own))}
         merged = () if everything else self._neighbours()
         for number in sorted(anew - set(merged)):
             segment = self.segments[number]
@@ -85,6 +90,9 @@ class Rows:
             covered = last if end == stop else int(self._seqs[end - 1])
             yield New(self._tail[at:end], first, covered)
             first = covered + 1
+
+    def _lacks_clusters(self, number: int, n: int) -> bool:
+        return n >= CLUSTERED and not self.segments[number].clustered
 
     def _wasteful(self, number: int) -> bool:
         n = self.segments[number].items

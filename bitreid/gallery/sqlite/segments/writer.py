@@ -14,6 +14,7 @@ from bitreid.errors import GalleryError
 from bitreid.gallery.sqlite.cache import Cache, Known
 from bitreid.gallery.sqlite.file import BUSY_S
 from bitreid.gallery.sqlite.segments import plan
+from bitreid.gallery.sqlite.segments.clustering import sorted_rows
 from bitreid.gallery.sqlite.segments.folder import AVAILABLE
 from bitreid.gallery.sqlite.segments.listed import Entry, Listed, keep_listed, listed_in
 from bitreid.gallery.table.base import Unconfirmed
@@ -23,6 +24,7 @@ Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
 _MOST = 2**63 - 1
+_CLUSTERING = 0.7  # of the time that a segment takes
 
 
 class _Ended(Exception):
@@ -130,8 +132,7 @@ class SegmentWriter:
             for each in new:
                 self._check_sources(known, each)
                 if len(each.rows):
-                    made.append(self._write(known, each))
-                self.share_written += len(each.rows) / total
+                    made.append(self._write(known, each, len(each.rows) / total))
         except BaseException:
             self._folder.clean(known.listed.entries)
             raise
@@ -177,14 +178,21 @@ class SegmentWriter:
                 raise _Ended
             self._go_on()
 
-    def _write(self, known: Known, new: plan.New) -> Entry:
+    def _write(self, known: Known, new: plan.New, share: float) -> Entry:
         path = self._folder.new_path()
-        covered = new.first, new.last
+        covered, before = (new.first, new.last), self.share_written
+
+        def progress(done: int, n: int) -> None:
+            self._go_on()
+            self.share_written = before + share * _CLUSTERING * done / n
+
         try:
-            header = write_segment(path, known.snapshot, new.rows, covered, self._coarse(), self._go_on)
+            rows, clusters = sorted_rows(known.snapshot, new, progress)
+            header = write_segment(path, known.snapshot, rows, covered, self._coarse(), self._go_on, clusters)
         except Unconfirmed as error:
-            self._cache.doubt(known.snapshot, error.numbers, "names that are none")
+            self._cache.doubt(known.snapshot, error.numbers, error.what)
             raise _Ended from error
+        self.share_written = before + share
         path.chmod(self._folder.mode())
         sync_folder(path.parent)
         return Entry(path.name, header, new.first, new.last)
