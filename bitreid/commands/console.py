@@ -223,7 +223,8 @@ def hits_table(title: str, hits: Hits) -> Table:
         "certain": lambda hit: ("yes" if hit.distance <= (hits.threshold or 0) else "no") if scattered else None,
         "votes": lambda hit: hit.votes if any(each.votes > 1 for each in hits) else None,
     }
-    table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items")
+    visited = f", {hits.n_visited:,} of them compared" if hits.n_visited < hits.n_gallery else ""
+    table = Table("rank", title=f"{title}{len(hits)} of {hits.n_gallery:,} items{visited}")
     rows = [[cell(hit) for cell in cells.values()] for hit in hits]
     known = [i for i in range(len(cells)) if any(row[i] is not None for row in rows)]
     for i in known:

@@ -168,8 +168,7 @@ class Gallery(Backend):
 
         `WrongModel` for codes of another model or length, `BadRequest` for `w` without short codes, for `recall` with
         `w`, or in two stages without a coarse code, for either with a method that has none, for `rescore` without
-        features or of other hits than items, and for `only_certain` where nothing says what is; `Unsupported` for a
-        clustered search where galleries of this kind have no clusters.
+        features or of other hits than items, and for `only_certain` where nothing says what is.
         """
         codes = self.contract.cut(codes, model)
         check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bitreid.gallery.base import FPIR, HITS
 from bitreid.gallery.people import By
+from bitreid.gallery.requests import Method
 
 MOST_HITS = 10_000
 """Hits of a query, at most."""
@@ -66,7 +67,10 @@ class HowIn(Schema):
         None, description="Search in two stages: items that the first keeps, as 100 or '1%'", examples=["1%"]
     )
     recall: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Instead of w: the share of the matches that is kept"
+        None, description="Instead of w: the share of the matches that is kept; clustered: of the nearest items"
+    )
+    method: Method | None = Field(
+        None, description="What is compared; null: two_stage with w or recall, else exact. Without w or recall: 0.95"
     )
     where: str | None = Field(None, max_length=16_384, description="A filter", examples=["camera in (1, 2)"])
     parts: list[Text] = Field([], max_length=64, description="Parts of the body that count; all without any")
@@ -134,7 +138,8 @@ class HitsOut(Schema):
     """What was found for one query, nearest first."""
 
     query: str
-    n_gallery: int = Field(description="Items that were compared: those that passed the filter")
+    n_gallery: int = Field(description="Items that passed the filter")
+    n_visited: int = Field(description="Items of these that were compared; fewer in a clustered search only")
     threshold: int | None = Field(description="Distance up to which hits are certain; -1: none; null: nobody knows")
     nobody: bool = Field(description="Whether the answer is that nobody is there")
     unmet: list[str] = Field([], description="What the filter asks that no item has, where no item passed it")

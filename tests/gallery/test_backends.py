@@ -15,10 +15,11 @@ import pytest
 
 from bitreid.coarse import CoarseCode
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, DataWarning, GalleryClosed, GalleryExists, WrongModel
+from bitreid.errors import BadRequest, DataWarning, GalleryClosed, GalleryExists, Unsupported, WrongModel
 from bitreid.gallery import Contract, Items, create_gallery, open_gallery, parse_filter
 from bitreid.gallery.audit import acting_as
 from bitreid.gallery.items import Id, key_of
+from bitreid.gallery.milvus.gallery import MilvusGallery
 from bitreid.gallery.table import table as tables
 from tests.gallery.cases import (
     ATTRIBUTES,
@@ -210,11 +211,46 @@ def test_recall_says_how_long_the_short_list_is(create: Create) -> None:
         gallery.search(codes, 1, recall=0.5)
 
 
+def test_a_search_names_its_method(create: Create) -> None:
+    gallery = create(replace(CONTRACT, coarse=CoarseCode(COARSE.attribute_bits, COARSE.identity_bits, ((0.95, 0.25),))))
+    gallery.add(people(IDS))
+    codes, short = queries(3)
+    exact = gallery.search(codes, 9, where="camera = 1")
+    assert gallery.search(codes, 9, where="camera = 1", method="exact") == exact
+    assert {hits.n_visited for hits in exact} == {gallery.count("camera = 1")}
+    kept = gallery.search(codes, 9, math.ceil(0.25 * len(IDS)), attribute_codes=short)
+    assert gallery.search(codes, 9, attribute_codes=short, method="two_stage") == kept
+    assert gallery.search(codes, 9, attribute_codes=short, method="two_stage", recall=0.95) == kept
+    assert gallery.search(codes, 9, 5, attribute_codes=short, method="two_stage") == gallery.search(
+        codes, 9, 5, attribute_codes=short
+    )
+    clustered: dict[str, Any] = {"where": "camera = 1", "method": "clustered"}
+    if isinstance(gallery, MilvusGallery):
+        with pytest.raises(Unsupported, match="exact search or one in two stages on Milvus"):
+            gallery.search(codes, 9, **clustered)
+    else:  # too small for clusters
+        assert gallery.search(codes, 9, **clustered) == gallery.search(codes, 9, **clustered, recall=0.5) == exact
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("method exact, two_stage or clustered, got 'best'", {"method": "best"}),
+        ("w for a search in two stages only, got it for method exact", {"method": "exact", "w": 3}),
+        ("w for a search in two stages only, got it for method clustered", {"method": "clustered", "w": 3}),
+        ("no recall for an exact search", {"method": "exact", "recall": 0.9}),
+        ("w or recall", {"method": "two_stage", "recall": 0.9, "w": 3}),
+        ("recall to be a share", {"method": "clustered", "recall": 0}),
+        ("recall to be a share", {"method": "clustered", "recall": float("nan")}),
+    ]
+    for message, how in wrong:
+        with pytest.raises(BadRequest, match=message):
+            gallery.search(codes, 9, **how)
+
+
 def test_without_a_coarse_code_nobody_knows_what_a_recall_takes(create: Create) -> None:
     gallery = create()
     codes, short = queries(1)
     with pytest.raises(BadRequest, match="a coarse code, whose table says what a recall takes, got none"):
         gallery.search(codes, 1, attribute_codes=short, recall=0.5)
+    with pytest.raises(BadRequest, match="a coarse code, whose table says what a recall takes, got none"):
+        gallery.search(codes, 1, attribute_codes=short, method="two_stage")
 
 
 def test_a_coarse_code_of_identity_bits_needs_no_attributes(create: Create) -> None:

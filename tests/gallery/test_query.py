@@ -230,6 +230,7 @@ def test_hits_as_json() -> None:
     assert {name: value for name, value in found.items() if name != "hits"} == {
         "query": "q",
         "n_gallery": 10,
+        "n_visited": 10,
         "threshold": 4,
         "nobody": False,
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bitreid.codes import Codes, pack_bits, unpack
 from bitreid.errors import CodesError, SettingsError
-from bitreid.hamming import Clusters, assign, cluster, distances_at, kernel
+from bitreid.hamming import Clusters, assign, cluster, distances_at, kernel, remaining
 from tests.hamming.cases import SMALL, Case, any_clusters, random_codes
 from tests.reference import search as twin
 
@@ -160,3 +160,45 @@ def test_the_kernel_refuses_what_would_read_out_of_bounds() -> None:
         engine.range_lists(rows, rows, rows[:1], np.array([0, 300]), 2, 1, None, None, None, 1)
     with pytest.raises(ValueError, match="expected at least one centre"):
         engine.assign(rows, rows[:0], 1)
+
+
+@pytest.mark.usefixtures("path")
+@given(SMALL, st.integers(1, 20))
+def test_rows_that_are_left_out_are_as_if_they_were_not_there(case: Case, n_lists: int) -> None:
+    rows = case.rng.random(len(case.gallery)) < 0.6
+    there = np.flatnonzero(rows)
+    clusters, order = cluster(case.gallery, n_lists, rows=rows, sampled=3, rounds=2)
+    alone, order_alone = cluster(case.gallery[there], n_lists, sampled=3, rounds=2)
+    assert clusters.centres.packed.tolist() == alone.centres.packed.tolist()
+    assert clusters.offsets.tolist() == alone.offsets.tolist()
+    assert order.tolist() == there[order_alone].tolist()
+    np.testing.assert_array_equal(clusters.recalls, alone.recalls)
+
+
+@pytest.mark.usefixtures("path")
+@given(SMALL, st.integers(1, 20))
+def test_of_rows_that_are_gone_nothing_remains(case: Case, n_lists: int) -> None:
+    clusters, order = cluster(case.gallery, n_lists)
+    codes, kept = case.gallery[order], case.rng.random(len(order)) < 0.6
+    left = remaining(codes, clusters, kept, n_threads=case.n_threads)
+    lists = np.repeat(np.arange(len(clusters)), np.diff(clusters.offsets))
+    sizes = np.bincount(lists[kept], minlength=len(clusters))
+    assert np.diff(left.offsets).tolist() == sizes[sizes > 0].tolist()
+    bits, centres = unpack(codes), unpack(clusters.centres).tolist()
+    for list_, centre in zip(np.flatnonzero(sizes), unpack(left.centres).tolist(), strict=True):
+        own = lists == list_
+        assert centre == (centres[list_] if kept[own].all() else twin.majority(bits[own & kept]))
+    np.testing.assert_array_equal(left.recalls, clusters.recalls[:, : len(left)])
+
+
+def test_progress_is_told_while_centres_are_learned_and_may_end_that() -> None:
+    codes, _ = people()
+    told: list[tuple[int, int]] = []
+    cluster(codes, 40, rounds=2, progress=lambda *each: told.append(each))
+    assert told == [(0, 300), (0, 300), (300, 300)]
+    with pytest.raises(InterruptedError):
+        cluster(codes, 40, progress=_interrupted)
+
+
+def _interrupted(done: int, n: int) -> None:
+    raise InterruptedError

@@ -28,6 +28,7 @@ from bitreid.gallery.query import (
     search_description,
     search_queries,
 )
+from bitreid.gallery.requests import Method
 
 _ROWS = 50
 """Queries on a sheet, at most."""
@@ -49,6 +50,13 @@ def _arguments(search: argparse.ArgumentParser) -> None:
     )
     add_one_person(search)
     add_search_options(search)
+    search.add_argument(
+        "--method",
+        choices=get_args(Method),
+        help="what a query is compared with: all items; the nearest by short code; or the nearest clusters, which in a "
+        "large gallery are a small part, and hold the share --recall of the nearest items, 0.95 where that is not said "
+        "(default: two_stage with --w or --recall, else exact)",
+    )
     add_where(search)
     search.add_argument("--parts", metavar="A,B", help="only these parts of the body count")
     search.add_argument(
@@ -74,6 +82,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
         arguments.rescore,
         arguments.threads,
         None if arguments.recall is None else parse_share(arguments.recall),
+        arguments.method,
     )
     if arguments.sheet and arguments.attributes is not None:
         raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")
@@ -130,6 +139,7 @@ ACTIONS = {
             "bitreid gallery search people.gallery --like 0041_c1s1_001355_00.jpg --only-certain",
             "bitreid gallery search people.gallery --attributes 'backpack, not jacket'",
             "bitreid gallery search people.gallery query.npz --recall 0.95 --rescore",
+            "bitreid gallery search people.gallery query.npz --method clustered --recall 0.99",
         ),
     )
 }

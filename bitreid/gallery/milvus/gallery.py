@@ -6,9 +6,9 @@ codes, where there are no coarse ones); NAME_notes has the rest. A search in two
 first.
 
 All is exactly as in other galleries, but: `k` and `w` are at most what the server allows (16,384); parts of the body
-are asked for with `w` only; descriptions have at most 12 attributes; 2**63 - 1 is no id; a batch that could not be
-written to its end may be there in part; several processes must not replace the same items at the same time. Deletions
-are marks on the server's side: when the bytes are gone is the server's matter.
+are asked for with `w` only; there is no clustered search; descriptions have at most 12 attributes; 2**63 - 1 is no id;
+a batch that could not be written to its end may be there in part; several processes must not replace the same items at
+the same time. Deletions are marks on the server's side: when the bytes are gone is the server's matter.
 """
 
 import re
@@ -40,7 +40,7 @@ from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, jo
 from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
 from bitreid.gallery.milvus.items import ItemCollections, short_collection
 from bitreid.gallery.milvus.notes import COLUMNS, FORMAT_VERSION, N_BITS, Note, Notes, about_of, format_of
-from bitreid.gallery.milvus.ranking import by_parts, rescored
+from bitreid.gallery.milvus.ranking import by_parts, check_method, rescored
 from bitreid.gallery.milvus.rows import (
     HIT,
     ITEM,
@@ -251,6 +251,7 @@ class MilvusGallery(Gallery):
 
     def _find(self, request: Request) -> Found:
         server, where = self._server, self._expression(request.where)
+        check_method(request)
         self._check("k", request.k)
         n_found = min(request.n_short, server.most_rows)
         n = server.count(self.name, where)

@@ -1,13 +1,23 @@
-"""Rankings that Milvus cannot make, from rows that it found: by some of the bits, and by float features."""
+"""Rankings that Milvus cannot make, from rows that it found (by some of the bits, by float features), or not at all."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bitreid.errors import Unsupported
 from bitreid.gallery.milvus.rows import codes_of
 from bitreid.gallery.milvus.server import Near, Row
 from bitreid.gallery.requests import Request
 from bitreid.hamming import Ranking, rescore, search_exact
+
+
+def check_method(request: Request) -> None:
+    """Check that a search needs no clusters; else `Unsupported`."""
+    if request.clustered is not None:
+        raise Unsupported(
+            "expected an exact search or one in two stages on Milvus, whose collections have no inverted lists here, "
+            "got a clustered one; leave method out"
+        )
 
 
 def by_parts(rows: Mapping[int, Row], request: Request, query: int, n: int) -> list[Near]:

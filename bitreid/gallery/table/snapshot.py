@@ -172,7 +172,7 @@ class Snapshot:
         if at == len(base.segments):
             return {number: later[number].encode() for number in numbers}
         names = base.segments[at].names[field]
-        if max(numbers, default=0) >= len(names):
+        if max(numbers, default=NOBODY) >= len(names):
             raise Unconfirmed([at], "names that are none")
         return {n: names[n] if n > NOBODY else later[NOBODY - 1 - n].encode() for n in numbers}
 

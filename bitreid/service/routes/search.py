@@ -105,6 +105,7 @@ def _request_of(asked: HowIn, service: Service) -> SearchRequest:
         asked.rescore,
         service.settings.threads,
         asked.recall,
+        asked.method,
     )
 
 

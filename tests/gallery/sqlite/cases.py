@@ -26,8 +26,8 @@ CONTRACT = Contract(64, attributes=("backpack", "hat"))
 QUERY = Codes(np.arange(8, dtype=np.uint8)[None], 64)
 
 
-SMALL = {"FEWEST": 1, "TAIL": 40, "FANOUT": 3, "ROUND": 1}
-"""Limits of `segments.plan` with which galleries of a few items have segments, several of them."""
+SMALL = {"FEWEST": 1, "TAIL": 40, "FANOUT": 3, "ROUND": 1, "CLUSTERED": 50}
+"""Limits of `segments.plan` with which galleries of a few items have segments, several of them, and most by cluster."""
 
 
 def write_small_segments(tail: int = SMALL["TAIL"]) -> None:
@@ -79,8 +79,9 @@ def check_whole(gallery: Gallery, plain: PlainGallery) -> None:
     assert found.keys() == plain.items.keys()
     assert all(same(item, plain.items[id]) for id, item in found.items())
     n = max(len(found), 1)
-    hits = gallery.search(QUERY, n, max_distance=None)[0]
-    assert [(hit.id, hit.distance) for hit in hits] == plain.search(QUERY.packed[0].tobytes(), n)
+    wanted = plain.search(QUERY.packed[0].tobytes(), n)
+    for found_by in (gallery.search(QUERY, n), gallery.search(QUERY, n, method="clustered", recall=1)):
+        assert [(hit.id, hit.distance) for hit in found_by[0]] == wanted
     assert gallery.info().n_items == gallery.count() == len(plain.items)
 
 

@@ -278,7 +278,9 @@ def test_a_hit_that_is_not_what_the_record_holds_is_seen(path: Path, name: str, 
         assert gallery.info().details["segments"] == 1
 
 
-@pytest.mark.parametrize("name", ["camera", "person", "person names", "id ends", "added"])
+@pytest.mark.parametrize(
+    "name", ["camera", "person", "person names", "id ends", "added", "by seq", "centres", "recalls"]
+)
 def test_info_sees_any_damage(path: Path, name: str) -> None:
     change(segments_of(path)[0], offset_of(segments_of(path)[0], name) + 1)
     with opened(path) as gallery:

@@ -33,7 +33,7 @@ def check(cache: Cache, read: Read, widths: Widths, path: Path) -> None:
         if not (segment.verified or segment.verify()):
             cache.doubt(snapshot, [number], "other bytes than were written")
         elif not _as_recorded(snapshot, number, cache, read, widths):
-            cache.doubt(snapshot, [number], "other items than the gallery's file")
+            cache.doubt(snapshot, [number], "other codes than the gallery's file")
         else:
             segment.compared = True
     if new:
