@@ -46,11 +46,12 @@ class Clusters:
             raise CodesError(
                 f"expected offsets of shape ({n_lists + 1},) int64, got {self.offsets.shape} {self.offsets.dtype}"
             )
-        if self.offsets[0] != 0 or (np.diff(self.offsets) < 0).any():
+        # Compared, not subtracted: a difference of numbers that are too large may have any sign.
+        if self.offsets[0] != 0 or (self.offsets[1:] < self.offsets[:-1]).any():
             raise CodesError(f"expected offsets that rise from 0, got {self.offsets}")
         if self.recalls.shape != (len(self.n_nearest), n_lists):
             raise CodesError(f"expected recalls of shape ({len(self.n_nearest)}, {n_lists}), got {self.recalls.shape}")
-        if (np.diff(self.n_nearest) <= 0).any() or (np.diff(self.recalls, axis=1) < 0).any():
+        if (self.n_nearest[1:] <= self.n_nearest[:-1]).any() or (np.diff(self.recalls, axis=1) < 0).any():
             raise CodesError("expected n_nearest and each row of recalls to ascend, got others")
 
     def __len__(self) -> int:

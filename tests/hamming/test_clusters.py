@@ -202,3 +202,11 @@ def test_progress_is_told_while_centres_are_learned_and_may_end_that() -> None:
 
 def _interrupted(done: int, n: int) -> None:
     raise InterruptedError
+
+
+def test_lists_that_end_too_far_away_are_refused() -> None:
+    """Whose differences would be too large for 64 bits, and positive."""
+    centres = Codes(np.zeros((3, 1), np.uint8), 8)
+    offsets = np.array([0, 3 * 2**61, -(2**62), 5])
+    with pytest.raises(CodesError, match="offsets that rise from 0"):
+        Clusters(centres, offsets, np.empty(0, np.int64), np.empty((0, 3)))
