@@ -12,11 +12,9 @@ from bitreid.gallery.table.segment import Segment
 from bitreid.gallery.table.snapshot import Snapshot
 from bitreid.hamming import Clusters, cluster, remaining
 
-_MANY = 2**19
-"""Items of a segment from which on centres are learned with more care: it will not become another one soon."""
-_CARE, _HASTE = (40, 10), (16, 5)
-"""Rows of each list that its centre is learned on, and rounds. Haste takes half the time, and searches then visit an
-eighth more rows for the same recall."""
+_SAMPLED, _ROUNDS = 30, 5
+"""Rows of each list that its centre is learned on, and rounds: nearly as good as all of `cluster`'s, in half the time.
+A gallery that is filled goes on meanwhile."""
 
 
 def sorted_rows(
@@ -37,9 +35,8 @@ def sorted_rows(
     span = slice(start, int(rows.max()) + 1)
     there = np.zeros(span.stop - start, np.bool_)
     there[rows - start] = True
-    sampled, rounds = _CARE if len(rows) >= _MANY else _HASTE
     clusters, order = cluster(
-        snapshot.codes[span], rows=None if there.all() else there, sampled=sampled, rounds=rounds, progress=progress
+        snapshot.codes[span], rows=None if there.all() else there, sampled=_SAMPLED, rounds=_ROUNDS, progress=progress
     )
     return start + order, (clusters, len(rows))
 
