@@ -59,6 +59,8 @@ class Gallery(Backend):
     audited: bool
     on_delete: Callable[[Sequence[Id]], object] | None = None
     """Called with the ids of items that were deleted here, so that what is kept of them elsewhere is forgotten too."""
+    on_writing: Callable[[float], object] | None = None
+    """Called in any thread with the share that is written of what a gallery in a file writes to be searched from."""
     about: About
     """What was learned besides the items; what other processes learn is seen when it is opened anew."""
 
@@ -146,16 +148,21 @@ class Gallery(Backend):
     ) -> list[Hits]:
         """Return the `k` nearest items of each query that pass the filter, and where among them certainty ends.
 
-        `method` "exact" compares a query with all items; "two_stage" with all by coarse code (by attribute code, where
-        the contract has none), and with the nearest `w` of them by identity code, or with as many as keep the share
-        `recall` of the matches on the people whom the coarse code was chosen on; "clustered" with the nearest clusters
-        of items, which hold the share `recall` of the nearest items in the mean over a sample of the gallery, or with
-        all where there are no clusters or few items pass (`Hits.n_visited`). `recall` is 0.95 where it is not given.
-        Without `method` a search is in two stages with `w` or `recall`, else exact. By `parts` only the bits of these
-        parts of the body count. `Hits.threshold` is the distance at which at most the share `fpir` of the searches for
-        somebody absent would find anybody, in as many items as passed the filter; None where nothing was calibrated or
-        not all parts count. Hits beyond it are returned all the same, but for `only_certain`, and `max_distance`, the
-        largest distance of a hit in bits.
+        `method` says what is compared with a query; without it, a search is in two stages with `w` or `recall`, else
+        exact:
+
+        - "exact": all items.
+        - "two_stage": all items by coarse code (by attribute code, where the contract has none), and the nearest `w` of
+          them by identity code, or as many as keep the share `recall` (0.95 without both) of the matches on the people
+          whom the coarse code was chosen on.
+        - "clustered": the items of the nearest clusters, as many as hold the share `recall` (0.95 without) of the
+          nearest items, in the mean over items of the gallery; all that pass where there are no clusters, or few pass.
+          `Hits.n_visited` says how many they were.
+
+        By `parts` only the bits of these parts of the body count. `Hits.threshold` is the distance at which at most the
+        share `fpir` of the searches for somebody absent would find anybody, in as many items as passed the filter; None
+        where nothing was calibrated or not all parts count. Hits beyond it are returned all the same, but for
+        `only_certain`, and `max_distance`, the largest distance of a hit in bits.
 
         With `rescore`, the nearest items, 100 at least and 4 for each of `k`, are ordered by asymmetric distance, that
         is by the queries' float `features (n, n_bits)` against the items' bits (`hamming.rescore`). The distance of a
@@ -168,7 +175,8 @@ class Gallery(Backend):
 
         `WrongModel` for codes of another model or length, `BadRequest` for `w` without short codes, for `recall` with
         `w`, or in two stages without a coarse code, for either with a method that has none, for `rescore` without
-        features or of other hits than items, and for `only_certain` where nothing says what is.
+        features or of other hits than items, and for `only_certain` where nothing says what is; `Unsupported` for a
+        clustered search on Milvus.
         """
         codes = self.contract.cut(codes, model)
         check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)

@@ -3,13 +3,15 @@
 import argparse
 import getpass
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from bitreid.commands.console import progress_of
 from bitreid.errors import SettingsError
 from bitreid.gallery import Gallery, open_gallery
 
@@ -62,6 +64,17 @@ def actor_of(arguments: argparse.Namespace) -> str:
 def open_place(arguments: argparse.Namespace, read_only: bool = False) -> Gallery:
     """Open the gallery that the command line names."""
     return open_gallery(arguments.place, actor=actor_of(arguments), read_only=read_only)
+
+
+@contextmanager
+def writing_shown(gallery: Gallery, console: Console) -> Iterator[None]:
+    """Show within it how much is written of what the gallery writes to be searched from."""
+    with progress_of(console, "writing") as progress:
+        gallery.on_writing = lambda share: progress(round(100 * share), 100)
+        try:
+            yield
+        finally:
+            gallery.on_writing = None
 
 
 def words_of(text: str | None) -> tuple[str, ...]:

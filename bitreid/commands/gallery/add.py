@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bitreid.commands import left_out
 from bitreid.commands.console import progress_of, say, show
-from bitreid.commands.gallery.action import Action, Answer, open_place
+from bitreid.commands.gallery.action import Action, Answer, open_place, writing_shown
 from bitreid.commands.options import add_encoding, add_pattern, add_people, add_time_unit, loader_of
 from bitreid.encoding.paces import Paces
 from bitreid.errors import SettingsError
@@ -103,6 +103,8 @@ def _add(arguments: argparse.Namespace, console: Console) -> Answer:
             if added.new:
                 say(console, f"{_said(added, arguments.upsert)} before it stopped; the same command goes on from there")
             raise
+        with writing_shown(gallery, console):
+            gallery.close()
     code = left_out.tell(added.findings, arguments.report)
     bad = [{"path": str(error.path), "reason": error.reason} for error in added.findings.bad]
     answer = {"items": added.new + added.there, "added": added.new, "left_out": bad}

@@ -9,7 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.codes import part_sizes
-from bitreid.commands.gallery.action import Action, Answer, actor_of, moment_of, no_arguments, open_place, words_of
+from bitreid.commands.gallery.action import (
+    Action,
+    Answer,
+    actor_of,
+    moment_of,
+    no_arguments,
+    open_place,
+    words_of,
+    writing_shown,
+)
 from bitreid.errors import BadRequest, SettingsError, WrongModel
 from bitreid.evaluation.calibration.files import read_calibration
 from bitreid.gallery import Contract, Gallery, create_gallery
@@ -137,7 +146,8 @@ def _info(arguments: argparse.Namespace, console: Console) -> Answer:
 def _compact(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments) as gallery:
         before = gallery.info().n_bytes
-        gallery.compact()
+        with writing_shown(gallery, console):
+            gallery.compact()
         after = gallery.info().n_bytes
     freed = None if before is None or after is None else before - after
     return Answer(["compacted" if freed is None else f"compacted: {freed:,} bytes freed"], {"freed_bytes": freed})

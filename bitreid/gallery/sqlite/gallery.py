@@ -102,7 +102,9 @@ class SqliteGallery(Gallery):
             self.about = about_in(self._reader, path)
             self._widths = Widths.of(self.contract)
             self._cache = Cache(path, self.contract, self._read, Folder(path, self.contract))
-            self._segments = SegmentWriter(self._cache, self._writes, lambda: self.contract.coarse)
+            self._segments = SegmentWriter(
+                self._cache, self._writes, lambda: self.contract.coarse, lambda: self.on_writing
+            )
             self._snapshot()
             self._watch = Watch(self._cache) if self._cache.listed.entries else None
             if not self.read_only:

@@ -190,6 +190,17 @@ def test_segments_are_by_cluster_when_they_are_merged_and_written_anew(path: Pat
         assert segment_of(gallery).clustered == segment_of(gallery).items  # learned anew
 
 
+def test_how_much_is_written_is_told(path: Path) -> None:
+    told: list[float] = []
+    with opened(path) as gallery:
+        gallery.on_writing = told.append
+        gallery.delete(list(ITEMS.ids[:500]))
+        gallery.compact()
+    assert len(told) > 3
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1)
+
+
 def test_compaction_sorts_what_was_written_without_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "people.gallery"
     with monkeypatch.context() as before:

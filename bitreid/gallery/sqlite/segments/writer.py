@@ -39,10 +39,20 @@ class _Written(NamedTuple):
 
 
 class SegmentWriter:
-    """Writes segments of what a cache knows; `transaction` gives the connection to list them by, `coarse` the code."""
+    """Writes segments of what a cache knows; `transaction` gives the connection to list them by, `coarse` the code.
 
-    def __init__(self, cache: Cache, transaction: Transaction, coarse: Callable[[], CoarseCode | None]) -> None:
+    What `told` returns, if anything, is called with the share that is written.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        transaction: Transaction,
+        coarse: Callable[[], CoarseCode | None],
+        told: Callable[[], Callable[[float], object] | None],
+    ) -> None:
         self._cache, self._folder, self._transaction, self._coarse = cache, cache.folder, transaction, coarse
+        self._told = told
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._tried = 0  # the sequence number of when it was last tried
@@ -184,7 +194,7 @@ class SegmentWriter:
 
         def progress(done: int, n: int) -> None:
             self._go_on()
-            self.share_written = before + share * _CLUSTERING * done / n
+            self._written_is(before + share * _CLUSTERING * done / n)
 
         try:
             rows, clusters = sorted_rows(known.snapshot, new, progress)
@@ -192,10 +202,16 @@ class SegmentWriter:
         except Unconfirmed as error:
             self._cache.doubt(known.snapshot, error.numbers, error.what)
             raise _Ended from error
-        self.share_written = before + share
+        self._written_is(before + share)
         path.chmod(self._folder.mode())
         sync_folder(path.parent)
         return Entry(path.name, header, new.first, new.last)
+
+    def _written_is(self, share: float) -> None:
+        self.share_written = share
+        told = self._told()
+        if told is not None:
+            told(share)
 
     def _go_on(self) -> None:
         if self._ended.is_set():
