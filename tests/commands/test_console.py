@@ -156,6 +156,9 @@ def test_hits_that_are_certain_are_told_where_they_are(scattered: bool) -> None:
     """A line where certainty ends, or a column where rescoring has scattered the certain hits."""
     distances = (30, 10, 20) if scattered else (10, 20, 30)
     found = tuple(Hit(i, distance, 0.5, None, None, None, None) for i, distance in enumerate(distances))
+    visited, _ = hits_shown("", Hits(found, 90, 20, n_visited=17), SearchRequest())
+    assert isinstance(visited, Table)
+    assert str(visited.title).endswith(" of 90 items, 17 of them compared")
     table, text = hits_shown("", Hits(found, 90, 20), SearchRequest())
     assert isinstance(table, Table)
     assert isinstance(text, str)

@@ -31,6 +31,10 @@ def test_search_by_codes(place: Path, codes: Path, tmp_path: Path, capsys: Captu
     two = answer(capsys, "search", place, codes, "-k", 3, "--w", "1", "--where", "camera = 1")
     assert [len(each["hits"]) for each in two] == [1] * N
     assert two[4]["hits"][0]["id"] == "cam/04.jpg"
+    # So few items have no clusters.
+    clustered = answer(capsys, "search", place, codes, "-k", 3, "--method", "clustered", "--recall", "0.5")
+    assert clustered == answer(capsys, "search", place, codes, "-k", 3, "--method", "exact")
+    assert {each["n_visited"] for each in clustered} == {N}
     text = said(capsys, "search", place, codes, "-k", 1)
     assert text.count("1 of 12 items") == N
     assert "votes" not in text
@@ -123,6 +127,7 @@ def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
     assert "such as 1%, above 0, got '0'" in refusal(capsys, *words, codes, "--w", "0")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--fpir", "2")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--recall", "2")
+    assert "w for a search in two stages only" in refusal(capsys, *words, codes, "--w", "3", "--method", "clustered")
     assert "expected w or recall" in refusal(capsys, *words, codes, "--recall", "0.9", "--w", "3")
     assert "coarse code, whose table says what a recall takes, got none" in refusal(
         capsys, *words, codes, "--recall", "0.9"
