@@ -503,3 +503,6 @@ def test_items_of_no_attributes_and_of_long_codes(tmp_path: Path) -> None:
         assert gallery._cache.base.n_items == 90
         assert gallery.search(codes[:3], 1)[2].ids == (2,)
         assert gallery.info().n_persons == 0
+        gallery.delete([5])
+        gallery.compact()  # a segment without any name is written again, and sound
+        assert gallery.count() == gallery._cache.base.n_items == 89
