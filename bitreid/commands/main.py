@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bitreid import __version__
 from bitreid.commands import (
+    average,
     calibrate,
     compare,
     convert,
@@ -54,6 +55,7 @@ class Command(Protocol):
 
 COMMANDS: Mapping[str, Command] = {
     "train": train,
+    "average": average,
     "recipes": recipes,
     "evaluate": evaluate,
     "compare": compare,

@@ -3,7 +3,7 @@
 import copy
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bitreid.training.exporting.proof import MOST_CALIBRATED
 from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
 from bitreid.training.nested import nest
-from bitreid.training.recipe import Recipe
+from bitreid.training.recipe import Recipe, load_recipe
 from bitreid.training.task import Task
 from bitreid.training.teacher import TeacherModel
 from bitreid.training.validation import calibrated, validate, validate_lengths
@@ -67,7 +67,43 @@ def train(
         _begin(run, recipe, task, {"init": first, "teacher": teacher})
     log = _Log(run / "log.jsonl", reporter, resume)
     run_passes(recipe, task, network, run, log, resume, start, taught_by)
-    metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
+    return finish(recipe, task, network, run, {k: value for k, value in log.last.items() if k.startswith("val_")})
+
+
+def average(runs: Sequence[Path], task: Task, out: Path, *, backbone: nn.Module | None = None) -> Artifact:
+    """Return an artifact, saved in `out/artifact`, of the mean of the weights that runs have learned.
+
+    The runs are of one network, each but the first a stage that started from another of them: weights of runs that have
+    nothing in common do not average (Wortsman et al., Model soups, ICML 2022). All else is as in the last run's recipe;
+    `backbone` is the caller's module where that says `custom`.
+    `SettingsError` for other networks, `ArtifactError` for a run without a checkpoint.
+    """
+    if len(runs) < 2:
+        raise SettingsError(f"expected two runs or more to average, got {len(runs)}")
+    check_run_folder(out, resume=False)
+    recipes = [load_recipe(str(run / "recipe.yaml")) for run in runs]
+    recipe = recipes[-1]
+    for run, other in zip(runs, recipes, strict=True):
+        if other.network != recipe.network:
+            raise SettingsError(
+                f"expected runs of one network, got other settings of it in {run} than in {runs[-1]}; "
+                "average stages of one training"
+            )
+    learned = [load_learner(run / "checkpoint.pt", recipe.network.backbone, task.fingerprint()) for run in runs]
+    network = build_network(recipe.network, len(task.schema) if task.schema else 0, backbone)
+    own = network.state_dict()
+    for name, value in own.items():
+        found = [each[f"network.{name}"] for each in learned if f"network.{name}" in each]
+        if len(found) < len(runs) or any(each.shape != value.shape for each in found):
+            raise SettingsError(f"expected runs that learned {name} of the same people and attributes, got others")
+        own[name] = torch.stack(found).mean(0) if value.is_floating_point() else found[-1]
+    network.load_state_dict(own)
+    _begin(out, recipe, task, {f"averaged_{i}": run for i, run in enumerate(runs, 1)})
+    return finish(recipe, task, network, out, validate(recipe, task, network) if len(task.split.query) else {})
+
+
+def finish(recipe: Recipe, task: Task, network: HashingNetwork, run: Path, metrics: dict[str, float]) -> Artifact:
+    """Return the artifact of a trained network, saved in `run/artifact`: nested, calibrated and exported."""
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = make_card(recipe, task, metrics, made_with)
     if recipe.network.nested:
@@ -137,9 +173,9 @@ def _origin(model: Path) -> dict[str, str]:
 def _told(recipe: Recipe, task: Task, origins: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Return the licence and notes for the card: what is true of the recipe, the data and the models before it."""
     licence = task.about.licence or UNTOLD
-    for name, how in (("init", "started from"), ("teacher", "distilled from")):
-        if origin := origins.get(name):
-            licence += f"; {how} {origin['name']}: {origin['licence']}"
+    for name, origin in origins.items():
+        how = {"init": "started from", "teacher": "distilled from"}.get(name, "averaged from")
+        licence += f"; {how} {origin['name']}: {origin['licence']}"
     return {"licence": licence, "notes": " ".join(filter(None, [recipe.notes, task.about.notes]))}
 
 

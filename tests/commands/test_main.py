@@ -19,6 +19,7 @@ from tests.commands.words import Capture, done, queries, refusal
 
 COMMANDS = (
     "train",
+    "average",
     "evaluate",
     "compare",
     "encode",

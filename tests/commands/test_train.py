@@ -132,3 +132,27 @@ def test_train_refuses(trained: Path, people: Path, tmp_path: Path, capsys: Capt
     file = tmp_path / "file"
     file.touch()
     assert f"{file}" in refusal(capsys, *words, *quick(), "--out", file / "run")
+
+
+def test_average_makes_a_model_of_two_stages(people: Path, tmp_path: Path) -> None:
+    first, second, mean = (tmp_path / name for name in ("first", "second", "mean"))
+    done("train", "drawn_tiny", "--data", people, "--out", first, *quick())
+    done("train", "drawn_tiny", "--data", people, "--out", second, "--init", first, *quick())
+    done("average", first, second, "--data", people, "--out", mean)
+    weights = [load_artifact(run / "artifact").weights["backbone.conv1.weight"] for run in (first, second, mean)]
+    one, other, found = (each.astype(np.float32) for each in weights)
+    assert not np.array_equal(one, other)
+    np.testing.assert_allclose(found, (one + other) / 2, atol=1e-3)
+    card = load_artifact(mean / "artifact").card
+    assert [card.training[name]["name"] for name in ("averaged_1", "averaged_2")] == ["ssr-tiny", "ssr-tiny"]
+    assert card.licence.count("averaged from ssr-tiny") == 2
+
+
+def test_average_refuses_what_cannot_be_averaged(trained: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:
+    other, out = tmp_path / "other", tmp_path / "out"
+    done("train", "drawn_tiny", "--data", people, "--out", other, *quick())
+    words = ["--data", people, "--out", out]
+    assert "expected two runs or more" in refusal(capsys, "average", trained, *words)
+    assert "expected runs of one network" in refusal(capsys, "average", trained, other, *words)
+    assert "recipe" in refusal(capsys, "average", trained, tmp_path / "none", *words)
+    assert not out.exists()
