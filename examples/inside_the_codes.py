@@ -49,7 +49,7 @@ def correlations(rows: Bools) -> Floats:
     """Return the correlation of each bit with the attribute among some pictures; 0 where either never changes."""
     x, y = bits[rows] - bits[rows].mean(axis=0), has[rows] - has[rows].mean()
     size = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
-    return (x * y[:, None]).sum(axis=0) / np.where(size > 0, size, np.inf)
+    return np.asarray((x * y[:, None]).sum(axis=0) / np.where(size > 0, size, np.inf))
 
 
 first_half = encoded.pids % 2 == 0

@@ -14,6 +14,7 @@ from bitreid import __version__
 from bitreid.commands import (
     calibrate,
     compare,
+    completion,
     convert,
     crops,
     demo,
@@ -72,6 +73,7 @@ COMMANDS: Mapping[str, Command] = {
     "demo": demo,
     "serve": serve,
     "info": info,
+    "completion": completion,
 }
 
 

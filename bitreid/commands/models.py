@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "list the models that come with bitreid, which every command takes by name, and those in folders"
+HELP = "list the models that come with bitreid, which commands take by name, and those in folders"
 EXAMPLES = ("bitreid models", "bitreid models models runs")
 
 

@@ -7,6 +7,7 @@ from bitreid.commands import left_out
 from bitreid.commands.options import (
     add_bits,
     add_encoding,
+    add_model,
     add_one_person,
     add_people,
     add_search_options,
@@ -22,8 +23,10 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid search`."""
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("--query", type=Path, nargs="+", required=True, help="pictures of one person: one query")
+    add_model(parser)
+    parser.add_argument(
+        "--query", type=Path, nargs="+", required=True, help="pictures of whom to find; see --one-person"
+    )
     parser.add_argument(
         "--gallery",
         type=Path,

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="drawn",
-        metavar="ARTIFACT",
+        metavar="MODEL",
         help="encodes pictures (default: %(default)s, which comes along)",
     )
     add_bits(parser)

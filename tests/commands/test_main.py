@@ -37,6 +37,7 @@ COMMANDS = (
     "export",
     "serve",
     "keys",
+    "completion",
 )
 OF_KEYS = ("create", "list", "revoke")
 OF_GALLERY = (
@@ -77,7 +78,7 @@ def test_help(words: list[str], capsys: Capture) -> None:
     *_, examples = re.split(r"^examples?:\n", text, flags=re.MULTILINE)
     assert examples != text
     for line in examples.splitlines():
-        program, *example = shlex.split(line)
+        program, *example = shlex.split(line.partition(" > ")[0])
         assert program == "bitreid"
         assert example[: len(words)] == words
         if "--help" not in example:
