@@ -14,7 +14,7 @@ from bitreid.commands.options import (
     encoder_of,
 )
 
-HELP = "find a person: query pictures against a gallery"
+HELP = "find a person among pictures or codes, without a gallery that lasts"
 EXAMPLES = (
     "bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",
     "bitreid search runs/people/artifact --query query.jpg --gallery gallery.npz --recall 0.95 --rescore",

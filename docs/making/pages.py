@@ -18,7 +18,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "models.md": model_cards(),
         "examples.md": examples(),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "]("),
         "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
     }
     for name, content in pages.items():

@@ -28,7 +28,7 @@ def offered(script: Path, *words: str) -> list[str]:
 
 
 def test_commands(script: Path) -> None:
-    assert offered(script, "e") == ["evaluate", "encode", "export"]
+    assert offered(script, "e") == ["encode", "export", "evaluate"]
     assert {"train", "gallery", "completion"} <= set(offered(script, ""))
     assert offered(script, "--v") == ["--version"]
     assert offered(script, "gallery", "re") == ["repair", "reject", "reencode", "restore"]

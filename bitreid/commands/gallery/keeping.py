@@ -200,7 +200,7 @@ ACTIONS = {
             "bitreid gallery calibrate people.gallery runs/people/artifact",
         ),
     ),
-    "info": Action("what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
+    "info": Action("show what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
     "compact": Action(
         "take the bytes of what was deleted out of the gallery's files",
         no_arguments,
@@ -214,7 +214,7 @@ ACTIONS = {
         ("bitreid gallery repair milvus://localhost:19530/people",),
     ),
     "audit": Action(
-        "what was done, oldest first; --json has one line an entry; forgets on request",
+        "show what was done, oldest first, or forget what is older; --json writes a line an entry",
         _period,
         _audit,
         ("bitreid gallery audit people.gallery --since 7d --json audit.jsonl",),
