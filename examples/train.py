@@ -40,6 +40,7 @@ draw_people(people, DrawnSettings(n_train=n, n_test=n // 2, n_distractors=0, n_j
 
 # A recipe has every setting, and `bitreid recipes drawn_tiny` lists them; some are changed here.
 changes = [f"epochs={arguments.passes}", "warmup_epochs=0", "network.n_bits=256", f"held_out_identities={n // 4}"]
+changes += ["int8=false"]  # an engine of 8 bits, too, would be for models that encode much
 recipe = load_recipe("drawn_tiny", changes)
 task = task_from(recipe, people, people / "attributes_train.csv")
 train(recipe, task, arguments.out / "run", Progress())

@@ -118,7 +118,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     """Return the recipe, the data, its attributes and pattern, and the teacher: as given, else those of the run that is
     resumed."""
     given = (arguments.recipe, arguments.data)
-    teacher: str | Path | None = _folder_of(arguments.teacher)
+    teacher = _folder_of(arguments.teacher)
     if all(given):
         return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, teacher
     if not arguments.resume:
@@ -131,7 +131,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
         data, attributes, pattern = Path(asked["data"]), asked["attributes"], asked["pattern"]
-        teacher = teacher or asked.get("teacher")  # older runs had none
+        taught_by = asked.get("teacher")  # older runs had none
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(
             f"expected {path} to say what the run learns from, could not read it ({type(error).__name__}); "
@@ -142,7 +142,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
         arguments.data or data,
         arguments.attributes or (None if attributes is None else Path(attributes)),
         arguments.pattern or pattern,
-        None if teacher is None else Path(teacher),
+        teacher or (None if taught_by is None else Path(taught_by)),
     )
 
 

@@ -93,6 +93,7 @@ def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
     (source,) = arguments.inputs
     with open_place(arguments) as gallery:
         contract = gallery.contract
+        open_set: OpenSet | None
         if source.is_file() or source.suffix == ".json":
             open_set, coarse = _calibration_for(contract, source), None
         else:
