@@ -187,8 +187,11 @@ def test_extras_that_bring_packages_exist() -> None:
     ("words", "told"),
     [
         (["models", "nowhere"], "expected a folder to look for models in, got nowhere"),
-        (["convert", "cuhk03", "nowhere.mat", "out"], "expected CUHK03's cuhk-03.mat at nowhere.mat, got nothing"),
-        (["crops", "a.mp4", "--boxes", "no.txt", "--out", "out"], "expected a file of boxes at no.txt, got nothing"),
+        (["convert", "cuhk03", "nowhere.mat", "out"], "cuhk-03.mat (MATLAB 7.3, HDF5) at nowhere.mat, got nothing"),
+        (
+            ["crops", "a.mp4", "--boxes", "no.txt", "--out", "out"],
+            "expected a readable file of boxes at no.txt, got nothing",
+        ),
         (["demo", "--epochs", "3"], "expected --train with --epochs, got --epochs alone"),
     ],
 )
