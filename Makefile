@@ -35,7 +35,7 @@ export ASAN_OPTIONS := abort_on_error=1:detect_leaks=0
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-train docs test lint native wheel sanitize fuzz neon format clean chromium
+.PHONY: help demo demo-train docs test lint native wheel release sanitize fuzz neon format clean chromium
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,19 @@ native: $(VENV)/.native ## Compile the kernel anew if its sources have changed
 
 wheel: native ## Build the wheel into dist/: for any processor of this kind, and this machine's C library or a newer one
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+# The wheel is made of the source distribution, so what that lacks is seen; in build environments of its own, as a
+# stranger's pip has them. Then the wheel is used where nothing else of this checkout is.
+release: ## Build both distributions into dist/, check them, and use the wheel in a fresh environment: minutes
+	rm -rf build/release dist
+	$(PYTHON) -m venv build/release/tools
+	$(PYTHON) -m venv build/release/fresh
+	build/release/tools/bin/python -m pip --disable-pip-version-check install -q build twine
+	build/release/tools/bin/python -m build --outdir dist .
+	build/release/tools/bin/python -m twine check --strict dist/*
+	build/release/fresh/bin/python -m pip --disable-pip-version-check install -q --constraint constraints.txt \
+	  "$$(echo dist/*.whl)[drawn,report]"
+	cd build/release && fresh/bin/bitreid --version && fresh/bin/bitreid info && fresh/bin/bitreid demo --out demo
 
 # Fuzzes the kernel, then builds it with sanitizers and runs its Python tests in a copy of the tree; without the editable
 # install (-S), which would come first.

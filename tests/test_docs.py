@@ -74,6 +74,13 @@ def test_each_model_has_a_card(site: Path) -> None:
         assert card["licence"] in page
 
 
+def test_examples_are_a_page(site: Path) -> None:
+    page = (site / "examples.html").read_text(encoding="utf-8")
+    for path in ROOT.glob("examples/*.py"):
+        assert f'<h2 id="{path.stem}py">' in page
+        assert f'href="#{path.stem}py"' in page
+
+
 @pytest.mark.parametrize("page", ["README.md", *PAGES])
 def test_the_commands_of_a_page_are_understood(page: str) -> None:
     """Also those that no test runs: of a command, every option is one that it has."""

@@ -1,12 +1,15 @@
-"""The wheel: built with and without a compiler, unpacked, and used in place of the checkout."""
+"""The wheel: built with and without a compiler, unpacked, and used in place of the checkout; its sources, packed."""
 
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import bitreid
 
 ROOT = Path(__file__).parent.parent
 NO_COMPILER = {"CXX": "/nowhere/c++", "PATH": str(Path(sys.executable).parent)}
@@ -33,10 +36,10 @@ print(kernel.__file__, kernel.path(), len(caught), *(warning.message for warning
 """
 
 
-def wheel(folder: Path, environment: dict[str, str], *settings: str) -> Path:
+def wheel(folder: Path, environment: dict[str, str], *settings: str, source: Path = ROOT) -> Path:
     """Build a wheel in this environment, without fetching anything, and return the folder that it is unpacked in."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", *settings, "--wheel-dir", str(folder), str(ROOT)]
+    build = [*pip, "wheel", "--no-build-isolation", "--no-deps", *settings, "--wheel-dir", str(folder), str(source)]
     subprocess.run(build, check=True, env=os.environ | environment)
     (built,) = folder.glob("bitreid-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(built)], check=True)
@@ -100,14 +103,30 @@ def test_who_needs_the_kernel_is_told_that_it_cannot_be_built(tmp_path: Path) ->
         wheel(tmp_path, NO_COMPILER | {"BITREID_REQUIRE_KERNEL": "1"})
 
 
-def test_wheels_hold_what_the_package_reads(with_kernel: Path, without_kernel: Path) -> None:
-    def files(site: Path) -> set[str]:
-        return {
-            str(path.relative_to(site))
-            for path in (site / "bitreid").rglob("*")
-            if path.is_file() and path.suffix != ".pyc"
-        }
+def files(site: Path) -> set[str]:
+    """The files of the package in a folder, by their paths in it."""
+    found = (path for path in (site / "bitreid").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(site)) for path in found}
 
+
+def test_the_source_distribution_is_enough(without_kernel: Path, tmp_path: Path) -> None:
+    """A wheel made from it alone is the same; it has the kernel's sources, and nothing of tests, data and models."""
+    make = "import sys; from scikit_build_core.build import build_sdist; print(build_sdist(sys.argv[1]))"
+    run = subprocess.run([sys.executable, "-c", make, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    name = run.stdout.decode().split()[-1]
+    assert name == f"bitreid-{bitreid.__version__}.tar.gz"
+    with tarfile.open(tmp_path / name) as source:
+        inside = {member.partition("/")[2] for member in source.getnames()}
+    native = {str(path.relative_to(ROOT)) for path in (ROOT / "native").iterdir()}
+    assert native <= inside
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "PKG-INFO"} <= inside
+    assert {path.partition("/")[0] for path in inside if "/" in path} == {"bitreid", "native", "recipes"}
+    assert not [path for path in inside if path.endswith((".safetensors", ".so", ".pyc"))]
+    site = wheel(tmp_path / "wheel", NO_COMPILER | {"BITREID_REQUIRE_KERNEL": ""}, source=tmp_path / name)
+    assert files(site) == files(without_kernel)
+
+
+def test_wheels_hold_what_the_package_reads(with_kernel: Path, without_kernel: Path) -> None:
     tree = {
         path
         for pattern in (

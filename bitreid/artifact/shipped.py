@@ -33,3 +33,17 @@ def folder_of(model: str | Path) -> Path:
         f"expected a model's folder, or one of the models that come with bitreid ({', '.join(shipped) or 'none'}), "
         f"got {str(model)!r}, which is not there; give the folder that `bitreid train` wrote"
     )
+
+
+def own_folder_of(model: str | Path) -> Path:
+    """Return the folder of a model that may be written into: an artifact's, but none that is named as a shipped model.
+
+    `ArtifactError` for the name of a shipped model, which stays as it came, and the errors of `folder_of`.
+    """
+    folder = folder_of(model)
+    if folder != Path(model):
+        raise ArtifactError(
+            f"expected a folder of your own to write into, got {str(model)!r}, a model that comes with bitreid and "
+            f"stays as it is; copy {folder} and name the copy"
+        )
+    return folder

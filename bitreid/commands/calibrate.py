@@ -3,19 +3,19 @@
 import argparse
 from pathlib import Path
 
-from bitreid.commands.options import add_pattern
+from bitreid.commands.options import add_model, add_pattern
 
 HELP = "fit thresholds, probabilities and the coarse code on people whom the model was not trained on"
 EXAMPLES = (
     "bitreid calibrate runs/people/artifact --data people",
     "bitreid calibrate runs/people/artifact --data people --attributes people/attributes_train.csv",
-    "bitreid calibrate runs/people/artifact --own mine.csv --out mine.calibration.json",
+    "bitreid calibrate drawn --own mine.csv --out mine.calibration.json",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid calibrate`."""
-    parser.add_argument("artifact", type=Path, help="the model; its card is written anew, but for --out")
+    add_model(parser, "its card is written anew; with --out it stays as it is")
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
         "--data", type=Path, help="the data set that the model was trained on: the people whom training held out"
@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from bitreid.artifact import load_artifact, save_artifact
+    from bitreid.artifact.shipped import own_folder_of
     from bitreid.commands.console import calibration_text, console_of, progress_of, recall_text, say, thresholds_text
+    from bitreid.commands.options import encoder_of
     from bitreid.data.files import check_outputs
     from bitreid.data.labels import read_attributes_as
     from bitreid.data.parsers import parse
@@ -58,15 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.encoding.calibrating import MOST_OTHERS, calibrated_on, spaced
     from bitreid.errors import SettingsError
     from bitreid.evaluation.calibration.files import write_calibration
-    from bitreid.training.load import load_encoder
-    from bitreid.training.validation import with_attribute_thresholds
 
     source: Path = arguments.data or arguments.own
     check_outputs([arguments.out], [source])
     if arguments.attributes and (arguments.own or arguments.out):
         raise SettingsError("expected --attributes with --data and without --out, got another; leave it out")
+    folder = None if arguments.out else own_folder_of(arguments.artifact)
     console = console_of()
-    encoder = load_encoder(arguments.artifact)
+    encoder = encoder_of(arguments.artifact, arguments)
     data = parse(source, arguments.pattern, None if arguments.pattern is None else "train")
     others = None
     if arguments.data:
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.attributes:
         if card.attributes is None or encoded.attributes is None:
             raise SettingsError(f"expected a model with attributes, {card.name} has none; leave --attributes out")
+        from bitreid.training.validation import with_attribute_thresholds
+
         table = read_attributes_as(arguments.attributes, card.attributes, data.identities())
         labels = table.labels_of(people.pids), table.labels_of(train.pids)
         card = with_attribute_thresholds(card, encoded.attributes, *labels, people.pids)
@@ -92,10 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
     training |= {"calibrated_on": source.resolve().name} if arguments.own else {}
     card = calibrated_on(replace(card, training=training), encoded, people, searched)
     assert card.calibration is not None, "it was just fitted"
-    if arguments.out:
+    if folder is None:
         write_calibration(arguments.out, card)
     else:
-        card = save_artifact(arguments.artifact, card, load_artifact(arguments.artifact).weights).card
+        card = save_artifact(folder, card, load_artifact(folder).weights).card
     assert card.calibration is not None
     say(console, f"calibrated on {calibration_text(card)}")
     say(console, f"same person within {thresholds_text(card.calibration.open_set)}")

@@ -10,8 +10,8 @@ EXAMPLES = ("bitreid compare a.json b.json --descriptor codes",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid compare`."""
-    parser.add_argument("a", type=Path, metavar="A.json")
-    parser.add_argument("b", type=Path, metavar="B.json")
+    parser.add_argument("a", type=Path, metavar="A.json", help="scores of one model, which `evaluate --json` wrote")
+    parser.add_argument("b", type=Path, metavar="B.json", help="scores of the other one, on the same data")
     parser.add_argument(
         "--descriptor",
         choices=["main", "codes", "floats"],

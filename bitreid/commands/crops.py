@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gallery", metavar="PLACE", help="add each tracklet to this gallery: one code of all its crops"
     )
-    parser.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes the crops for the gallery")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help="encodes the crops for the gallery")
     add_encoding(parser)
     parser.add_argument(
         "--camera", metavar="NUMBER", help="the camera's number, or its name, which --gallery keeps (default: unknown)"

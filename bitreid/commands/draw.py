@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid draw`."""
     from bitreid.drawn.data_set import DrawnSettings
 
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="a new folder for the data set")
     for option, name, help in (
         ("--identities", "n_train", "training identities"),
         ("--test-identities", "n_test", "test identities"),

@@ -21,9 +21,9 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid encode`."""
-    from bitreid.commands.options import add_bits, add_encoding, add_pattern, add_people, add_time_unit
+    from bitreid.commands.options import add_bits, add_encoding, add_model, add_pattern, add_people, add_time_unit
 
-    parser.add_argument("artifact", type=Path)
+    add_model(parser)
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
     out = parser.add_mutually_exclusive_group(required=True)
     out.add_argument(

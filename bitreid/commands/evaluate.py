@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitreid.commands.options import add_bits, add_data, add_encoding, add_pattern, add_threads, encoder_of
+from bitreid.commands.options import add_bits, add_data, add_encoding, add_model, add_pattern, add_threads, encoder_of
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     defaults = EvaluationSettings()
     *names, last = PROTOCOLS
-    parser.add_argument("artifact", type=Path, nargs="?", help="the model; not with --features")
+    add_model(parser, "not with --features", nargs="?")
     add_data(parser, required=False)
     add_encoding(parser)
     add_pattern(parser)

@@ -14,7 +14,9 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid export`."""
-    parser.add_argument("artifact", type=Path, help="the model; its card will tell what was measured")
+    parser.add_argument(
+        "artifact", type=Path, metavar="MODEL", help="the model's folder; its card will tell what was measured"
+    )
     parser.add_argument(
         "--int8",
         action="store_true",
@@ -36,19 +38,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Export an engine, and say how near to the weights it is."""
     from bitreid.artifact import load_card
     from bitreid.artifact.engines import FILES
+    from bitreid.artifact.shipped import own_folder_of
     from bitreid.commands.console import console_of, progress_of, proof_text, say
     from bitreid.data.parsers import parse
     from bitreid.training.exporting import export_engine, known_of
 
     console, name = console_of(), "onnx-int8" if arguments.int8 else "onnx"
-    card = load_card(arguments.artifact)
+    folder = own_folder_of(arguments.artifact)
+    card = load_card(folder)
     known = None
     if arguments.data:
         data = parse(arguments.data, arguments.pattern, None if arguments.pattern is None else "train")
         with progress_of(console, "reading pictures") as progress:
             known = known_of(card, data, arguments.data.resolve().name, progress)
-    card = export_engine(arguments.artifact, name, known, force=arguments.force)
+    card = export_engine(folder, name, known, force=arguments.force)
     engine = card.engines[name]
-    say(console, f"{name}: {arguments.artifact / FILES[name]} ({engine.size / 1e6:.1f} MB)")
+    say(console, f"{name}: {folder / FILES[name]} ({engine.size / 1e6:.1f} MB)")
     say(console, proof_text(name, engine.proof))
     return 0

@@ -1,15 +1,16 @@
 """`bitreid info`: what a model is, and how this machine searches."""
 
 import argparse
-from pathlib import Path
 
-HELP = "show a model's card and how this machine searches"
-EXAMPLES = ("bitreid info runs/people/artifact",)
+from bitreid.commands.options import add_model
+
+HELP = "show a model's card, and how this machine searches"
+EXAMPLES = ("bitreid info", "bitreid info drawn", "bitreid info runs/people/artifact")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid info`."""
-    parser.add_argument("artifact", type=Path, nargs="?")
+    add_model(parser, nargs="?")
 
 
 def run(arguments: argparse.Namespace) -> int:

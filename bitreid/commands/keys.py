@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bitreid.commands.options import ending
 
-HELP = "keys of the service: who may search, write and administer"
+HELP = "make, list and revoke keys of the service: who may search, write and administer"
 EXAMPLES = (
     "bitreid keys create keys.json anna --scope write --expires 90d",
     "bitreid keys list keys.json",

@@ -15,6 +15,7 @@ from bitreid.commands import (
     average,
     calibrate,
     compare,
+    completion,
     convert,
     crops,
     demo,
@@ -54,27 +55,52 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "train": train,
-    "average": average,
-    "recipes": recipes,
-    "evaluate": evaluate,
-    "compare": compare,
+    # To see what it is.
+    "demo": demo,
+    "models": models,
+    "info": info,
+    # To search.
     "encode": encode,
     "crops": crops,
     "import": import_features,
     "search": search,
     "gallery": gallery,
     "link": link,
+    "serve": serve,
     "keys": keys,
+    # To train.
+    "train": train,
+    "average": average,
+    "recipes": recipes,
     "calibrate": calibrate,
     "export": export,
-    "models": models,
+    # To score.
+    "evaluate": evaluate,
+    "compare": compare,
+    # Data sets, and the shell.
     "draw": draw,
     "convert": convert,
-    "demo": demo,
-    "serve": serve,
-    "info": info,
+    "completion": completion,
 }
+
+_EXTRAS = {
+    "av": "video",
+    "cv2": "drawn",
+    "fastapi": "service",
+    "h5py": "convert",
+    "httpx": "client",
+    "jinja2": "report",
+    "multipart": "service",
+    "pillow_heif": "heic",
+    "prometheus_client": "service",
+    "pyarrow": "parquet",
+    "pymilvus": "milvus",
+    "ray": "ray",
+    "scipy": "attributes",
+    "simplejpeg": "jpeg",
+    "uvicorn": "service",
+}
+"""The extra that brings a package, where that is not `train`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"expected a file or folder that can be read or written{at}, got: {error.strerror or error}"
             )
         except ModuleNotFoundError as error:
-            return _explain(f"expected the package {error.name}, got none; pip install 'bitreid[train]' brings it")
+            extra = _EXTRAS.get(str(error.name).partition(".")[0], "train")
+            return _explain(f"expected the package {error.name}, got none; pip install 'bitreid[{extra}]' brings it")
         except KeyboardInterrupt:
             print("bitreid: stopped", file=sys.stderr)
             return 130
@@ -110,7 +137,7 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bitreid",
         description="Find the same person across cameras with binary codes.",
-        **ending(["bitreid demo", "bitreid train --help"]),
+        **ending(["bitreid demo", "bitreid gallery --help", "bitreid train --help"]),
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-HELP = "list the models that come with bitreid, which every command takes by name, and those in folders"
+HELP = "list the models that come with bitreid, which commands take by name, and those in folders"
 EXAMPLES = ("bitreid models", "bitreid models models runs")
 
 
@@ -21,9 +21,12 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.artifact import load_card
     from bitreid.artifact.shipped import shipped_models
     from bitreid.commands.console import console_of, say, show
-    from bitreid.errors import ArtifactError
+    from bitreid.errors import ArtifactError, SettingsError
 
     console = console_of()
+    for folder in arguments.folders:
+        if not folder.is_dir():
+            raise SettingsError(f"expected a folder to look for models in, got {folder}, which is none")
     below = sorted({card.parent for folder in arguments.folders for card in folder.rglob("card.json")})
     named = shipped_models() | {str(folder): folder for folder in below}
     table = Table("model", "bits", "input", "mAP", "engines", "licence")

@@ -38,6 +38,12 @@ def ending(examples: Sequence[str]) -> Ending:
     return {"epilog": "\n  ".join([title, *examples]).replace("%", "%%"), "formatter_class": _Formatter}
 
 
+def add_model(parser: argparse.ArgumentParser, help: str = "", *, nargs: str | None = None) -> None:
+    """Add `artifact`, the model that a command is about: a folder, or the name of a model that comes with bitreid."""
+    text = "the model: its folder, or a name that `bitreid models` lists"
+    parser.add_argument("artifact", type=Path, metavar="MODEL", nargs=nargs, help=f"{text}; {help}" if help else text)
+
+
 def add_bits(parser: argparse.ArgumentParser) -> None:
     """Add `--bits`, a length of a model's codes."""
     parser.add_argument(
@@ -169,12 +175,12 @@ def loader_of(arguments: argparse.Namespace) -> Callable[[], Encoder]:
     """
     for name in ("flip", "engine"):
         if arguments.model is None and getattr(arguments, name) is not None:
-            raise SettingsError(f"expected --model ARTIFACT with --{name}, which is about encoding pictures, got none")
+            raise SettingsError(f"expected --model MODEL with --{name}, which is about encoding pictures, got none")
 
     def load() -> Encoder:
         if arguments.model is None:
             raise SettingsError(
-                "expected --model ARTIFACT to encode pictures with, got none; or name a file of codes, .npz"
+                "expected --model MODEL to encode pictures with, got none; or name a file of codes, .npz"
             )
         return encoder_of(arguments.model, arguments)
 
@@ -182,15 +188,15 @@ def loader_of(arguments: argparse.Namespace) -> Callable[[], Encoder]:
 
 
 def encoder_of(model: Path, arguments: argparse.Namespace) -> Encoder:
-    """Return the encoder of a model, by its folder or name, as `--flip`, `--engine` and, where there is one, `--bits`
-    say."""
+    """Return the encoder of a model, by its folder or name, as `--flip`, `--engine`, `--bits` and `--threads` say where
+    the command has them."""
     from bitreid.encoding.encoder import Encoder
 
     return Encoder.open(
         model,
-        arguments.engine,
+        getattr(arguments, "engine", None),
         bits=getattr(arguments, "bits", None),
-        flip=arguments.flip,
+        flip=getattr(arguments, "flip", None),
         threads=getattr(arguments, "threads", None),
         load_torch=_load_torch,
     )

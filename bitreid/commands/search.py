@@ -7,13 +7,14 @@ from bitreid.commands import left_out
 from bitreid.commands.options import (
     add_bits,
     add_encoding,
+    add_model,
     add_one_person,
     add_people,
     add_search_options,
     encoder_of,
 )
 
-HELP = "find a person: query pictures against a gallery"
+HELP = "find a person among pictures or codes, without a gallery that lasts"
 EXAMPLES = (
     "bitreid search runs/people/artifact --query people/query/0057_*.jpg --gallery gallery.npz -k 5",
     "bitreid search runs/people/artifact --query query.jpg --gallery gallery.npz --recall 0.95 --rescore",
@@ -22,8 +23,10 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid search`."""
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("--query", type=Path, nargs="+", required=True, help="pictures of one person: one query")
+    add_model(parser)
+    parser.add_argument(
+        "--query", type=Path, nargs="+", required=True, help="pictures of whom to find; see --one-person"
+    )
     parser.add_argument(
         "--gallery",
         type=Path,

@@ -1,6 +1,7 @@
 """`bitreid serve`: the service over HTTP."""
 
 import argparse
+import re
 from pathlib import Path
 
 HELP = "answer over HTTP: searches, additions, decisions, and a page for people"
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="drawn",
-        metavar="ARTIFACT",
+        metavar="MODEL",
         help="encodes pictures (default: %(default)s, which comes along)",
     )
     add_bits(parser)
@@ -49,8 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def size_of(text: str) -> int:
     """Return the bytes that a size such as `16M`, `512K` or `1000000` means."""
-    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in "KMG" else (text, "")
-    return int(number) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
+    size = re.fullmatch(r"([0-9]{1,12})([KMG]?)", text.upper())
+    if size is None:
+        raise argparse.ArgumentTypeError(f"expected a size such as 16M, 512K or 1000000, got {text!r}")
+    return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -58,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init",
         type=Path,
-        metavar="ARTIFACT",
-        help="start from this model's weights (fine-tuning), or from a run's folder",
+        metavar="MODEL",
+        help="start from the weights of this model, a folder or a name (fine-tuning), or from a run's folder",
     )
     parser.add_argument(
         "--teacher",
         type=Path,
-        metavar="ARTIFACT",
-        help="learn how alike pictures are from this model too, say a larger one (distillation)",
+        metavar="MODEL",
+        help="learn how alike pictures are from this model too, a folder or a name, say a larger one (distillation)",
     )
     told = parser.add_argument_group("what the model's card says of the pictures (default: what their about.json says)")
     told.add_argument("--licence", metavar="TEXT", help="what the data allows to do with weights trained on it")
@@ -105,8 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
             unfinished.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
     try:
         with TrainingReporter(console, recipe.epochs) as reporter:
-            options = {"init": arguments.init, "teacher": teacher}
-            train(recipe, task, arguments.out, reporter, resume=arguments.resume, **options)
+            init = _folder_of(arguments.init)
+            train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=init, teacher=teacher)
     except Interrupted:
         say(console, f"stopped and saved; continue with: bitreid train --resume --out {arguments.out}")
         return 130
@@ -118,8 +118,9 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     """Return the recipe, the data, its attributes and pattern, and the teacher: as given, else those of the run that is
     resumed."""
     given = (arguments.recipe, arguments.data)
+    teacher = _folder_of(arguments.teacher)
     if all(given):
-        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, arguments.teacher
+        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, teacher
     if not arguments.resume:
         missing = " and ".join(name for name, value in zip(("a recipe", "--data"), given, strict=True) if not value)
         raise SettingsError(
@@ -130,7 +131,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
         data, attributes, pattern = Path(asked["data"]), asked["attributes"], asked["pattern"]
-        teacher = asked.get("teacher")  # older runs had none
+        taught_by = asked.get("teacher")  # older runs had none
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(
             f"expected {path} to say what the run learns from, could not read it ({type(error).__name__}); "
@@ -141,8 +142,15 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
         arguments.data or data,
         arguments.attributes or (None if attributes is None else Path(attributes)),
         arguments.pattern or pattern,
-        arguments.teacher or (None if teacher is None else Path(teacher)),
+        teacher or (None if taught_by is None else Path(taught_by)),
     )
+
+
+def _folder_of(model: Path | None) -> Path | None:
+    """Return the folder of a model or a run; a folder that is there comes before a shipped model of its name."""
+    from bitreid.artifact.shipped import folder_of
+
+    return model if model is None or model.is_dir() else folder_of(model)
 
 
 def _about(of_data: About, arguments: argparse.Namespace) -> About:

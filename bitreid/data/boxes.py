@@ -180,6 +180,8 @@ def _check_tracklets(boxes: Boxes) -> None:
 
 
 def _text(path: Path) -> str:
+    if not path.exists():
+        raise DataError(f"expected a readable file of boxes at {path}, got nothing")
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:

@@ -27,6 +27,11 @@ DRAWING_VERSION = 1
 ABOUT = About("Apache-2.0", notes="Trained on drawn people, none of whom exists; recognises nobody real.")
 """What a data set of drawn people says about itself."""
 
+_WORDS = {
+    "n_train": "training identities (n_train)",
+    "n_test": "test identities (n_test)",
+    "n_pictures": "pictures of each identity by each camera (n_pictures)",
+}
 _MAX_PID = 9999
 _MAX_FRAME = 999_999
 _PASSER_SHARE = 0.12
@@ -65,7 +70,9 @@ class DrawnSettings:
         low = {"n_train": 1, "n_test": 1, "n_cameras": 2, "n_pictures": 2, "n_distractors": 0, "n_junk": 0}
         for name, least in (low | {"height": 32, "width": 16, "seed": 0}).items():
             if getattr(self, name) < least:
-                raise SettingsError(f"expected {name} to be at least {least}, got {getattr(self, name)}")
+                raise SettingsError(
+                    f"expected {_WORDS.get(name, name)} to be at least {least}, got {getattr(self, name)}"
+                )
         if self.n_cameras > len(CAMERAS):
             raise SettingsError(f"expected n_cameras to be at most {len(CAMERAS)}, got {self.n_cameras}")
         if self.n_train + self.n_test > _MAX_PID:

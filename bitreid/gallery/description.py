@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from numbers import Real
 from typing import Self
 
@@ -40,7 +41,9 @@ class Description:
         unknown = [name for name in attributes if name not in contract.attributes]
         if unknown or not attributes:
             known = ", ".join(contract.attributes) or "none at all"
-            raise BadRequest(f"expected attributes among {known}, got {', '.join(unknown) or 'none'}")
+            near = [close for name in unknown for close in get_close_matches(name, contract.attributes, 1)]
+            hint = f" (did you mean {', '.join(near)}?)" if near else ""
+            raise BadRequest(f"expected attributes among {known}, got {', '.join(unknown) or 'none'}{hint}")
         wrong = {name: p for name, p in attributes.items() if not (isinstance(p, Real) and 0 <= p <= 1)}
         if wrong:
             raise BadRequest(f"expected probabilities from 0 to 1, got {wrong}")

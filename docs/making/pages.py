@@ -1,5 +1,6 @@
 """Pages of the site that are made of files elsewhere in the repository, an MkDocs hook: none is typed twice."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +14,26 @@ ROOT = Path(__file__).parents[2]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the model cards, the changelog and how we work to the pages."""
+    """Add the model cards, the examples, the changelog and how we work to the pages."""
     pages = {
         "models.md": model_cards(),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        "examples.md": examples(),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "]("),
         "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def examples() -> str:
+    """Return a page with the table of examples, and each of them below it."""
+    table = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    programs = (
+        f"\n## {path.name}\n\n```python\n{path.read_text(encoding='utf-8')}```\n"
+        for path in (ROOT / "examples" / name for name in re.findall(r"\]\((\w+\.py)\)", table))
+    )
+    return re.sub(r"\]\((\w+)\.py\)", r"](#\1py)", table) + "".join(programs)
 
 
 def model_cards() -> str:

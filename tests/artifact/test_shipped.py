@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bitreid.artifact import save_artifact, shipped
-from bitreid.artifact.shipped import folder_of, shipped_models
+from bitreid.artifact.shipped import folder_of, own_folder_of, shipped_models
 from bitreid.errors import ArtifactError
 from tests.artifact.cases import CARD, WEIGHTS
 
@@ -39,3 +39,11 @@ def test_names_that_are_neither_are_told() -> None:
         folder_of("drawm")
     Path("people").mkdir()
     assert folder_of("people") == Path("people"), "whose card is missed when it is loaded"
+
+
+def test_a_shipped_model_is_not_written_into(place: Path) -> None:
+    with pytest.raises(ArtifactError, match="expected a folder of your own to write into, got 'drawn'"):
+        own_folder_of("drawn")
+    assert own_folder_of(place) == place, "who names its folder means it"
+    save_artifact(Path("drawn"), CARD, WEIGHTS)
+    assert own_folder_of("drawn") == Path("drawn")

@@ -149,3 +149,18 @@ def test_thresholds_of_attributes_make_no_other_model(
     assert len(card.attribute_thresholds) == len(card.attributes)
     assert fingerprint(card) == fingerprint(before)
     assert card.calibration is not None
+
+
+def test_models_by_name(people: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A model that comes with bitreid is calibrated into a file, without its weights, and its card stays."""
+    own, place = str(tmp_path / "own.json"), str(tmp_path / "people.gallery")
+    assert main(["calibrate", "drawn", "--own", str(people)]) == 1
+    assert "expected a folder of your own to write into, got 'drawn'" in capsys.readouterr().err
+    assert main(["calibrate", "drawn", "--own", str(people), "--out", own]) == 0
+    assert main(["gallery", "create", place, "--model", "drawn"]) == 0
+    for source in (own, "drawn"):
+        assert main(["gallery", "calibrate", place, source]) == 0
+    assert main(["gallery", "calibrate", place, str(tmp_path / "none.json")]) == 1
+    assert "none.json" in capsys.readouterr().err
+    assert main(["export", "drawn"]) == 1
+    assert "expected a folder of your own to write into, got 'drawn'" in capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_what_cannot_be_done_is_said_at_once(artifact: Path, video: Path, tmp_pa
     boxes = video.parent / "boxes.txt"
     for words, message in (
         (("--boxes", boxes), "expected --out FOLDER to write crops to, or --gallery PLACE"),
-        (("--boxes", boxes, "--gallery", tmp_path / "g"), "expected --model ARTIFACT"),
+        (("--boxes", boxes, "--gallery", tmp_path / "g"), "expected --model MODEL"),
         (("--boxes", tmp_path / "none.txt", "--out", tmp_path / "o"), "a readable file of boxes"),
         (("--boxes", boxes, "--out", tmp_path / "o", "--start", "yesterday"), "got 'yesterday'"),
         (("--boxes", boxes, "--out", tmp_path / "o", "--fps", "nan"), "frames a second"),

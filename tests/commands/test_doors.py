@@ -132,7 +132,7 @@ def test_flip_reaches_every_command_that_encodes(
         scores.append(read_json(tmp_path / "scores.json")["codes"]["average_precision"])
     assert scores[0] != scores[1]
     for command in ("add", "search"):
-        assert "expected --model ARTIFACT with --flip" in refusal(capsys, "gallery", command, place, gallery, "--flip")
+        assert "expected --model MODEL with --flip" in refusal(capsys, "gallery", command, place, gallery, "--flip")
     files = tmp_path / "plain.npz", tmp_path / "plain.npz"
     assert "got --features and --flip" in refusal(capsys, "evaluate", "--features", *files, "--flip")
 

@@ -16,4 +16,6 @@ def test_draw_makes_a_data_set(tmp_path: Path, capsys: Capture) -> None:
     with Image.open(pictures[0]) as picture:
         assert picture.size == (24, 48)
     assert "new or empty folder" in refusal(capsys, *words)
-    assert "n_train to be at least 1, got 0" in refusal(capsys, "draw", tmp_path / "none", "--identities", 0)
+    assert "training identities (n_train) to be at least 1, got 0" in refusal(
+        capsys, "draw", tmp_path / "none", "--identities", 0
+    )

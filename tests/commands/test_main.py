@@ -6,16 +6,18 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
 import pytest
 
 import bitreid
-from bitreid.commands.main import main, parser_of
+from bitreid.commands.main import _EXTRAS, main, parser_of
 from bitreid.errors import DataWarning
 from bitreid.gallery import open_gallery
 from tests.commands.words import Capture, done, queries, refusal
+from tests.pages import ROOT
 
 COMMANDS = (
     "train",
@@ -38,6 +40,7 @@ COMMANDS = (
     "export",
     "serve",
     "keys",
+    "completion",
 )
 OF_KEYS = ("create", "list", "revoke")
 OF_GALLERY = (
@@ -65,7 +68,12 @@ OF_GALLERY = (
 
 @pytest.mark.parametrize(
     "words",
-    [[], *([command] for command in COMMANDS), *(["gallery", command] for command in OF_GALLERY)],
+    [
+        [],
+        *([command] for command in COMMANDS),
+        *(["gallery", command] for command in OF_GALLERY),
+        *(["keys", command] for command in OF_KEYS),
+    ],
     ids=lambda words: " ".join(words) or "all",
 )
 def test_help(words: list[str], capsys: Capture) -> None:
@@ -78,7 +86,7 @@ def test_help(words: list[str], capsys: Capture) -> None:
     *_, examples = re.split(r"^examples?:\n", text, flags=re.MULTILINE)
     assert examples != text
     for line in examples.splitlines():
-        program, *example = shlex.split(line)
+        program, *example = shlex.split(line.partition(" > ")[0])
         assert program == "bitreid"
         assert example[: len(words)] == words
         if "--help" not in example:
@@ -165,6 +173,31 @@ def test_a_terminal_is_told_nothing_by_names_of_files(
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setitem(sys.modules, "bitreid.training.recipe", None)
     assert "pip install 'bitreid[train]'" in refusal(capsys, "train", "drawn_tiny", "--data", "x", "--out", "y")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "bitreid.service.running", raising=False)
+    assert "pip install 'bitreid[service]'" in refusal(capsys, "serve", "--port", "0")
+
+
+def test_extras_that_bring_packages_exist() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    assert set(_EXTRAS.values()) <= set(extras)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["models", "nowhere"], "expected a folder to look for models in, got nowhere"),
+        (["convert", "cuhk03", "nowhere.mat", "out"], "cuhk-03.mat (MATLAB 7.3, HDF5) at nowhere.mat, got nothing"),
+        (
+            ["crops", "a.mp4", "--boxes", "no.txt", "--out", "out"],
+            "expected a readable file of boxes at no.txt, got nothing",
+        ),
+        (["demo", "--epochs", "3"], "expected --train with --epochs, got --epochs alone"),
+    ],
+)
+def test_typical_mistakes_are_told_plainly(words: list[str], told: str, capsys: Capture) -> None:
+    assert told in refusal(capsys, *words)
 
 
 def test_ctrl_c_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -305,10 +305,10 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"n_train": 0}, "n_train to be at least 1, got 0"),
+        ({"n_train": 0}, r"training identities \(n_train\) to be at least 1, got 0"),
         ({"n_cameras": 1}, "n_cameras to be at least 2"),
         ({"n_cameras": 7}, "n_cameras to be at most 6"),
-        ({"n_pictures": 1}, "n_pictures to be at least 2"),
+        ({"n_pictures": 1}, r"\(n_pictures\) to be at least 2"),
         ({"n_junk": -1}, "n_junk to be at least 0"),
         ({"height": 8}, "height to be at least 32"),
         ({"seed": -1}, "seed to be at least 0"),

@@ -14,8 +14,9 @@ from bitreid.codes import Codes, pack
 from bitreid.data.manifest import UNKNOWN
 from bitreid.encoding.encoder import Encoder
 from bitreid.encoding.files import EncodedSet, save_encoded
-from bitreid.errors import CodesError, GalleryError, SettingsError
+from bitreid.errors import BadRequest, CodesError, GalleryError, SettingsError
 from bitreid.gallery import Contract, Gallery, Hit, Hits, Items, create_gallery
+from bitreid.gallery.description import Description
 from bitreid.gallery.items import Id
 from bitreid.gallery.query import (
     Queries,
@@ -254,3 +255,9 @@ def test_hits_as_json() -> None:
         2,
         False,
     ]
+
+
+def test_a_misspelt_attribute_is_told_with_the_nearest() -> None:
+    contract = Contract(16, attributes=("hat", "backpack", "jacket"))
+    with pytest.raises(BadRequest, match=r"hat, backpack, jacket, got backpak, zzz \(did you mean backpack\?\)$"):
+        Description.of({"backpak": 1, "hat": 1, "zzz": 0}, contract)

@@ -17,13 +17,17 @@ _OURS = ("people", "people.gallery", "ssr", "tanh", "scores.json", "found.png", 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid demo`."""
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), metavar="FOLDER", help="what is made (default %(default)s)"
+    )
     parser.add_argument(
         "--train",
         action="store_true",
         help="train a small model instead, beside the same with tanh, the usual relaxation: minutes; needs PyTorch",
     )
-    parser.add_argument("--epochs", type=int, help="with --train: passes of each training (default: the recipe's)")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="with --train: passes of each training (default: the recipe's)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitreid.commands.options import ending
 
-HELP = "galleries that last: add, search, filter, forget"
+HELP = "make, fill, search and keep galleries that last"
 EXAMPLES = (
     "bitreid gallery create people.gallery --model runs/people/artifact",
     "bitreid gallery search people.gallery people/query/0057_*.jpg --model runs/people/artifact",
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--json",
                 type=Path,
                 metavar="FILE",
-                help="write the answer (-: print it; what else is said goes to stderr)",
+                help="write the answer as JSON (-: print it, and all else to stderr)",
             )
             sub.set_defaults(answer=action.answer)
             action.add_arguments(sub)

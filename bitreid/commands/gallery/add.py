@@ -25,7 +25,7 @@ def _arguments(add: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="codes (.npz or a folder, of encode); pictures, folders, a CSV",
     )
-    add.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
+    add.add_argument("--model", type=Path, metavar="MODEL", help="encodes pictures")
     add_encoding(add)
     add.add_argument(
         "--id",

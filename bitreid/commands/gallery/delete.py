@@ -17,7 +17,7 @@ from bitreid.gallery.unmet import nearest_person, unmet
 
 
 def _arguments(delete: argparse.ArgumentParser) -> None:
-    delete.add_argument("--ids", nargs="+", metavar="ID")
+    delete.add_argument("--ids", nargs="+", metavar="ID", help="items with these ids")
     delete.add_argument("--person", metavar="NAME", help="items known to show this person")
     delete.add_argument(
         "--older-than",

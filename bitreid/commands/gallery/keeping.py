@@ -28,7 +28,7 @@ from bitreid.open_set import OpenSet
 
 
 def _creation(create: argparse.ArgumentParser) -> None:
-    create.add_argument("--model", type=Path, metavar="ARTIFACT", help="the model whose codes it will hold")
+    create.add_argument("--model", type=Path, metavar="MODEL", help="the model whose codes it will hold")
     create.add_argument(
         "--bits",
         type=int,
@@ -62,7 +62,7 @@ def _create(arguments: argparse.Namespace, console: Console) -> Answer:
             raise SettingsError("expected --attributes without --model, got it with a model, which has its own")
         contract = Contract.of(load_card(folder_of(arguments.model)), arguments.bits)
     elif arguments.bits is None:
-        raise SettingsError("expected --model ARTIFACT, or --bits N for codes that you vouch for, got neither")
+        raise SettingsError("expected --model MODEL, or --bits N for codes that you vouch for, got neither")
     else:
         contract = Contract(arguments.bits, attributes=words_of(arguments.attributes))
     if arguments.calibration is not None:
@@ -84,7 +84,7 @@ def _calibration(calibrate: argparse.ArgumentParser) -> None:
         "inputs",
         type=Path,
         nargs=1,
-        metavar="FILE.json|ARTIFACT",
+        metavar="FILE.json|MODEL",
         help="what `bitreid calibrate --out` wrote; or the gallery's model, for its calibration and its coarse code",
     )
 
@@ -93,15 +93,17 @@ def _calibrate(arguments: argparse.Namespace, console: Console) -> Answer:
     (source,) = arguments.inputs
     with open_place(arguments) as gallery:
         contract = gallery.contract
-        if source.is_dir():
-            from bitreid.artifact import fingerprint, load_artifact
+        open_set: OpenSet | None
+        if source.is_file() or source.suffix == ".json":
+            open_set, coarse = _calibration_for(contract, source), None
+        else:
+            from bitreid.artifact import fingerprint, load_card
+            from bitreid.artifact.shipped import folder_of
 
-            card = load_artifact(source).card
+            card = load_card(folder_of(source))
             contract.check_model(fingerprint(card))
             of_model = Contract.of(card, contract.n_bits)
             open_set, coarse = of_model.open_set, of_model.coarse
-        else:
-            open_set, coarse = _calibration_for(contract, source), None
         if open_set is None:
             raise WrongModel(
                 f"expected a model that was calibrated for codes of {contract.n_bits} bits, got {source}; see "
@@ -199,7 +201,7 @@ ACTIONS = {
             "bitreid gallery calibrate people.gallery runs/people/artifact",
         ),
     ),
-    "info": Action("what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
+    "info": Action("show what a gallery is and holds", no_arguments, _info, ("bitreid gallery info people.gallery",)),
     "compact": Action(
         "take the bytes of what was deleted out of the gallery's files",
         no_arguments,
@@ -213,7 +215,7 @@ ACTIONS = {
         ("bitreid gallery repair milvus://localhost:19530/people",),
     ),
     "audit": Action(
-        "what was done, oldest first; --json has one line an entry; forgets on request",
+        "show what was done, oldest first, or forget what is older; --json writes a line an entry",
         _period,
         _audit,
         ("bitreid gallery audit people.gallery --since 7d --json audit.jsonl",),

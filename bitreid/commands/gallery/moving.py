@@ -63,7 +63,7 @@ def _copy(arguments: argparse.Namespace, console: Console) -> Answer:
 
 def _new_model(reencode: argparse.ArgumentParser) -> None:
     reencode.add_argument("to", metavar="NEW", help="the place of the new gallery, which is made if there is none")
-    reencode.add_argument("--model", type=Path, required=True, metavar="ARTIFACT", help="encodes the pictures")
+    reencode.add_argument("--model", type=Path, required=True, metavar="MODEL", help="encodes the pictures")
     add_bits(reencode)
     add_encoding(reencode)
     reencode.add_argument(

@@ -42,7 +42,7 @@ def _arguments(search: argparse.ArgumentParser) -> None:
         metavar="QUERY",
         help="codes (.npz, or a folder of encode): each row a query; or pictures of one person, with --model: one",
     )
-    search.add_argument("--model", type=Path, metavar="ARTIFACT", help="encodes pictures")
+    search.add_argument("--model", type=Path, metavar="MODEL", help="encodes pictures")
     add_encoding(search)
     search.add_argument("--like", metavar="ID", help="an item of the gallery instead, which is left out itself")
     search.add_argument(

@@ -123,6 +123,8 @@ def _opened(mat: Path) -> Iterator[Any]:
         import h5py
     except ImportError as error:
         raise DataError("expected h5py to read CUHK03's file, got none; install bitreid[convert]") from error
+    if not mat.is_file():
+        raise DataError(f"expected CUHK03's cuhk-03.mat (MATLAB 7.3, HDF5) at {mat}, got nothing")
     try:
         file = h5py.File(mat, "r")
     except Exception as error:

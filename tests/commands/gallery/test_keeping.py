@@ -50,7 +50,7 @@ def test_create_and_add_refuse(place: Path, codes: Path, tmp_path: Path, capsys:
     words = ["gallery", "create", tmp_path / "new", "--model", tmp_path, "--attributes", "hat"]
     assert "--attributes without --model" in refusal(capsys, *words)
     (tmp_path / "a.jpg").touch()
-    assert "expected --model ARTIFACT to encode" in refusal(capsys, "gallery", "add", place, tmp_path / "a.jpg")
+    assert "expected --model MODEL to encode" in refusal(capsys, "gallery", "add", place, tmp_path / "a.jpg")
     assert "got nothing; create it" in refusal(capsys, "gallery", "add", tmp_path / "none.gallery", codes)
     assert "neither read nor written" in refusal(capsys, "gallery", "add", place, codes, "--json", place)
     assert n_items(place) == N

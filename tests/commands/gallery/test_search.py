@@ -123,7 +123,7 @@ def test_search_refuses(place: Path, codes: Path, capsys: Capture) -> None:
     assert "got 2 of them" in refusal(capsys, *words, codes, "--like", "x")
     assert "expected the id of an item in the gallery, got 'x'" in refusal(capsys, *words, "--like", "x")
     assert "expected one file of codes" in refusal(capsys, *words, codes, codes)
-    assert "expected --model ARTIFACT" in refusal(capsys, *words, "a.jpg")
+    assert "expected --model MODEL" in refusal(capsys, *words, "a.jpg")
     assert "such as 1%, above 0, got '0'" in refusal(capsys, *words, codes, "--w", "0")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--fpir", "2")
     assert "share such as 1%" in refusal(capsys, *words, codes, "--recall", "2")
