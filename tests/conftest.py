@@ -30,8 +30,10 @@ _LONGEST = ("tests/training/test_distils", "tests/gallery/", "tests/test_readme"
 _ON_MILVUS = ("tests/gallery/", "tests/service/test_galleries.py")
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")
 _DESELECTED = pytest.StashKey[int]()
+_SERVER = pytest.StashKey["MilvusServer"]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and all tests of galleries, which share a Milvus server.
 
@@ -41,7 +43,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith(_ON_MILVUS) else file))
-    items.sort(key=lambda item: next((i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), 99))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    place = next((i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), 99)
+    return _LONGEST.index(_ON_MILVUS[0]) if item.nodeid.startswith(_ON_MILVUS) else place
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures of the test
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the Milvus server after the last test that may want it: it takes a third of a core while nobody asks it."""
+    if nextitem is None or not nextitem.nodeid.startswith(_ON_MILVUS):
+        server = item.config.stash.get(_SERVER, None)
+        if server is not None:
+            server.stop()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -108,11 +124,12 @@ def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+def milvus(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[MilvusServer]:
     """A Milvus server, started when the first test wants it."""
     from tests.gallery.milvus.running import MilvusServer
 
     with MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
+        pytestconfig.stash[_SERVER] = server
         yield server
 
 

@@ -36,7 +36,14 @@ def test_the_description_is_what_it_is_known_to_be() -> None:
 def test_items_and_hits_have_the_fields() -> None:
     assert list(GalleryItem._fields) == ["id", "code", "attribute_code", *NAMES]
     columns = [field.column for field in FIELDS]
-    assert [field.name for field in dataclasses.fields(Items)] == ["ids", "codes", "attribute_codes", *columns, "model"]
+    assert [field.name for field in dataclasses.fields(Items)] == [
+        "ids",
+        "codes",
+        "attribute_codes",
+        *columns,
+        "model",
+        "engine",
+    ]
     assert list(Hit._fields) == ["id", "distance", "probability", *SEARCHED, "votes"]
 
 
