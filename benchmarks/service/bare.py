@@ -46,7 +46,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
     app = app_of(np.load(arguments.codes), arguments.threads)
-    with socket.create_server(("127.0.0.1", arguments.port), backlog=2048) as listening:
+    # Named as TCP, as bitreid's: asyncio then sends small answers at once.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", arguments.port))
+        listening.listen(2048)
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         uvicorn.Server(
             uvicorn.Config(app, http="h11", access_log=False, log_level="warning", server_header=False, backlog=2048)

@@ -1,6 +1,7 @@
 """`bitreid serve` as a process: it starts, answers, ends what is under way when it is told to stop, and says what is
 wrong when it cannot start."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -14,6 +15,8 @@ from bitreid import Client
 from bitreid.commands.main import main
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, create_gallery, open_gallery
+from bitreid.service.running import listen
+from bitreid.service.settings import ServiceSettings
 from tests.service.cases import PATIENCE_S, started
 
 
@@ -71,3 +74,23 @@ def test_what_keeps_it_from_starting_is_said(
     assert "expected codes of the model" in refusal("--gallery", tmp_path / "other.gallery")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "in use" in refusal("--port", taken.getsockname()[1])
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Not when the client has acknowledged their first part, 40 ms later."""
+
+    async def without_delay(listening: socket.socket) -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(answer, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return await found
+
+    with listen(ServiceSettings(port=0)) as listening:
+        assert asyncio.run(without_delay(listening)) != 0
