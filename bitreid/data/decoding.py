@@ -172,7 +172,7 @@ def _shown(path: Path, picture: Image.Image) -> Opened:
 
 
 def _odd(width: int, height: int) -> str | None:
-    """What is odd about a picture of this size, if anything is."""
+    """Return what is odd about a picture of this size, or None."""
     short, long = sorted((width, height))
     return f"{width} x {height} pixels" if short < SMALL_SIDE or long > LONGEST * short else None
 

@@ -108,7 +108,7 @@ class DescriptionIn(Schema):
 
 
 class More(Schema):
-    """What is told of an item on demand."""
+    """Details of an item, told on demand."""
 
     attributes: dict[str, list[str]] | None = Field(
         None, description="What the attribute code says: names of attributes that it has, by group"
@@ -157,7 +157,7 @@ class SearchOut(Schema):
 
 
 class ItemIn(Schema):
-    """What is known of a picture; all of it may be unknown."""
+    """Facts about a picture; all of them may be unknown."""
 
     id: Id | None = Field(None, description="Null: the service makes one")
     camera: Annotated[int, Field(ge=-1, lt=2**63)] | None = None
