@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class Shared:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class Worker:
+class Worker(ABC):
     """A client. `steps` counts what it did."""
 
     def __init__(self, shared: Shared, address: str, number: int) -> None:
@@ -68,9 +69,9 @@ class Worker:
         except (BitreidError, AssertionError) as error:
             self.wrong(f"{type(error).__name__}: {error}")
 
+    @abstractmethod
     def step(self) -> None:
-        """Do something."""
-        raise NotImplementedError
+        """Do something, and check the answer."""
 
     def wrong(self, words: str) -> None:
         """Say what should not be."""

@@ -90,7 +90,7 @@ class SearchRequest:
     nearest items that are found."""
 
     method: Method | None = None
-    """What is compared with a query; None for two stages with `w` or `recall`, and for an exact search without."""
+    """The way of searching, see `Gallery.search`; None for two stages with `w` or `recall`, else an exact search."""
 
     def __post_init__(self) -> None:
         if self.w is not None:

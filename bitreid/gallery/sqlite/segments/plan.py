@@ -38,7 +38,7 @@ class New(NamedTuple):
 
 
 class Rows:
-    """What is known of rows, as plans need it: those that are there, `alive`, and their sequence numbers `seqs`.
+    """Rows as plans see them: those that are there, `alive`, and their sequence numbers `seqs`.
 
     `base` are the first of the rows; its segments of the numbers `touched` were changed since they were written.
     `listed` is the last sequence number of all listed segments, of those that are missing, too.
