@@ -89,7 +89,7 @@ sanitize: native build/sanitize/fuzz ## Fuzz and test the kernel under AddressSa
 	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && cd build/sanitize/tree && \
 	  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so) \
 	    $$($(CXX) -print-file-name=libstdc++.so)" \
-	  PYTHONMALLOC=malloc PYTHONPATH="$$PWD:$$site" $(CURDIR)/$(BIN)/python -S -m pytest -q tests/hamming
+	  PYTHONMALLOC=malloc PYTHONPATH="$$PWD:$$site" $(CURDIR)/$(BIN)/python -S -m pytest -q -n $(TEST_PROCESSES) tests/hamming
 
 # libFuzzer where clang has it: it looks for inputs that reach new code, and keeps them in build/fuzz/corpus.
 fuzz: build/sanitize/fuzz ## Fuzz the kernel for FUZZ_S seconds: make fuzz FUZZ_S=600

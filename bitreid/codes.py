@@ -172,7 +172,7 @@ def pack(features: Features, parts: tuple[Part, ...] = ()) -> Codes:
 
 
 def unpack(codes: Codes) -> Bools:
-    """Return booleans `(n, n_bits)`, the inverse of `pack_bits`."""
+    """Return the bits of codes, booleans `(n, n_bits)`."""
     return np.unpackbits(codes.packed, axis=1).astype(np.bool_)
 
 

@@ -42,7 +42,7 @@ with create_gallery(arguments.out / "people.gallery", Contract.of(encoder.card))
     for hit in hits:
         (labels,) = truth.labels_of(right[str(hit.id)][None])
         wrong = [name for name, value in wanted.items() if labels[schema.names.index(name)] != value]
-        print(f"{hit.id}  {hit.distance:g} wrong by its code; in truth {', '.join(wrong) or 'nothing'} is wrong")
+        print(f"{hit.id}  {hit.distance:g} wrong by its code; in truth: {', '.join(wrong) or 'none'}")
 
     # A filter asks that attributes are exactly so, and goes with any search, by picture too.
     exact = " and ".join(name if value else f"not {name}" for name, value in wanted.items())

@@ -70,10 +70,7 @@ BITREID_AVX2 inline void scan(const u8 *query, Rows rows, std::size_t first, std
 
 BITREID_AVX2 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     for (std::size_t i = 0; i < n; i++) {
-        if (i + 8 < n) {
-            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
-            for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
-        }
+        if (i + 8 < n) fetch<3>(rows.at(keys[i + 8] & kRowMask), rows.n_bytes);
         out[i] = distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, mask);
     }
 }
@@ -108,10 +105,7 @@ BITREID_AVX2 inline void sums(const i8 *values, Rows rows, const u64 *keys, std:
     const __m256i ones = _mm256_set1_epi8(1), wide_ones = _mm256_set1_epi16(1);
     for (std::size_t i = 0; i < n; i++) {
         const u8 *row = rows.at(keys[i] & kRowMask);
-        if (i + 8 < n) {
-            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
-            for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
-        }
+        if (i + 8 < n) fetch<3>(rows.at(keys[i + 8] & kRowMask), rows.n_bytes);
         __m256i sum = _mm256_setzero_si256();
         for (std::size_t j = 0; j < rows.n_bytes;) {
             __m256i pairs = _mm256_setzero_si256();

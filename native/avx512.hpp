@@ -4,6 +4,8 @@
 
 #include <immintrin.h>
 
+#include <cstdlib>
+
 #include "scalar.hpp"
 
 namespace bitreid::avx512 {
@@ -91,10 +93,7 @@ BITREID_AVX512 BITREID_INLINE void by_eight(const u8 *query, Rows rows, std::siz
         std::size_t now = n - i < 8 ? n - i : 8;
         for (std::size_t r = 0; r < 8; r++) row[r] = row_at(i + (r < now ? r : 0));
         if (ahead)
-            for (std::size_t r = i + ahead; r < i + ahead + 8 && r < n; r++) {
-                const u8 *next = row_at(r);
-                for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(next + j, _MM_HINT_T0);
-            }
+            for (std::size_t r = i + ahead; r < i + ahead + 8 && r < n; r++) fetch<3>(row_at(r), rows.n_bytes);
         const std::size_t fetched = i * rows.n_bytes + kAhead, end = n * rows.n_bytes;
         const u8 *from = next && fetched >= end ? next + (fetched - end) : row[0] + kAhead;
         __m512i sums = eight<masked, streamed>(query, row, rows.n_bytes, mask, from);
@@ -164,6 +163,62 @@ BITREID_AVX512 inline std::size_t select(const u32 *distances, std::size_t n, u3
         }
     }
     return found + scalar::select(distances + i, n - i, below, first + i, keys + found);
+}
+
+// Where rows that several queries share are fetched, in bytes from the row that is compared: by what the cache takes of
+// each, twice as far as for one query (two queries then take no longer than one).
+inline std::ptrdiff_t away_of(Rows rows) {
+    const auto line = static_cast<std::size_t>(std::min<std::ptrdiff_t>(64, std::abs(rows.stride)));
+    return static_cast<std::ptrdiff_t>(2 * kAhead / std::max(rows.n_bytes, line) + 1) * rows.stride;
+}
+
+// Eight rows against some queries, while those `away` bytes further on are fetched.
+template <std::size_t n_queries>
+BITREID_AVX512 BITREID_INLINE void eight_of(const u64 *const *queries, const u8 *const (&row)[8], std::size_t n_bytes,
+                                            const u8 *mask, std::ptrdiff_t away, u32 *out, std::size_t out_stride) {
+    __m512i sums[n_queries][8];
+    for (std::size_t r = 0; r < 8; r++) {
+        fetch<3>(row[r] + away, n_bytes);
+        __m512i of_row[n_queries];
+        for (auto &sum : of_row) sum = _mm512_setzero_si512();
+        auto compare = [&](std::size_t i, __m512i here) BITREID_AVX512_LAMBDA {
+#pragma GCC unroll 8
+            for (std::size_t q = 0; q < n_queries; q++)
+                of_row[q] = _mm512_add_epi64(
+                    of_row[q], _mm512_popcnt_epi64(_mm512_xor_si512(here, _mm512_load_si512(queries[q] + i / 8))));
+        };
+        std::size_t i = 0;
+        for (; i + 64 <= n_bytes; i += 64) {
+            const __m512i here = _mm512_loadu_si512(row[r] + i);
+            compare(i, mask ? _mm512_and_si512(here, _mm512_loadu_si512(mask + i)) : here);
+        }
+        if (i < n_bytes) {
+            const __mmask64 rest = ~__mmask64{0} >> (64 - (n_bytes - i));
+            const __m512i here = _mm512_maskz_loadu_epi8(rest, row[r] + i);
+            compare(i, mask ? _mm512_and_si512(here, _mm512_maskz_loadu_epi8(rest, mask + i)) : here);
+        }
+        for (std::size_t q = 0; q < n_queries; q++) sums[q][r] = of_row[q];
+    }
+    for (std::size_t q = 0; q < n_queries; q++) put8(out + q * out_stride, sums_of(sums[q]));
+}
+
+BITREID_AVX512 inline void several(const u64 *const *queries, std::size_t n_queries, Rows rows, std::size_t first,
+                                   std::size_t n, const u8 *mask, u32 *out, std::size_t out_stride) {
+    const std::ptrdiff_t away = away_of(rows);
+    const u8 *row[8];
+    for (std::size_t i = 0; i < n; i += 8, out += 8) {
+        for (std::size_t r = 0; r < 8; r++) row[r] = rows.at(first + std::min(i + r, n - 1));
+        switch (n_queries) {
+            case 1: eight_of<1>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 2: eight_of<2>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 3: eight_of<3>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 4: eight_of<4>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 5: eight_of<5>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 6: eight_of<6>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            case 7: eight_of<7>(queries, row, rows.n_bytes, mask, away, out, out_stride); break;
+            default: eight_of<8>(queries, row, rows.n_bytes, mask, away, out, out_stride);
+        }
+    }
 }
 
 // 0, 1, 2, ... 63.
@@ -283,9 +338,13 @@ BITREID_AVX512 inline void prepare(u64 *words, std::size_t n_words) {
 
 // Rows as columns of words, eight rows at a time, so that no sum runs across a vector; prepared; zeros beyond the last
 // byte and beyond the last row of sixteen.
-BITREID_AVX512 inline void load(Rows rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile) {
+template <bool ahead>
+BITREID_AVX512 BITREID_INLINE void load_columns(Rows rows, std::size_t first, std::size_t n, const u8 *mask,
+                                                u64 *tile) {
     const std::size_t n_words = padded_words(rows.n_bytes);
+    const std::ptrdiff_t away = away_of(rows);
     for (std::size_t group = 0; group < (n + 15) / 16 * 16; group += 8, tile += 8 * n_words) {
+        for (std::size_t r = 0; ahead && r < 8; r++) fetch<3>(rows.at(first + group + r) + away, rows.n_bytes);
         for (std::size_t w = 0; w < n_words; w += 8) {
             const std::size_t rest = rows.n_bytes - 8 * w;
             const __mmask64 here = rest < 64 ? ~__mmask64{0} >> (64 - rest) : ~__mmask64{0};
@@ -304,6 +363,10 @@ BITREID_AVX512 inline void load(Rows rows, std::size_t first, std::size_t n, con
             _mm512_storeu_si512(tile + 8 * (w + 2), _mm512_ternarylogic_epi64(a, b, c, 0x96));
         }
     }
+}
+
+BITREID_AVX512 inline void load(Rows rows, std::size_t first, std::size_t n, const u8 *mask, bool ahead, u64 *tile) {
+    ahead ? load_columns<true>(rows, first, n, mask, tile) : load_columns<false>(rows, first, n, mask, tile);
 }
 
 // Sixteen rows, as prepared columns, against some prepared queries.
@@ -361,10 +424,7 @@ BITREID_AVX512 inline void sums(const i8 *values, Rows rows, const u64 *keys, st
     const __m512i ones = _mm512_set1_epi8(1), wide_ones = _mm512_set1_epi16(1);
     for (std::size_t i = 0; i < n; i++) {
         const u8 *row = rows.at(keys[i] & kRowMask);
-        if (i + 8 < n) {
-            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
-            for (std::size_t j = 0; j < rows.n_bytes; j += 64) _mm_prefetch(ahead + j, _MM_HINT_T0);
-        }
+        if (i + 8 < n) fetch<3>(rows.at(keys[i + 8] & kRowMask), rows.n_bytes);
         __m512i sum = _mm512_setzero_si512();
         for (std::size_t j = 0; j < rows.n_bytes;) {
             __m512i pairs = _mm512_setzero_si512();

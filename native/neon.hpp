@@ -38,10 +38,7 @@ inline void scan(const u8 *query, Rows rows, std::size_t first, std::size_t n, c
 
 inline void gather(const u8 *query, Rows rows, const u64 *keys, std::size_t n, const u8 *mask, u32 *out) {
     for (std::size_t i = 0; i < n; i++) {
-        if (i + 8 < n) {
-            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
-            for (std::size_t j = 0; j < rows.n_bytes; j += 64) __builtin_prefetch(ahead + j);
-        }
+        if (i + 8 < n) fetch<3>(rows.at(keys[i + 8] & kRowMask), rows.n_bytes);
         out[i] = distance(query, rows.at(keys[i] & kRowMask), rows.n_bytes, mask);
     }
 }
@@ -51,10 +48,7 @@ inline void sums(const i8 *values, Rows rows, const u64 *keys, std::size_t n, i3
     const uint8x16_t places = vcombine_u8(each, each);
     for (std::size_t i = 0; i < n; i++) {
         const u8 *row = rows.at(keys[i] & kRowMask);
-        if (i + 8 < n) {
-            const u8 *ahead = rows.at(keys[i + 8] & kRowMask);
-            for (std::size_t j = 0; j < rows.n_bytes; j += 64) __builtin_prefetch(ahead + j);
-        }
+        if (i + 8 < n) fetch<3>(rows.at(keys[i + 8] & kRowMask), rows.n_bytes);
         int32x4_t sum = vdupq_n_s32(0);
         for (std::size_t j = 0; j < rows.n_bytes;) {
             int16x8_t pairs = vdupq_n_s16(0);

@@ -42,9 +42,11 @@ struct Near {
 // One kind of processor. `scan` takes rows `first .. first + n`, `next` is what will be read after them (null: what follows
 // in memory); `gather` the rows of `n` keys; `select` writes the keys
 // of the distances below `below`, in order, and returns how many: `keys` has room for `n` and 16 more.
-// Where several queries share a pass, `load` makes a tile of some rows, and `block` writes the distances of up to four
-// queries (masked, padded to words, prepared by `prepare`) to the tile's `n` rows, each query's `out_stride` after the
-// last one's, a multiple of 16. Null where `scan` is as quick.
+// Up to kSeveral queries share a pass by `several`, which loads each row once. More of them, and those of short codes,
+// share tiles: `load` makes a tile of some rows (with `ahead` it also fetches the rows that follow), and `block` writes the
+// distances of up to kQueriesAtOnce queries, prepared by `prepare`, to the tile's `n` rows. Queries of both are masked,
+// padded with zeros and aligned to 64 bytes. The distances of each begin `out_stride`, a multiple of 16, after those of
+// the one before, and there is room for so many. Null where `scan` is as quick.
 struct Path {
     const char *name;
     bool (*runs_here)();
@@ -54,8 +56,10 @@ struct Path {
     // `scan` and `select` in one, for codes of 4 or 8 bytes that lie one after the other.
     // Null where the two are as quick.
     std::size_t (*find)(const u8 *query, Rows, std::size_t first, std::size_t n, Near, u64 *keys);
+    void (*several)(const u64 *const *queries, std::size_t n_queries, Rows, std::size_t first, std::size_t n,
+                    const u8 *mask, u32 *out, std::size_t out_stride);
     void (*prepare)(u64 *words, std::size_t n_words);
-    void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, u64 *tile);
+    void (*load)(Rows, std::size_t first, std::size_t n, const u8 *mask, bool ahead, u64 *tile);
     void (*block)(const u64 *const *queries, std::size_t n_queries, const u64 *tile, std::size_t n, std::size_t n_words,
                   u32 *out, std::size_t out_stride);
     // The sums of a query's values over the bits that are 1 in the rows of `n` keys: a value for each bit, those of a
@@ -63,6 +67,8 @@ struct Path {
     void (*sums)(const i8 *values, Rows, const u64 *keys, std::size_t n, i32 *out);
 };
 
+// Queries that `several` takes.
+constexpr std::size_t kSeveral = 8;
 // Queries that `block` takes, and how many rows: tile and distances stay in the first-level cache.
 constexpr std::size_t kQueriesAtOnce = 4;
 constexpr std::size_t kTileBytes = 16 * 1024;
@@ -73,6 +79,14 @@ inline std::size_t padded_words(std::size_t n_bytes) { return (n_bytes + 7) / 8;
 inline std::size_t rows_in_tile(std::size_t n_bytes) {
     std::size_t rows = kTileBytes / (8 * padded_words(n_bytes)) / 16 * 16;
     return rows < 16 ? 16 : rows > 1024 ? 1024 : rows;
+}
+
+// Fetches some bytes, all lines of the cache that hold any, into its first level (3) or the second (2). (Inlined by force:
+// GCC takes calls of a function that does nothing but prefetch for needless.)
+template <int level>
+__attribute__((always_inline)) inline void fetch(const u8 *from, std::size_t n_bytes) {
+    const u8 *line = from - reinterpret_cast<std::uintptr_t>(from) % 64;
+    for (; line < from + n_bytes; line += 64) __builtin_prefetch(line, 0, level);
 }
 
 // The first bytes of a word, at most 8; zeros for the rest. (Copies of a fixed size: others are calls.)

@@ -11,8 +11,11 @@
 namespace bitreid {
 
 constexpr size_t kQueriesInBlock = 64;
-constexpr size_t kShared = 6;         // from this many queries on, they share tiles
 constexpr size_t kRowsInScan = 2048;  // of one query: the distances of these rows stay in the first-level cache
+constexpr size_t kRowsOfSeveral = kRowsInScan / 4;  // the same for up to kSeveral queries
+
+// Up to how many queries `several` is quicker than tiles, as measured on Zen 5: the shorter codes are, the fewer.
+inline size_t most_of_several(size_t n_bytes) { return n_bytes < 128 ? 1 : std::min(n_bytes / 16 - 1, kSeveral); }
 
 struct Codes {
     Rows rows;
@@ -33,10 +36,10 @@ public:
     Scanner(const Settings &settings, const Codes &queries, size_t first_query, size_t n_queries, Rows rows,
             const u8 *mask)
         : settings_(settings), rows_(rows), mask_(mask) {
-        const size_t n_words = padded_words(rows.n_bytes);
-        words_.resize(n_queries * n_words);
+        const size_t n_words = padded_words(rows.n_bytes), n_lines = (n_words + 7) / 8;
+        lines_.resize(n_queries * n_lines);
         for (size_t q = 0; q < n_queries; q++) {
-            u64 *words = words_.data() + q * n_words;
+            u64 *words = lines_[q * n_lines].words;
             const u8 *query = queries.rows.at(first_query + q);
             for (size_t i = 0; i < rows.n_bytes; i += 8) {
                 const size_t rest = rows.n_bytes - i;
@@ -44,11 +47,11 @@ public:
             }
             queries_.push_back(words);
         }
-        if (n_queries >= kShared && settings.path->load) {
-            prepared_words_ = words_;
+        if (n_queries > most_of_several(rows.n_bytes) && settings.path->load) {
+            prepared_lines_ = lines_;
             for (size_t q = 0; q < n_queries; q++) {
-                prepared_.push_back(prepared_words_.data() + q * n_words);
-                settings.path->prepare(prepared_words_.data() + q * n_words, n_words);
+                prepared_.push_back(prepared_lines_[q * n_lines].words);
+                settings.path->prepare(prepared_lines_[q * n_lines].words, n_words);
             }
         }
         const size_t n_rows = rows_in_tile(rows.n_bytes);
@@ -79,11 +82,10 @@ public:
             const size_t n_allowed = settings_.allowed ? count_allowed(first, n) : n;
             const bool few = 4 * n_allowed < n;
             if (!n_allowed) continue;
-            if (!few && shared_) settings_.path->load(rows_, first, n, mask_, tile_.get());
-            for (size_t q = 0; q < chosen_.size(); q += kQueriesAtOnce) {
-                const size_t n_queries = std::min(kQueriesAtOnce, chosen_.size() - q);
-                // For one query, the processor itself fetches rows that lie side by side.
-                if (!few && (chosen_.size() > 1 || strided())) prefetch(first + n, std::min(first + 2 * n, last), q);
+            if (!few && shared_) settings_.path->load(rows_, first, n, mask_, !by_tile_, tile_.get());
+            for (size_t q = 0; q < chosen_.size(); q += at_once_) {
+                const size_t n_queries = std::min(at_once_, chosen_.size() - q);
+                if (!few && by_tile_) prefetch(first + n, std::min(first + 2 * n, last), q);
                 if (few)
                     visit(q, n_queries, first, n);
                 else
@@ -111,11 +113,8 @@ public:
         }
     }
 
-    // (Inlined by force: GCC takes calls of a function that does nothing but prefetch for needless.)
-    __attribute__((always_inline)) void prefetch(u64 key) const {
-        const u8 *row = rows_.at(key & kRowMask);
-        for (size_t i = 0; i < rows_.n_bytes; i += 64) __builtin_prefetch(row + i, 0, 2);
-    }
+    // (Inlined by force, as `fetch` is.)
+    __attribute__((always_inline)) void prefetch(u64 key) const { fetch<2>(rows_.at(key & kRowMask), rows_.n_bytes); }
 
     // The distances of one query to listed rows.
     void gather(size_t query, const u64 *keys, size_t n, u32 *out) {
@@ -123,11 +122,23 @@ public:
     }
 
 private:
+    // Queries begin where lines of the cache do: what crosses two of them takes twice as long to load.
+    struct alignas(64) Line {
+        u64 words[8] = {};
+    };
+
     static const u8 *bytes_of(const u64 *words) { return reinterpret_cast<const u8 *>(words); }
 
     void share() {
-        shared_ = chosen_.size() >= kShared && !prepared_.empty();
-        n_rows_ = chosen_.size() == 1 ? kRowsInScan : rows_in_tile(rows_.n_bytes);
+        const size_t n = chosen_.size();
+        const bool apart = strided(), short_apart = apart && rows_.n_bytes < 64;
+        shared_ = !prepared_.empty() && n > most_of_several(rows_.n_bytes);
+        several_ = settings_.path->several && !shared_ && (n > 1 || (apart && !short_apart));
+        at_once_ = several_ ? kSeveral : kQueriesAtOnce;
+        n_rows_ = several_ ? kRowsOfSeveral : n == 1 ? kRowsInScan : rows_in_tile(rows_.n_bytes);
+        // `several` fetches ahead itself, and so does `load` for few queries, which are compared with a tile sooner than
+        // the next one comes (how few was measured on Zen 5). For one query, the processor fetches rows that lie side by side.
+        by_tile_ = !several_ && (shared_ ? n > std::max<size_t>(12, rows_.n_bytes / 5) || short_apart : n > 1 || apart);
     }
 
     bool strided() const { return rows_.stride != static_cast<std::ptrdiff_t>(rows_.n_bytes); }
@@ -138,13 +149,14 @@ private:
         return n_allowed;
     }
 
-    // While a tile is compared, the next one comes closer: its share for the queries from `q` on. (Inlined by force: GCC
-    // takes calls of a function that does nothing but prefetch for needless.)
+    // While a tile is compared, the next one comes closer: its share for the queries from `q` on. (Inlined by force,
+    // as `fetch` is.)
     __attribute__((always_inline)) void prefetch(size_t first, size_t last, size_t q) const {
         const size_t n = last > first ? last - first : 0;
-        const size_t stop = first + n * std::min(q + kQueriesAtOnce, chosen_.size()) / chosen_.size();
-        for (size_t row = first + n * q / chosen_.size(); row < stop; row++)
-            for (size_t i = 0; i < rows_.n_bytes; i += 64) __builtin_prefetch(rows_.at(row) + i, 0, 2);
+        const size_t stop = first + n * std::min(q + at_once_, chosen_.size()) / chosen_.size();
+        const size_t start = first + n * q / chosen_.size();
+        if (!strided()) fetch<2>(rows_.at(start), (stop - start) * rows_.n_bytes);
+        for (size_t row = start; strided() && row < stop; row++) fetch<2>(rows_.at(row), rows_.n_bytes);
     }
 
     // The distances of a few queries to a tile's rows.
@@ -152,6 +164,8 @@ private:
         if (shared_)
             settings_.path->block(chosen_prepared_.data() + q, n_queries, tile_.get(), n, padded_words(rows_.n_bytes),
                                   distances_.get(), n_rows_);
+        else if (several_)
+            settings_.path->several(chosen_.data() + q, n_queries, rows_, first, n, mask_, distances_.get(), n_rows_);
         else
             for (size_t i = 0; i < n_queries; i++)
                 settings_.path->scan(bytes_of(chosen_[q + i]), rows_, first, n, mask_, distances_.get() + i * n_rows_,
@@ -181,11 +195,13 @@ private:
 
     Settings settings_;
     Rows rows_;
-    size_t n_rows_ = 0;
+    size_t n_rows_ = 0, at_once_ = 0;
     const u8 *mask_, *next_ = nullptr;
-    std::vector<u64> words_, prepared_words_;
+    std::vector<Line> lines_, prepared_lines_;
     std::vector<const u64 *> queries_, prepared_, chosen_, chosen_prepared_;
-    bool shared_ = false;  // the chosen queries share tiles
+    bool shared_ = false;   // the chosen queries share tiles
+    bool several_ = false;  // or each row is loaded once for them
+    bool by_tile_ = false;  // a tile's rows are fetched while the one before is compared
     Buffer<u32> distances_;
     Buffer<u64> tile_;
     std::vector<u64> few_;

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from bitreid.gallery import Contract
     from bitreid.gallery.milvus.gallery import MilvusGallery
     from tests.gallery.milvus.running import Galleries, MilvusServer
@@ -96,8 +98,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bits", type=int, default=40, help="how many bits of a gallery's file tests flip (40)")
-    parser.addoption("--kills", type=int, default=20, help="how often tests kill the writer of a gallery (20)")
+    parser.addoption("--kills", type=int, default=10, help="how often tests kill the writer of a gallery (10)")
     parser.addoption("--beside", type=float, default=4.0, help="seconds of looking at Milvus beside writers (4)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests of a file."""
+    from tests.browser import launched
+
+    with launched() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The README: short, its commands run, in order, in one folder, and its Python after them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_the_readmes_links_lead_to_files() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("command", re.findall(r"\| `(python benchmarks/\w+)` \|", README))
-def test_the_commands_of_its_figures_exist(command: str) -> None:
-    assert (ROOT / command.split()[1] / "__main__.py").is_file()
+def test_each_figure_names_what_makes_it() -> None:
+    table = README.partition("## Figures\n")[2].partition("\n\nTables")[0]
+    makers = [line.strip("|").split("|")[-1].strip() for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(makers) >= 6
+    for maker in makers:
+        assert re.fullmatch(r"`[^`]+`|none here: see \[.+\]\(.+\)", maker), maker
+        if script := re.match(r"`python (benchmarks/\w+)`", maker):
+            assert (ROOT / script[1] / "__main__.py").is_file()
+        if module := re.match(r"`python -m ([\w.]+) ", maker):
+            assert (ROOT / f"{module[1].replace('.', '/')}.py").is_file()
+
+
+def test_the_model_for_photographs_needs_no_pytorch() -> None:
+    (model,) = set(re.findall(r"`(models/[^`]+)`", README.partition("## Figures")[0]))
+    assert {path.suffix for path in (ROOT / model).iterdir()} >= {".onnx", ".json"}
+    assert "onnx" in json.loads((ROOT / model / "card.json").read_text(encoding="utf-8"))["engines"]

@@ -6,7 +6,6 @@ The coarse code is the card's. `--quick` takes every tenth query and gallery pic
 is a look at the test set: add its dated line to docs/results.md.
 """
 
-import json
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from rich.table import Table
 from bitreid.arrays import Bools
 from bitreid.artifact import Card
 from bitreid.codes import Codes, bit_statistics
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.parsers import parse
 from bitreid.encoding.files import encode_manifest, side_of
 from bitreid.errors import DataError
@@ -36,6 +35,7 @@ from bitreid.training.load import load_encoder
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.accuracy.cuhk03 import parser_of, splits_of
+from benchmarks.bars import write_json
 
 Row = dict[str, Any]
 Columns = Mapping[str, tuple[str, str]]
@@ -99,10 +99,10 @@ def main() -> None:
     for title, columns, rows in tables.values():
         table = table_of(columns, rows)
         console.print(title, highlight=False)
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     if arguments.json:
         record = {name: rows for name, (_, _, rows) in tables.items()} | {"mAP_one_stage": exact, "bars": {}}
-        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, record)
 
 
 def attribute_bits_of(card: Card) -> int:

@@ -7,7 +7,6 @@ the people of a fold are searched among all training pictures. `--quick` takes o
 three. No test picture is looked at.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from bitreid.arrays import Bools
 from bitreid.codes import Codes, pack_bits, unpack
-from bitreid.commands.console import as_markdown, progress_of, recall_text
+from bitreid.commands.console import as_markdown, progress_of, recall_text, show
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.files import encode_manifest, side_of
@@ -32,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.accuracy.afr import taken
 from benchmarks.accuracy.cuhk03 import parser_of
+from benchmarks.bars import write_json
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
 """Of the gallery, that stage 1 keeps."""
@@ -61,7 +61,7 @@ def main() -> None:
     means = {name: np.mean(rows, axis=0).tolist() for name, rows in found.items()}
     for name, row in means.items():
         table.add_row(name, *(f"{100 * each:.1f}" for each in row))
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
     whole = fit_coarse(
         taken(side, np.isin(side.pids, people)),
         taken(side, ~np.isin(side.pids, people)),
@@ -71,7 +71,7 @@ def main() -> None:
     console.print(f"chosen on all of them: keeps {recall_text(whole)} of a gallery", highlight=False)
     if arguments.json:
         record = {"kept": means, "recall": whole.recall, "bars": {}}
-        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, record)
 
 
 def ways(

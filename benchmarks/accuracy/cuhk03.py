@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.artifact import Card
-from bitreid.commands.console import DISTILLED, as_markdown, evaluation_table, progress_of
+from bitreid.commands.console import DISTILLED, as_markdown, evaluation_table, progress_of, show
 from bitreid.data.labels import read_attributes_as
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
@@ -44,7 +44,7 @@ def main() -> None:
     evaluation = evaluate_model(sides[0], sides[1], ws, rescore_w=100, coarse=encoder.card.coarse)
     attributes = attribute_scores(encoder, manifest, arguments.data / "attributes_train.csv")
     for table in (evaluation_table(encoder.card.name, evaluation), attribute_table(attributes)):
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     cost = encoding_cost(encoder, gallery)
     console.print(", ".join(f"{name} {value:.4g}" for name, value in cost.items()))
     bars = {} if arguments.quick else bars_of(evaluation, encoder.card)

@@ -10,11 +10,12 @@ a held-out person is a query, once among the pictures of held-out people alone a
 distractors; Market-1501's camera rule.
 
 `--quick` takes 60 people and one length.
+
+There are no bars.
 """
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from rich.table import Table
 
 from bitreid.arrays import Floats32
 from bitreid.codes import nested_lengths
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import hold_out_identities
@@ -44,6 +45,7 @@ from bitreid.training.tensors import load_tensors
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.accuracy.held_out import CROWDS, HeldOut
+from benchmarks.bars import write_json
 
 BITS = 512
 
@@ -73,10 +75,10 @@ def main() -> None:
     rows = [row for seed in arguments.seeds for row in rows_of(found, arguments, seed, console)]
     for crowd in CROWDS:
         table = table_of(rows, crowd)
-        console.print(f"\n{table.title}\n" if arguments.markdown else "")
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, f"\n{table.title}\n" if arguments.markdown else "")
+        show(console, as_markdown(table) if arguments.markdown else table)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, {"rows": rows})
 
 
 def features_of(arguments: argparse.Namespace, console: Console) -> FeatureSet:

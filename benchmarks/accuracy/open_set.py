@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.parsers import parse
 from bitreid.encoding.files import encode_manifest
 from bitreid.evaluation.calibration.fit import levels_of_queries
@@ -74,7 +74,7 @@ def main() -> None:
         *(reliability_table(lines, n) for n, lines in probabilities.items()),
     ]
     for table in tables:
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     if arguments.plot:
         curves = [ReliabilityCurve(n, tuple(lines)) for n, lines in probabilities.items()]
         arguments.plot.write_text(svg_of(reliability_chart(curves)), encoding="utf-8")

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bitreid.arrays import Floats32, Ints
 from bitreid.codes import pack
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
@@ -54,7 +54,7 @@ def main() -> None:
         table.add_row(str(n_bits), name, *(f"{100 * mAP:.1f} ({100 * rank1:.1f})" for mAP, rank1 in found.values()))
         record = {way: {"mAP": mAP, "rank1": rank1} for way, (mAP, rank1) in found.items()}
         scores[f"{n_bits} bits, {name}"] = record
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
     if arguments.json:
         arguments.json.write_text(json.dumps({"scores": scores, "bars": {}}, indent=2))
 

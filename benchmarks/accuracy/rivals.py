@@ -1,6 +1,6 @@
 """Codes without training against nested codes, at equal bytes a person: rank-1 and mAP by our own evaluation.
 
-    python benchmarks/accuracy/rivals.py --data DATA [--artifact ARTIFACT ...] [--held-out] [--out DIR]
+    python benchmarks/accuracy/rivals.py --data DATA [--artifact ARTIFACT ...] [--test] [--out DIR]
         [--quick] [--json FILE] [--markdown]
 
 Of each artifact's float features, fitted on its training pictures: principal directions and their signs (PCA), these
@@ -9,14 +9,13 @@ rotated (ITQ), product quantisation (PQ), after an optimised rotation too (OPQ),
 (fitted on the same pictures where its network is not nested), by Hamming distance and, "asymmetric", by the query's
 floats against the gallery's bits. A float model that was trained without relaxation is one more --artifact.
 
-Without `--held-out` the test set is searched, and each full run is a look at it. With it, each picture of a held-out
-training identity is a query, among their own pictures alone and with all training pictures as distractors. Features are
-kept in the folder `--out`. `--quick` takes every tenth picture and two lengths, and judges no bar.
+Each picture of a held-out training identity is a query, among their own pictures alone and with all training pictures
+as distractors. `--test` searches the test set, too, with what was fitted: each full run with it is a look at that set.
+Features are kept in the folder `--out`. `--quick` takes every tenth picture and two lengths, and judges no bar.
 """
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,11 +26,12 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from bitreid.arrays import Floats32, Numbers
 from bitreid.artifact import fingerprint, load_artifact
 from bitreid.codes import hamming_distances, pack
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.files import new_file
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
@@ -48,8 +48,9 @@ from bitreid.training.nested import fit_nested
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.accuracy.held_out import HeldOut, Marks
+from benchmarks.bars import write_json
 
-N_BYTES = (256, 64, 16, 8, 4)
+N_BYTES = (4, 8, 16, 64, 256)
 NESTED, ASYMMETRIC = "nested", "nested, asymmetric"
 _CHUNK = 256
 
@@ -61,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--artifact", type=Path, nargs="+", default=[Path("models/cuhk03-lite2")])
-    parser.add_argument("--held-out", action="store_true", help="search for held-out training identities, not the test")
+    parser.add_argument("--test", action="store_true", help="search the test set, too")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/rivals"), help="folder of features (default %(default)s)"
     )
@@ -75,13 +76,12 @@ def main() -> None:
     for crowd in rows[0]["marks"]:
         console.print(f"\n{crowd}\n")
         table = table_of(rows, crowd)
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     bars = {} if arguments.quick else bars_of(rows)
     for name, bar in bars.items():
         console.print(f"{name}: {bar['value']:.3f}, bar {bar['bar']:.3f}: {'met' if bar['met'] else 'NOT met'}")
     if arguments.json:
-        text = json.dumps({"rows": rows, "bars": bars}, indent=1, allow_nan=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        write_json(arguments.json, {"rows": rows, "bars": bars})
 
 
 def rows_of(artifact: Path, data: Manifest, arguments: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
@@ -90,56 +90,62 @@ def rows_of(artifact: Path, data: Manifest, arguments: argparse.Namespace, conso
     held_out = held_out_pictures(data, card.training)
     train = data.split("train")
     train = train.rows((train.pids > 0) & ~np.isin(train.pids, held_out.identities()))
-    sides = [held_out] if arguments.held_out else [data.split("query"), data.split("gallery")]
+    test = [data.split("query"), data.split("gallery")] if arguments.test else []
     if arguments.quick:
-        tenths = [each.take(np.arange(0, len(each), 10)) for each in (train, *sides)]
-        # Of few people, every tenth picture has no match.
-        train, *sides = [tenths[0], held_out.take(np.arange(100))] if arguments.held_out else tenths
+        train, *test = (each.take(np.arange(0, len(each), 10)) for each in (train, *test))
+        held_out = held_out.take(np.arange(100))  # of few people, every tenth picture has no match
 
     def features(pictures: Manifest, mirrored: bool = False) -> Floats32:
         with progress_of(console, "encoding") as progress:
             return features_of(artifact, pictures, mirrored, arguments.out, progress)
 
-    fitted_on, queries = features(train), features(sides[0])
-    if arguments.held_out:
-        gallery = np.concatenate([queries, fitted_on])
-        marks_of = HeldOut(sides[0], train).of_distances
-    else:
-        gallery = features(sides[1])
-        people = (sides[0].pids, sides[0].camids, sides[1].pids, sides[1].camids)
-
-        def marks_of(distances: Numbers) -> Marks:
-            scores = evaluate_distances(distances, *people).expected
-            return {"test": {"rank1": scores.rank1, "mAP": scores.mAP}}
-
-    of_floats = marks_of(1 - unit(queries) @ unit(gallery).T)
-    rows: list[dict[str, Any]] = [{"model": card.name, "method": "float", "n_bytes": 0, "marks": of_floats}]
-    ours = nested_of(artifact, np.stack([fitted_on, features(train, mirrored=True)]), train)
-    of_queries, of_gallery = (nested_values(ours, each) for each in (queries, gallery))
+    fitted_on, own = features(train), features(held_out)
+    sides = [(own, np.concatenate([own, fitted_on]))]
+    judges: list[Callable[[Numbers], Marks]] = [HeldOut(held_out, train).of_distances]
+    if test:
+        sides.append((features(test[0]), features(test[1])))
+        judges.append(lambda distances: {"test": _mark_of_test(distances, *test)})
     mean = unit(fitted_on).mean(0)
-    x, q, g = (unit(each) - mean for each in (fitted_on, queries, gallery))
+    x = unit(fitted_on) - mean
+    ours = nested_of(artifact, lambda: np.stack([fitted_on, features(train, mirrored=True)]), train)
+    centred = [(unit(q) - mean, unit(g) - mean) for q, g in sides]
+    nested = [(nested_values(ours, q), nested_values(ours, g)) for q, g in sides]
+    rows: list[dict[str, Any]] = []
+
+    def score(name: str, n_bytes: int, distances: Distances, of: Sequence[tuple[Floats32, Floats32]]) -> None:
+        marks: Marks = {}
+        for (q, g), judge in zip(of, judges, strict=True):
+            marks |= judge(distances(q, g))
+        found = ", ".join(f"{crowd} {_cell(each)}" for crowd, each in marks.items())
+        console.print(f"{card.name}, {name}, {n_bytes} bytes: {found}", highlight=False)
+        rows.append({"model": card.name, "method": name, "n_bytes": n_bytes, "marks": marks})
+
+    score("float", 0, lambda q, g: 1 - unit(q) @ unit(g).T, sides)
     for n_bytes in (16, 4) if arguments.quick else N_BYTES:
-        n_bits = 8 * n_bytes
-        found = {NESTED: hamming(of_queries[:, :n_bits], of_gallery[:, :n_bits])}
-        found[ASYMMETRIC] = asymmetric(of_queries[:, :n_bits], of_gallery[:, :n_bits])
+        prefixes = [(q[:, : 8 * n_bytes], g[:, : 8 * n_bytes]) for q, g in nested]
+        score(NESTED, n_bytes, hamming, prefixes)
+        score(ASYMMETRIC, n_bytes, asymmetric, prefixes)
         for name, fit in METHODS.items():
             distances = fit(x, n_bytes)
             if distances is not None:
-                found[name] = distances(q, g)
-        for name, values in found.items():
-            console.print(f"{card.name}, {name}, {n_bytes} bytes", highlight=False)
-            rows.append({"model": card.name, "method": name, "n_bytes": n_bytes, "marks": marks_of(values)})
+                score(name, n_bytes, distances, centred)
     return rows
 
 
+def _mark_of_test(distances: Numbers, queries: Manifest, gallery: Manifest) -> dict[str, float]:
+    found = evaluate_distances(distances, queries.pids, queries.camids, gallery.pids, gallery.camids).expected
+    return {"rank1": found.rank1, "mAP": found.mAP}
+
+
 def features_of(artifact: Path, pictures: Manifest, mirrored: bool, cache: Path, progress: Progress) -> Floats32:
-    """Return the student's values of pictures before any nested map `(n, n_bits)`, out of the folder if there."""
+    """Return the student's values of pictures, before activation and nested map `(n, n_bits)`, out of the folder if
+    there."""
     loaded = load_artifact(artifact)
     what = (fingerprint(loaded.card), mirrored, [path.name for path in pictures.paths])
     file = cache / f"features-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}.npy"
     if not file.is_file():
         network, picture = network_of(loaded), loaded.card.input
-        network.nested = None
+        network.nested = nn.Identity()
         engine, chunks = TorchEngine(network, picture), []
         for start in range(0, len(pictures), _CHUNK):
             paths = pictures.paths[start : start + _CHUNK]
@@ -153,14 +159,14 @@ def features_of(artifact: Path, pictures: Manifest, mirrored: bool, cache: Path,
     return found
 
 
-def nested_of(artifact: Path, views: Floats32, train: Manifest) -> NestedMap:
-    """Return the artifact's nested map, or one that is fitted on its training pictures."""
+def nested_of(artifact: Path, views: Callable[[], Floats32], train: Manifest) -> NestedMap:
+    """Return the artifact's nested map, or one that is fitted on its training pictures, plain and mirrored."""
     network = network_of(load_artifact(artifact))
     nested = network.nested
-    if nested is None:
+    if not isinstance(nested, NestedMap):
         settings = network.settings
         nested = NestedMap(code_layout(settings.n_bits, settings.n_parts), settings.n_parts)
-        fit_nested(nested, views, np.searchsorted(train.identities(), train.pids))
+        fit_nested(nested, views(), np.searchsorted(train.identities(), train.pids))
     return nested
 
 

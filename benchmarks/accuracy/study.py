@@ -8,8 +8,9 @@ stopped goes on from its checkpoint (on frozen features, where a run takes a min
 
 Every picture of a held-out person is a query, once among the pictures of held-out people alone and once with all
 training pictures as distractors; Market-1501's camera rule. Of each run: the float features of the student, prefixes
-of its code where the bits of all parts are interleaved ("cut"), and prefixes of a nested code, fitted afterwards on the
-same network's training pictures ("nested"). Tables give the mean and the standard deviation over seeds.
+of its code where the bits of all parts are interleaved ("cut"), and prefixes of a nested code ("nested"), whose map is
+fitted afterwards to the student's values before their activation on the same network's training pictures. Tables give
+the mean and the standard deviation over seeds.
 
 `--quick` makes two runs of one pass on a few people, and judges no bar.
 """
@@ -20,7 +21,7 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +32,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor, nn
 
 from bitreid.arrays import Floats32, Ints
 from bitreid.artifact import fingerprint, load_artifact
 from bitreid.codes import pack
-from bitreid.commands.console import TrainingReporter, as_markdown, progress_of, relaxation_label
+from bitreid.commands.console import TrainingReporter, as_markdown, progress_of, relaxation_label, show
 from bitreid.data.manifest import Manifest
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
@@ -54,6 +56,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.accuracy.frozen import pooled_features
 from benchmarks.accuracy.held_out import CROWDS, LENGTHS, HeldOut
+from benchmarks.bars import write_json
 
 
 class Claim(BaseModel):
@@ -103,14 +106,15 @@ class Conditions(NamedTuple):
 
 
 class Described(NamedTuple):
-    """What a trained network says of pictures: `own` (n, n_bits) of held-out people, `views` (v, m, n_bits) of the
-    training pictures, plain and mirrored, and who is on these (m,)."""
+    """What a trained network's student says of pictures before its activation: `own` (n, n_bits) of held-out people,
+    `views` (v, m, n_bits) of the training pictures, plain and mirrored, and who is on these (m,)."""
 
     people: HeldOut
     own: Floats32
     views: Floats32
     classes: Ints
-    nested: NestedMap | None
+    activation: Callable[[Tensor], Tensor]
+    nested: nn.Module | None
     watched: dict[str, float | None]
 
 
@@ -132,13 +136,12 @@ def main() -> None:
     for crowd, mark in itertools.product(CROWDS, ("mAP", "rank1")):
         table = table_of(lines, crowd, mark)
         console.print(f"\n{table.title}\n" if arguments.markdown else "")
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     bars = {} if arguments.quick or grid.claim is None else bars_of(lines, grid.claim)
     for name, bar in bars.items():
         console.print(f"{name}: {100 * bar['value']:.2f}, bar above 0: {'met' if bar['met'] else 'NOT met'}")
     if arguments.json:
-        text = json.dumps({"rows": lines, "bars": bars}, indent=1, allow_nan=False)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        write_json(arguments.json, {"rows": lines, "bars": bars})
 
 
 def load_grid(path: Path, quick: bool) -> Grid:
@@ -205,7 +208,7 @@ def trained(conditions: Conditions, recipe: Recipe) -> Described:
         with TrainingReporter(conditions.console, recipe.epochs) as reporter:
             artifact = train(recipe, task, run, reporter, resume=(run / "checkpoint.pt").is_file())
     network = network_of(artifact)
-    nested, network.nested = network.nested, None
+    nested, network.nested = network.nested, nn.Identity()
     train_rows = task.split.train
     own, *views = (
         features_of(recipe, task, network, rows, mirrored)
@@ -214,7 +217,8 @@ def trained(conditions: Conditions, recipe: Recipe) -> Described:
     people = HeldOut(task.manifest.take(task.held_out), task.manifest.take(train_rows))
     metrics = artifact.card.metrics
     watched = {"agreement": metrics.get("val_agreement"), "gap": metrics.get("val_gap")}
-    return Described(people, own, np.stack(views), task.classes_of(train_rows), nested, watched)
+    classes, activation = task.classes_of(train_rows), network.student.activation
+    return Described(people, own, np.stack(views), classes, activation, nested, watched)
 
 
 def trained_on_frozen(conditions: Conditions, recipe: Recipe) -> Described:
@@ -237,8 +241,10 @@ def trained_on_frozen(conditions: Conditions, recipe: Recipe) -> Described:
     if teacher is not None:
         agreement, gap = ((student > 0) == (teacher > 0)).mean(), np.abs(np.abs(student) - 1).mean()
         watched = {"agreement": float(agreement), "gap": float(gap)}
-    of_views = np.stack([described(heads, views[i])[0] for i in (0, 1)])
-    return Described(HeldOut(held_out, others), student, of_views, classes, None, watched)
+    heads.nested = nn.Identity()
+    values, *of_views = (described(heads, each)[0] for each in (own[0], views[0], views[1]))
+    people = HeldOut(held_out, others)
+    return Described(people, values, np.stack(of_views), classes, heads.student.activation, None, watched)
 
 
 def _with_progress(conditions: Conditions, *what: tuple[Manifest, int]) -> Iterator[tuple[Manifest, int, Any]]:
@@ -251,8 +257,8 @@ def scores_of(conditions: Conditions, recipe: Recipe, found: Described) -> dict[
     """Return the marks of a run's floats and codes."""
     n_bits, n_parts = recipe.network.n_bits, recipe.network.n_parts
     layout, lengths = code_layout(n_bits, n_parts), [n for n in LENGTHS if n <= n_bits]
-    own, others = found.own, found.views[0]
-    people = found.people
+    people, both = found.people, (found.own, found.views[0])
+    own, others = (found.activation(torch.from_numpy(each)).numpy() for each in both)
     scores: dict[str, Any] = {
         "float": people.of_features(own, others),
         "cut": people.of_codes(pack(own, layout).interleaved(), pack(others, layout).interleaved(), lengths),
@@ -263,7 +269,7 @@ def scores_of(conditions: Conditions, recipe: Recipe, found: Described) -> dict[
         fit_nested(nested, found.views, found.classes, recipe.seed)
     if nested is not None:
         with torch.inference_mode():
-            codes = [pack(nested(torch.from_numpy(each)).numpy()) for each in (own, others)]
+            codes = [pack(nested(torch.from_numpy(each)).numpy()) for each in both]
         scores["nested"] = people.of_codes(codes[0], codes[1], lengths)
     return {"scores": scores, **found.watched}
 

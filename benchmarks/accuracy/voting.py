@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.data.parsers import parse
 from bitreid.data.samplers import held_out_pictures
 from bitreid.encoding.files import EncodedSet, encode_manifest
@@ -42,7 +42,7 @@ def main() -> None:
     table = Table("votes", "nearest is right", "mean of 1 / place", title=f"{len(held_out)} pictures held out")
     for votes, (first, reciprocal) in scores.items():
         table.add_row("all" if votes == VOTES[-1] else str(votes), f"{first:.1%}", f"{reciprocal:.3f}")
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
     if arguments.json:
         results = {str(votes): {"first": score[0], "reciprocal": score[1]} for votes, score in scores.items()}
         arguments.json.write_text(json.dumps({"votes": results, "bars": {}}, indent=2))

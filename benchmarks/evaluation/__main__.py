@@ -30,7 +30,7 @@ from rich.table import Table
 
 from bitreid.arrays import Floats32, Ints
 from bitreid.codes import Codes
-from bitreid.commands.console import as_markdown
+from bitreid.commands.console import as_markdown, show
 from bitreid.evaluation import RankingMetrics, evaluate_distances, evaluate_ranking
 from bitreid.hamming import distance_blocks, kernel
 
@@ -99,7 +99,7 @@ def main() -> None:
         timings += found
         peaks |= of_size
     for table in (timing_table(timings), memory_table(peaks)):
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     console.print(f"ours: search path {kernel.path()}, {kernel.usable_cpus()} threads at the most")
     bars = bars_of(timings, peaks) if arguments.scale == 1 else {}
     for name, bar in bars.items():

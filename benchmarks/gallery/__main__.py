@@ -19,7 +19,6 @@ quarter of an hour, 4 GB of memory and 3 GB of disk.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import asdict
@@ -29,12 +28,13 @@ from typing import Any
 
 from rich.console import Console
 
-from bitreid.commands.console import as_markdown
+from bitreid.commands.console import as_markdown, show
 from bitreid.errors import SettingsError
 from bitreid.hamming import kernel
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.bars import write_json
 from benchmarks.gallery.data import crowd_of
 from benchmarks.gallery.engines import Ours
 from benchmarks.gallery.parts import Make, Measured, Plan, measure
@@ -62,12 +62,12 @@ def main() -> None:
     unsynced = [name for name, rival in RIVALS.items() if not rival.synced]
     for title, table in tables_of(measured, unsynced).items():
         console.print(title, highlight=False)
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     record = record_of(measured)
     for name, bar in record["bars"].items():
         console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:.3g}: {'met' if bar['met'] else 'NOT met'}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, record)
 
 
 def parser() -> argparse.ArgumentParser:

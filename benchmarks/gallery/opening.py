@@ -1,6 +1,7 @@
 """Opening a gallery in a SQLite file: how soon it answers, what a second process takes, and bytes on the disk.
 
-    taskset -c 0 python benchmarks/gallery/opening.py [--quick] [--rows N] [--folder DIR] [--json FILE] [--markdown]
+    taskset -c 0 python -m benchmarks.gallery.opening [--quick] [--rows N] [--unsorted]
+        [--folder DIR] [--json FILE] [--markdown]
 
 Fills a gallery of 1,000,000 items (`--rows 10000000` for ten million; `--quick`: 40,000) of identity codes of 2,048
 bits and attribute codes of 64, drawn at random, with camera, time, tracklet, person and metadata, and closes it. Then
@@ -9,7 +10,11 @@ imports not counted; the files are in the system's memory. The last two have it 
 the second holds (USS), and of its share of all (PSS), what it held before it opened the gallery is taken off. Linux
 only.
 
-`--folder` says where the gallery is made, and removed: it takes about 750 bytes an item.
+`--unsorted` writes segments that are not sorted by cluster: that takes most of the time of filling a large gallery, and
+what is measured here does not look at clusters. `--folder` says where the gallery is made, and removed: it takes about
+750 bytes an item, and twice as many while segments are merged.
+
+Bars are for a million items or more: a small gallery has no segments yet.
 """
 
 import argparse
@@ -27,9 +32,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bars import at_most, lines_of, write_json
 from bitreid.codes import Codes
-from bitreid.commands.console import as_markdown
+from bitreid.commands.console import as_markdown, show
 from bitreid.gallery import Contract, Items, create_gallery, open_gallery
+from bitreid.gallery.sqlite.segments import plan
 
 N_BITS, SHORT_BITS, K = 2048, 64, 100
 CONTRACT = Contract(N_BITS, attributes=tuple(f"attribute {i}" for i in range(SHORT_BITS)))
@@ -45,6 +52,8 @@ def main() -> None:
         process(arguments.process)
         return
     rows = arguments.rows or (QUICK_ROWS if arguments.quick else ROWS)
+    if arguments.unsorted:
+        plan.CLUSTERED = rows + 1
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder) / "people.gallery"
         started = time.perf_counter()
@@ -53,19 +62,23 @@ def main() -> None:
                 gallery.add(batch)
         filled_s = time.perf_counter() - started
         found = measured(path, rows) | {"added a second": rows / filled_s}
-    table = Table("what", "value", "bar")
+    bars = {name: at_most(found[name], bar) for name, bar in BARS.items()} if rows >= ROWS else {}
+    table = Table("what", "value")
     for name, value in found.items():
-        table.add_row(name, f"{value:,.4g}", f"{BARS[name]:g}" if name in BARS else "")
+        table.add_row(name, f"{value:,.4g}")
     console = Console(width=200)
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
+    for line in lines_of(bars):
+        console.print(line, highlight=False)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows, "found": found, "bars": BARS}, indent=1) + "\n", "utf-8")
+        write_json(arguments.json, {"rows": rows, "found": found, "bars": bars})
 
 
 def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--rows", type=int)
+    arguments.add_argument("--unsorted", action="store_true", help="segments without clusters")
     arguments.add_argument("--folder", type=Path, metavar="DIR", help="where the gallery is made, and removed")
     arguments.add_argument("--json", type=Path, metavar="FILE")
     arguments.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -118,7 +131,7 @@ class Process:
     """Another process that has a gallery open until the block ends; `said` is what it measured."""
 
     def __init__(self, path: Path) -> None:
-        command = [sys.executable, __file__, "--process", str(path)]
+        command = [sys.executable, "-m", "benchmarks.gallery.opening", "--process", str(path)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> "Process":

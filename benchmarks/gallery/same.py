@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitreid.artifact import load_artifact
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.encoding.files import EncodedSet, load_encoded
 from bitreid.gallery import Contract, Gallery, Hits, Items, create_gallery
 
@@ -74,7 +74,7 @@ def main() -> None:
     table = Table("search", "queries", "same hits", title=f"{len(gallery)} items in {len(places)} galleries")
     for name, found in same.items():
         table.add_row(name, f"{len(found):,}", f"{sum(found):,}")
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
     share = float(np.mean([equal for each in same.values() for equal in each]))
     if arguments.json:
         bars = {"searches with the same hits everywhere": {"value": share, "bar": 1.0, "met": share == 1.0}}

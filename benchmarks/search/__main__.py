@@ -17,7 +17,6 @@ takes long enough. The full run takes about 25 minutes on two cores and 8 GB; `-
 
 import argparse
 import contextlib
-import json
 import platform
 import sys
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bitreid.commands.console import as_markdown, progress_of
+from bitreid.commands.console import as_markdown, progress_of, show
 from bitreid.errors import SettingsError
 from bitreid.evaluation.side import Side
 from bitreid.evaluation.vectors import load_vectors
@@ -35,6 +34,7 @@ from bitreid.hamming import kernel
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.bars import lines_of, write_json
 from benchmarks.search.data import SHORT_BITS, clustered, repeated
 from benchmarks.search.parts import (
     LENGTH,
@@ -73,14 +73,14 @@ def main() -> None:
     console.print(f"{here['processor']}, {here['cores']} cores, path in use: {kernel.path()}", highlight=False)
     for title, table in tables_of(timings).items():
         console.print(title, highlight=False)
-        console.print(as_markdown(table) if arguments.markdown else table)
+        show(console, as_markdown(table) if arguments.markdown else table)
     bars = bars_of(timings)
-    for name, bar in bars.items():
-        console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:g}: {'met' if bar['met'] else 'NOT met'}")
+    for line in lines_of(bars):
+        console.print(line)
     if arguments.json:
         timed_ways = [asdict(timing) for timing in timings]
         record = {"path": kernel.path(), "machine": here, "timings": timed_ways, "bars": bars}
-        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, record)
     if arguments.plots:
         draw(timings, arguments.plots)
 

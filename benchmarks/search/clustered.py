@@ -17,7 +17,6 @@ Beside that: which share of the other pictures of a query's person is among the 
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,15 +29,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bars import Bars, at_least, write_json
 from benchmarks.search.__main__ import machine
-from benchmarks.search.data import difference_rates, noisy
+from benchmarks.search.data import widened
 from benchmarks.search.people import Population, population
 from benchmarks.search.rivals import module_of
 from benchmarks.search.timing import Cell, Pace, Timing, Way, in_turns
 from bitreid.arrays import AnyArray, Ints
 from bitreid.codes import Codes
-from bitreid.commands.console import as_markdown
-from bitreid.errors import DataError
+from bitreid.commands.console import as_markdown, show
 from bitreid.evaluation.vectors import load_vectors
 from bitreid.hamming import Clusters, cluster, distances_at, search_clustered, search_exact
 
@@ -87,21 +86,20 @@ def main() -> None:
     results = []
     for n_rows in sizes:
         console.print(f"{n_rows:,} rows: codes", highlight=False)
-        people = widened(arguments.real, n_rows) if arguments.real else population(n_rows, N_QUERIES, N_BITS)
+        people = people_of(arguments.real, n_rows) if arguments.real else population(n_rows, N_QUERIES, N_BITS)
         results.append(measured(people, n_rows <= arguments.train_rows, pace, console))
     bars = bars_of(results)
+    out = Console(width=240 if arguments.markdown else None, highlight=False)  # Markdown must not be broken
     for title, table in tables_of(results, bars).items():
-        if arguments.markdown:
-            print(f"\n{title}\n\n{as_markdown(table)}")
-        else:
-            Console().print(title, table, highlight=False)
+        out.print(f"\n{title}\n")
+        show(out, as_markdown(table) if arguments.markdown else table)
     if arguments.json:
         record = {
             "machine": machine(("faiss-cpu", "numpy")),
             "bars": bars,
             "results": [asdict(each) for each in results],
         }
-        arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, record)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,23 +113,12 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def widened(path: Path, n_rows: int, seed: int = 0) -> Population:
+def people_of(path: Path, n_rows: int) -> Population:
     """Return a model's codes, the queries taken out of them, and the others repeated with noise up to `n_rows`."""
-    side = load_vectors(path)
-    if side.codes is None:
-        raise DataError(f"expected codes in {path}, got features alone; write them with bitreid encode")
-    rng = np.random.default_rng(seed)
-    known = rng.permutation(np.flatnonzero(side.pids > 0))
-    if len(known) < 2 * N_QUERIES:
-        raise DataError(f"expected {2 * N_QUERIES} pictures of known people in {path}, got {len(known)}")
-    asked = known[:N_QUERIES]
-    others = np.setdiff1d(np.arange(len(side)), asked)
-    rows = np.concatenate([rng.permutation(others) for _ in range(-(-n_rows // len(others)))])[:n_rows]
-    gallery = side.codes[rows]
-    if n_rows > len(others):
-        repeats = noisy(rng, side.codes, rows[len(others) :], difference_rates(side.codes, side))
-        gallery.packed[len(others) :] = repeats.packed
-    return Population(gallery, side.pids[rows], side.codes[asked], side.pids[asked])
+    queries, gallery = widened(load_vectors(path), N_QUERIES, n_rows)
+    assert queries.codes is not None, "else they would have been refused"
+    assert gallery.codes is not None, "else they would have been refused"
+    return Population(gallery.codes, gallery.pids, queries.codes, queries.pids)
 
 
 def measured(people: Population, train: bool, pace: Pace, console: Console) -> Result:
@@ -237,25 +224,23 @@ def matches_of(positions: AnyArray, pids: Ints, query_pids: Ints) -> float:
     return float(np.mean(shares))
 
 
-def bars_of(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+def bars_of(results: Sequence[Result]) -> Bars:
     """Return the bars, each with its value and whether it is met."""
-    bars: dict[str, dict[str, Any]] = {}
-
-    def add(name: str, value: float, bar: float) -> None:
-        bars[name] = {"value": value, "bar": bar, "met": value >= bar}
-
+    bars: Bars = {}
     for each in results:
         for recall in RECALLS:
             for n in AT_ONCE:
                 times = each.ms(IVF, recall, n) / each.ms(OURS, recall, n)
-                add(f"{each.rows:,} rows, {n} at once, recall {recall:.2f}: times the best of faiss", times, TIMES)
-        add(f"{each.rows:,} rows: built, times as fast as faiss", each.build_s[IVF] / each.build_s[OURS], BUILT)
+                name = f"{each.rows:,} rows, {n} at once, recall {recall:.2f}: times the best of faiss"
+                bars[name] = at_least(times, TIMES)
+        faster = each.build_s[IVF] / each.build_s[OURS]
+        bars[f"{each.rows:,} rows: built, times as fast as faiss"] = at_least(faster, BUILT)
         for recall, (_, found) in each.promised.items():
-            add(f"{each.rows:,} rows: recall={recall} finds", found, recall - SHORT_OF)
+            bars[f"{each.rows:,} rows: recall={recall} finds"] = at_least(found, recall - SHORT_OF)
     return bars
 
 
-def tables_of(results: Sequence[Result], bars: dict[str, dict[str, Any]]) -> dict[str, Table]:
+def tables_of(results: Sequence[Result], bars: Bars) -> dict[str, Table]:
     """Return the tables by their titles."""
     times = _table(
         "rows", "recall", "at once", "ours, ms", "IVF, heap", "IVF, counted", "times", "lists", "IVF's", "rows visited"

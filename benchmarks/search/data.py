@@ -100,6 +100,42 @@ def repeated(query: Side, gallery: Side, n_rows: int, noise: float | None, seed:
     return pairs
 
 
+def widened(side: Side, n_queries: int, n_rows: int = 0, seed: int = 0) -> tuple[Side, Side]:
+    """Return pictures of known people as queries, and the others, repeated with noise up to `n_rows`, as a gallery.
+
+    0 rows: the others as they are. Bits of what is repeated are flipped as often as they differ between two pictures of
+    one person from one camera, each bit at its own rate.
+    """
+    if side.codes is None:
+        raise DataError("expected codes, got features alone; write them with bitreid encode")
+    rng = np.random.default_rng(seed)
+    known = rng.permutation(np.flatnonzero(side.pids > 0))
+    if len(known) < 2 * n_queries:
+        raise DataError(f"expected {2 * n_queries} pictures of known people, got {len(known)}")
+    asked = known[:n_queries]
+    others = np.setdiff1d(np.arange(len(side)), asked)
+    n_rows = n_rows or len(others)
+    rows = np.concatenate([rng.permutation(others) for _ in range(-(-n_rows // len(others)))])[:n_rows]
+
+    def gallery(codes: Codes | None) -> Codes | None:
+        if codes is None:
+            return None
+        found = codes[rows]
+        if n_rows > len(others):
+            rates = difference_rates(codes, side)
+            found.packed[len(others) :] = noisy(rng, codes, rows[len(others) :], rates).packed
+        return found
+
+    queries = Side(
+        side.codes[asked],
+        None,
+        None if side.attribute_codes is None else side.attribute_codes[asked],
+        side.pids[asked],
+        side.camids[asked],
+    )
+    return queries, Side(gallery(side.codes), None, gallery(side.attribute_codes), side.pids[rows], side.camids[rows])
+
+
 def difference_rates(codes: Codes, side: Side) -> Floats:
     """Return the share `(n_bits,)` of the pairs of pictures of one person from one camera in which a bit differs."""
     bits = unpack(codes)

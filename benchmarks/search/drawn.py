@@ -6,10 +6,12 @@ Draws people as `bitreid draw` does, in parts of 1,000, each seen by two to thre
 strangers and near copies of them (`--distractors`); encodes each part with `Encoder.open("drawn")` and deletes the
 pictures. The file is one as `bitreid encode` writes, with the people numbered through: for `--real` of
 `benchmarks.search.clustered`. About 6 ms a picture; 20,000 people with as many distractors are 120,000 pictures and
-about 12 minutes. `--quick` draws 100 people.
+about 12 minutes. `--quick` draws 100 people. Parts lie in a folder beside OUT until all are done, and a run that was
+stopped goes on from there.
 """
 
 import argparse
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from bitreid.commands.console import progress_of
 from bitreid.data.parsers import parse
 from bitreid.drawn.data_set import DrawnSettings, draw_people
 from bitreid.encoding.encoder import Encoder
-from bitreid.encoding.files import EncodedSet, encode_readable, joined, save_encoded
+from bitreid.encoding.files import EncodedSet, encode_readable, joined, load_encoded, save_encoded
 
 _PART = 1000  # people
 _CAMERAS, _ABSENT = 6, 0.6
@@ -38,14 +40,21 @@ def main() -> None:
     people, distractors = (100, 100) if arguments.quick else (arguments.people, arguments.distractors)
     console = Console(stderr=True)
     encoder = Encoder.open("drawn")
-    parts: list[EncodedSet] = []
+    folder = arguments.out.with_name(f"{arguments.out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
     with progress_of(console, "people") as report:
         for first in range(0, people, _PART):
             n = min(_PART, people - first)
-            parts.append(part(encoder, first, n, distractors * n // people))
+            some = distractors * n // people
+            file = folder / f"{first:06}-{n}-{some}.npz"
+            if not file.exists():
+                save_encoded(file, part(encoder, first, n, some))
+            files.append(file)
             report(first + n, people)
-    found = joined(parts)
+    found = joined([load_encoded(file) for file in files])
     save_encoded(arguments.out, found)
+    shutil.rmtree(folder)
     known = np.unique(found.pids[found.pids > 0])
     console.print(f"{len(found):,} codes of {len(known):,} people: {arguments.out}", highlight=False)
 

@@ -9,6 +9,7 @@ from benchmarks.search.rivals import module_of
 from benchmarks.search.timing import FLAT, FLOAT, TWO_STAGE, Timing
 
 Point = tuple[float, float]
+Scale = Callable[[Any, Sequence[float]], float]
 
 # Okabe and Ito's colours, which people who see colours differently tell apart; markers differ as well.
 LOOKS = {
@@ -21,6 +22,9 @@ LOOKS = {
     FLOAT: ("2,048 floats, faiss", "#000000", "D"),
     "two-stage, prefix": ("bitreid, two-stage, prefix", "#D55E00", "o"),
     "two-stage, attributes": ("bitreid, two-stage, attributes", "#E69F00", "P"),
+    "two stages, attribute code": ("two stages, attribute code", "#E69F00", "P"),
+    "two stages, coarse code": ("two stages, coarse code", "#D55E00", "o"),
+    "clustered": ("clustered", "#009E73", "s"),
     "IVF": ("faiss IVF", "#009E73", "s"),
     "HNSW": ("faiss HNSW", "#CC79A7", "^"),
     "hnswlib": ("hnswlib, float", "#56B4E9", "v"),
@@ -30,39 +34,55 @@ _GAP = 0.055  # between labels, of a panel's height
 
 @dataclass
 class Panel:
-    """One set of axes: a line of points (x, queries a second) for each way."""
+    """One set of axes: a line of points (x, y) for each way; of y more is better."""
 
     title: str
     lines: dict[str, list[Point]] = field(default_factory=dict)
 
-    def add(self, way: str, x: float, speed: float) -> None:
-        """Add a point; of several at one `x`, the quickest stays."""
+    def add(self, way: str, x: float, y: float) -> None:
+        """Add a point; of several at one `x`, the best stays."""
         points = dict(self.lines.get(way, []))
-        points[x] = max(points.get(x, 0.0), speed)
+        points[x] = max(points.get(x, 0.0), y)
         self.lines[way] = sorted(points.items())
 
 
 def draw(timings: Sequence[Timing], folder: Path) -> list[Path]:
     """Return the files written, `search_sizes.svg` and `search_recall.svg`, the latter if recall was measured."""
-    matplotlib, figures = module_of("matplotlib"), module_of("matplotlib.figure")
-    folder.mkdir(parents=True, exist_ok=True)
+    speed = "queries a second, one thread"
     plots = {
         "search_sizes.svg": (size_panels(timings), "rows in the gallery", _log_x),
         "search_recall.svg": (recall_panels(timings), "recall of the 100 nearest rows, per cent", _recall_x),
     }
-    written = []
-    for name, (panels, x_label, scale) in plots.items():
-        if panels:
-            figure = figures.Figure(figsize=(6.2 * len(panels), 4.6), layout="constrained", facecolor="white")
-            for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-                _draw_panel(axes, panel, scale)
-                axes.set_xlabel(x_label)
-                axes.set_ylabel("queries a second, one thread")
-            # Without a date and random names, the same figures make the same file.
-            with matplotlib.rc_context({"svg.hashsalt": name}):
-                figure.savefig(folder / name, metadata={"Date": None})
-            written.append(folder / name)
-    return written
+    return [
+        draw_panels(folder / name, panels, [x_label] * len(panels), speed, scale)
+        for name, (panels, x_label, scale) in plots.items()
+        if panels
+    ]
+
+
+def draw_panels(
+    path: Path,
+    panels: Sequence[Panel],
+    x_labels: Sequence[str],
+    y_label: str,
+    scale: Scale,
+    y_log: bool = True,
+) -> Path:
+    """Write panels beside each other as an SVG, and return its path.
+
+    `scale` sets the scale of x of the points that it is given, and returns where labels begin.
+    """
+    matplotlib, figures = module_of("matplotlib"), module_of("matplotlib.figure")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = figures.Figure(figsize=(6.2 * len(panels), 4.6), layout="constrained", facecolor="white")
+    for axes, panel, x_label in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, x_labels, strict=True):
+        _draw_panel(axes, panel, scale, y_log)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+    # Without a date and random names, the same figures make the same file.
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path, metadata={"Date": None})
+    return path
 
 
 def size_panels(timings: Iterable[Timing]) -> list[Panel]:
@@ -114,10 +134,10 @@ def _recall_x(axes: Any, _: Sequence[float]) -> float:
     return 103.0
 
 
-def _draw_panel(axes: Any, panel: Panel, scale: Callable[[Any, Sequence[float]], float]) -> None:
+def _draw_panel(axes: Any, panel: Panel, scale: Scale, y_log: bool) -> None:
     axes.set_title(panel.title, fontsize=10)
     label_x = scale(axes, [x for points in panel.lines.values() for x, _ in points])
-    axes.set_yscale("log")
+    axes.set_yscale("log" if y_log else "linear")
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     for way, points in panel.lines.items():

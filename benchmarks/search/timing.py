@@ -6,10 +6,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from benchmarks.bars import Bars, at_least
 from bitreid.arrays import AnyArray
 from bitreid.codes import Codes
 from bitreid.hamming import distances_at
@@ -146,7 +146,7 @@ def ratio(timings: Iterable[Timing], cell: Cell, way: str, rivals: str) -> float
 FLAT, TWO_STAGE, FLOAT, READ = "faiss flat", "faiss two-stage", "float, faiss", "read"
 
 
-def bars_of(timings: Sequence[Timing]) -> dict[str, dict[str, Any]]:
+def bars_of(timings: Sequence[Timing]) -> Bars:
     """Return the bars of the project at the most rows that were searched, each with its value and whether it is met.
 
     Bars are left out where the ways of one side were not run.
@@ -166,9 +166,9 @@ def bars_of(timings: Sequence[Timing]) -> dict[str, dict[str, Any]]:
         "two-stage, 64 queries: times the full scan of faiss": (staged[64], "two-stage", FLAT, 20.0),
         "two-stage, one query: times floats": (floats, "two-stage", FLOAT, 200.0),
     }
-    bars = {}
+    bars: Bars = {}
     for name, (cell, way, rivals, bar) in ratios.items():
         value = ratio(timings, cell, way, rivals)
         if value is not None:
-            bars[f"{cell.rows:,} rows, {name}"] = {"value": value, "bar": bar, "met": value >= bar}
+            bars[f"{cell.rows:,} rows, {name}"] = at_least(value, bar)
     return bars

@@ -9,8 +9,8 @@ in SQLite as it comes, audited, behind `bitreid serve`. The bare service (`bare.
 IndexBinaryFlat, and answers rows and distances only. Both run on loopback, in one process of uvicorn with the same
 settings, on all cores but the last, which is wrk's. Each request asks for the 10 nearest of one code, or of one drawn
 picture. wrk has 1, 8 and 64 clients, each with one request at a time; both services take turns, and figures are medians
-over the turns. The last rows are of 64 clients that ask at random moments, together half as often as the service can
-answer.
+over the turns. Rows "at half" are of clients that ask at random moments, each about once a second, and together half as
+often as the service can answer; so many, that hardly one waits for an answer when its moment comes.
 
 The JSON has `machine`, `items`, `path` (of the kernel), `loads` and `bars`. The full run takes about 15 minutes, and
 2 GB of memory.
@@ -38,7 +38,7 @@ from benchmarks.search.data import SearchSet, clustered
 from benchmarks.search.tables import table_of
 from benchmarks.service.serving import Running, bitreid
 from benchmarks.service.wrk import Load, Task, check_there, load
-from bitreid.commands.console import as_markdown
+from bitreid.commands.console import as_markdown, show
 from bitreid.drawn.data_set import DrawnSettings, draw_people
 from bitreid.encoding.encoder import Encoder
 from bitreid.errors import SettingsError
@@ -48,6 +48,8 @@ from bitreid.hamming import kernel
 OURS, BARE = "bitreid", "FastAPI + faiss"
 CODES, PICTURES = "codes", "pictures"
 CLIENTS = (1, 8, 64)
+CALM_MS = 1000.0
+"""How long clients that together ask half as often as the service can answer each take from one request to the next."""
 K = 10
 TOGETHER = 50_000
 """Items that are added together."""
@@ -87,7 +89,7 @@ def main() -> None:
         measured = measure(plan, Path(folder), partial(progress.print, highlight=False, markup=False))
     table = loads_table(measured)
     console.print(f"{plan.items:,} items; requests a second, ms: p50 / p99")
-    console.print(as_markdown(table) if arguments.markdown else table)
+    show(console, as_markdown(table) if arguments.markdown else table)
     bars = bars_of(measured)
     for name, bar in bars.items():
         console.print(f"{name}: {bar['value']:.3g}, bar {bar['bar']:.3g}: {'met' if bar['met'] else 'NOT met'}")
@@ -147,9 +149,9 @@ def measure(plan: Plan, folder: Path, say: Any) -> list[Measured]:
             say(f"{task}, at half of saturation")
             mine = [each for each in measured if (each.task, each.way) == (task, OURS)]
             most = max(each.load.rate for each in mine)
-            pause_ms = max(1e3 * CLIENTS[-1] / (most / 2) - mine[0].load.p50_ms, 1.0)
-            calm = median([turn(task, OURS, CLIENTS[-1], pause_ms) for _ in range(plan.turns)])
-            measured.append(Measured(task, OURS, CLIENTS[-1], True, calm))
+            clients, pause_ms = round(most / 2 * CALM_MS / 1000), CALM_MS - mine[0].load.p50_ms
+            calm = median([turn(task, OURS, clients, pause_ms) for _ in range(plan.turns)])
+            measured.append(Measured(task, OURS, clients, True, calm))
     return measured
 
 
@@ -234,7 +236,8 @@ def bars_of(measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
     lost = sum(each.load.lost for each in measured if each.way == OURS)
     bars = {f"searches by code of {CLIENTS[-1]} clients: times {BARE}'s": (mine / other, 1.5, mine >= 1.5 * other)}
     for task in (CODES, PICTURES):
-        times = found[task, CLIENTS[-1], True, OURS].p99_ms / found[task, CLIENTS[0], False, OURS].p50_ms
+        (calm,) = (each.load for each in measured if each.task == task and each.half)
+        times = calm.p99_ms / found[task, CLIENTS[0], False, OURS].p50_ms
         bars[f"p99 at half of saturation, {task}: times the p50 of one client"] = times, 5, times <= 5
     bars["requests lost"] = lost, 0, lost == 0
     return {name: {"value": value, "bar": bar, "met": met} for name, (value, bar, met) in bars.items()}

@@ -15,7 +15,8 @@ of the last quarter of the time is at most 1.1 times that of the second quarter 
 default is 5, `--quick` 20 seconds).
 
 With `--kills N` the service is killed (SIGKILL) N times at random moments and started again; clients send again what
-was not acknowledged. The memory of several processes is no curve, and is not judged then.
+was not acknowledged, and the time that starting takes is added. The memory of several processes is no curve, and is
+not judged then.
 """
 
 import argparse
@@ -109,8 +110,8 @@ def soak(seconds: float, folder: Path, place: str | None, kills: int, seed: int 
         with every(1.0, lambda: memory.append((time.monotonic() - began, running.rss()))):
             for thread in threads:
                 thread.start()
-            for moment in sorted(chance.uniform(0, 0.9 * seconds) for _ in range(kills)):
-                shared.stop.wait(max(began + moment - time.monotonic(), 0))
+            for _ in range(kills):
+                shared.stop.wait(chance.uniform(0, 2 * seconds / kills))  # of use, however long starting takes
                 running.kill()
                 running.start()
             shared.stop.wait(max(end - time.monotonic(), 0))

@@ -22,7 +22,7 @@ MOST_OWN = 400
 """Items that a client has at most: from there on it deletes."""
 BATCH = 20
 TIMEOUT_S = 60.0
-TRIES = 10
+TRIES = 100  # while the service starts anew, on a busy machine for minutes
 _FORGET_S = 120.0  # deleted items that no search can know any more
 
 

@@ -27,13 +27,19 @@ function done(summary, latency)
   local errors = summary.errors
   local lost = errors.connect + errors.read + errors.write + errors.status + errors.timeout
   io.write(string.format('{"answered": %d, "lost": %d, "us": %d, "p50_us": %d, "p99_us": %d}\\n',
-    summary.requests, lost, summary.duration, latency:percentile(50), latency:percentile(99)))
+    summary.requests, lost, summary.duration - %settled, latency:percentile(50), latency:percentile(99)))
 end
 """
-# Clients that ask at random moments, independently of each other.
+# Clients that ask at random moments, independently of each other; none before all are connected.
 _PAUSE = """
-function delay() return math.floor(0.5 - %f * math.log(1 - math.random())) end
+local asked = 0
+function delay()
+  asked = asked + 1
+  return (asked <= %d and %d or 0) + math.floor(0.5 - %f * math.log(1 - math.random()))
+end
 """
+_SETTLED_MS = 1000
+"""How long clients that pause are connected before the first of them asks."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,17 @@ def load(
 ) -> Load:
     """Return what so many clients see in so many seconds, each with one request at a time.
 
-    After an answer a client asks again at once, or after `pause_ms` on average. `folder` takes files, and wrk runs on
-    `cores`. `ServiceError` where nobody was answered.
+    After an answer a client asks again at once, or after `pause_ms` on average; clients that pause begin when all of
+    them are connected. `folder` takes files, and wrk runs on `cores`. `ServiceError` where nobody was answered.
     """
+    threads = min(clients, len(cores))
     script, bodies = folder / "load.lua", folder / "bodies"
-    script.write_text(_SCRIPT + ("" if pause_ms is None else _PAUSE % pause_ms), encoding="utf-8")
+    settled_ms = 0 if pause_ms is None else _SETTLED_MS
+    pause = "" if pause_ms is None else _PAUSE % (clients // threads, settled_ms, pause_ms)
+    script.write_text(_SCRIPT.replace("%settled", str(1000 * settled_ms)) + pause, encoding="utf-8")
     content = b"".join(b"%d\n%b" % (len(body), body) for body in task.bodies)
     bodies.write_bytes(task.content_type.encode() + b"\n" + content)
-    command = ["wrk", f"-t{min(clients, len(cores))}", f"-c{clients}", f"-d{seconds}s", "--timeout", "60s"]
+    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds + settled_ms // 1000}s", "--timeout", "60s"]
     command += ["-s", str(script), address + task.path, str(bodies)]
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)  # which children inherit

@@ -168,21 +168,21 @@ class Card:
         """
         return range(self.n_bits) if self.lengths or not self.parts else spread(self.parts)
 
-    def length_for(self, bits: int | None) -> int:
+    def length_for(self, n_bits: int | None) -> int:
         """Return the number of bits of a code of this model that is asked for: None is the whole.
 
         `SettingsError` for a length that the card does not name: the first bits of a model that was not trained for it
         are bits of its first part, about which the card says nothing.
         """
-        if bits is None:
+        if n_bits is None:
             return self.n_bits
-        if bits not in self.code_lengths:
+        if n_bits not in self.code_lengths:
             whole = "" if len(self.code_lengths) > 1 else " alone (the model was not trained to be cut)"
             raise SettingsError(
-                f"expected bits among the lengths of {self.name}, {', '.join(map(str, self.code_lengths))}{whole}, "
-                f"got {bits}"
+                f"expected one of the lengths of {self.name}, {', '.join(map(str, self.code_lengths))}{whole}, "
+                f"got {n_bits}"
             )
-        return bits
+        return n_bits
 
     def open_set_of(self, n_bits: int) -> OpenSet | None:
         """Return what distances of codes of this length mean; None where it was not fitted."""

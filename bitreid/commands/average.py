@@ -21,9 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_data(parser)
     parser.add_argument(
-        "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
+        "--attributes",
+        type=Path,
+        metavar="FILE",
+        help="attribute labels, CSV or .mat (default: the one beside the data)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new run; the artifact is OUT/artifact")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="NEW",
+        help="folder of the new run; the artifact will be NEW/artifact",
+    )
     parser.add_argument("--notes", metavar="TEXT", help="what whoever uses the model should know of the pictures")
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-HELP = "print what makes a shell complete commands and options"
+HELP = "print a script with which a shell completes commands and options"
 EXAMPLES = (
     "bitreid completion bash > ~/.local/share/bash-completion/completions/bitreid",
     "bitreid completion zsh > ~/.bitreid.zsh  # and in ~/.zshrc, after compinit: source ~/.bitreid.zsh",
@@ -46,7 +46,7 @@ class _Known(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid completion`."""
-    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell that reads it")
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell that reads the script")
 
 
 def run(arguments: argparse.Namespace) -> int:

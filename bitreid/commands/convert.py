@@ -13,23 +13,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     from bitreid.data.parsers.cuhk03 import convert_cuhk03
 
-    parser.add_argument("dataset", choices=["cuhk03"], help="whose file it is")
-    parser.add_argument("file", type=Path, help="cuhk-03.mat")
+    parser.add_argument("dataset", choices=["cuhk03"], help="the data set that the file is of")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the data set's file, cuhk-03.mat")
     parser.add_argument("out", type=Path, metavar="FOLDER", help="a new folder for the crops")
     parser.add_argument(
-        "--kind", choices=["detected", "labeled"], help="who cut the crops: a detector, or hands (default %(default)s)"
+        "--kind", choices=["detected", "labeled"], help="crops cut by a detector, or by hand (default %(default)s)"
     )
     parser.add_argument(
         "--split",
         type=Path,
         metavar="FILE.mat",
-        help="list of the new protocol, of the same kind (default: the old one)",
+        help="the new protocol's lists of train, query and gallery, of the same kind (default: the old protocol)",
     )
     parser.add_argument(
-        "--set", dest="test_set", type=int, metavar="N", help="test set of the old protocol (default %(default)s)"
+        "--set",
+        dest="test_set",
+        type=int,
+        metavar="N",
+        help="which of the old protocol's test sets (default %(default)s)",
     )
-    parser.add_argument("--height", type=int, metavar="N", help="pixels (default %(default)s)")
-    parser.add_argument("--width", type=int, metavar="N", help="pixels (default %(default)s)")
+    parser.add_argument("--height", type=int, metavar="N", help="of each crop, in pixels (default %(default)s)")
+    parser.add_argument("--width", type=int, metavar="N", help="of each crop, in pixels (default %(default)s)")
     parser.add_argument("--suffix", choices=["jpg", "png"], help="kind of the crops' files (default %(default)s)")
     defaults = signature(convert_cuhk03).parameters
     parser.set_defaults(**{name: defaults[name].default for name in ("kind", "test_set", "height", "width", "suffix")})

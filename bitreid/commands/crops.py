@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and encoder is not None and (arguments.out / TABLE).is_file():
         say(console, f"crops are there already: {printable(str(arguments.out))}")
     elif arguments.out is not None:
-        with progress_of(console, "cutting out") as progress:
+        with progress_of(console, "writing crops") as progress:
             crops = save_crops(arguments.video, boxes, arguments.out, shot, suffix=arguments.suffix, progress=progress)
         findings = crops.findings
         say(console, f"{len(crops.manifest)} crops: {printable(str(arguments.out))}")

@@ -14,6 +14,7 @@ EXAMPLES = (
     "bitreid encode runs/people/artifact people/bounding_box_test --out gallery.npz",
     "bitreid encode runs/nested/artifact people/bounding_box_test --bits 512 --out short.npz",
     "bitreid encode runs/people/artifact many/ --out codes/",
+    "bitreid encode runs/people/artifact many/ --out codes/ --parquet",
     "bitreid encode runs/people/artifact many/ --gallery people.gallery",
     "bitreid encode runs/people/artifact many/ --out codes/ --ray auto --workers 64",
 )
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bitreid.commands.options import add_bits, add_encoding, add_model, add_pattern, add_people, add_time_unit
 
     add_model(parser)
-    parser.add_argument("inputs", type=Path, nargs="+", help="pictures, folders or a CSV")
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="pictures, folders or a CSV")
     out = parser.add_mutually_exclusive_group(required=True)
     out.add_argument(
         "--out",
@@ -33,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file; or a folder of shards, written as it goes: the same command goes on with it where it was stopped",
     )
     out.add_argument("--gallery", metavar="PLACE", help="add to this gallery, as `bitreid gallery add` does")
-    parser.add_argument("--shard", type=int, metavar="N", help="pictures of a shard of a folder (default: 4096)")
+    parser.add_argument("--shard", type=int, metavar="N", help="pictures in each shard of a folder (default: 4096)")
+    parser.add_argument(
+        "--parquet",
+        action="store_true",
+        help="write the shards of a folder as Parquet, which pandas and DuckDB read (default: .npz)",
+    )
     parser.add_argument(
         "--ray",
         metavar="ADDRESS",
@@ -60,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.commands.console import console_of, progress_of, say
     from bitreid.commands.gallery import add
     from bitreid.commands.options import encoder_of
+    from bitreid.data.arrow import SUFFIX
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.data.pictures import check_pictures
@@ -78,6 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError(
             "expected --out FOLDER with --shard, which is about folders of shards, got none; leave it out"
         )
+    if arguments.parquet and not to_folder:
+        raise SettingsError("expected --out FOLDER with --parquet, whose shards are files of Parquet; name a folder")
+    if to_folder and out is not None and out.suffix == SUFFIX:
+        raise SettingsError(f"expected --out FILE.npz, or --out FOLDER --parquet, got {out}; name a folder")
     if arguments.ray is not None and not to_folder:
         raise SettingsError("expected --out FOLDER with --ray, whose workers write shards, got none; name a folder")
     if arguments.workers is not None and (arguments.ray is None or arguments.workers < 1):
@@ -95,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     manifest = manifest.split(arguments.split) if arguments.split else manifest
     manifest = with_dates(manifest, arguments.time_unit)
     if manifest.times is not None and not manifest.dated:
-        text = "the pictures have times that nobody told the unit of, and they are left out; --time-unit says it"
+        text = "times are left out, because their unit is unknown; give it with --time-unit"
         warnings.warn(text, DataWarning, stacklevel=1)
     if arguments.strict:
         with progress_of(console, "checking") as progress:
@@ -106,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         if to_folder:
             how: dict[str, Any] = {
                 "features": arguments.features,
+                "parquet": arguments.parquet,
                 "size": SHARD if arguments.shard is None else arguments.shard,
                 "progress": progress,
                 "paces": paces,
@@ -113,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.ray is None:
                 n, findings = encode_to_shards(encoder, manifest, out, **how)
             else:
-                asked = {name: getattr(arguments, name) for name in ("engine", "bits", "flip")}
+                asked = {name: getattr(arguments, name) for name in ("engine", "n_bits", "flip")}
                 load = partial(encoder_of, arguments.artifact, argparse.Namespace(**asked, threads=1))
                 where = {"address": arguments.ray, "workers": arguments.workers}
                 n, findings = encode_on_cluster(encoder, load, manifest, out, **where, **how)

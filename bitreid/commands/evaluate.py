@@ -23,7 +23,7 @@ EXAMPLES = (
 )
 
 
-_OF_MODELS = ("pattern", "bits", "flip", "engine")
+_OF_MODELS = ("pattern", "n_bits", "flip", "engine")
 """Arguments that are about encoding a data set's pictures."""
 
 
@@ -74,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory-mb",
         type=float,
+        metavar="N",
         default=defaults.memory_mb,
         help="most memory for comparisons, in MiB (default %(default)s)",
     )
@@ -169,7 +170,7 @@ def _subject(arguments: argparse.Namespace, settings: EvaluationSettings, consol
         subject = subject_of_files(*files)
     else:
         given = {"a model": artifact, "--data": data, "--features": files, "--pattern": arguments.pattern}
-        given["--bits"] = arguments.bits
+        given["--bits"] = arguments.n_bits
         given |= {"--flip": arguments.flip is not None, "--engine": arguments.engine}
         found = " and ".join(name for name, value in given.items() if value) or "neither"
         raise SettingsError(f"expected a model and --data, or --features QUERY.npz GALLERY.npz alone, got {found}")
@@ -191,7 +192,7 @@ def _command_of(arguments: argparse.Namespace) -> list[str | Path]:
     words += [] if arguments.flip is None else ["--flip" if arguments.flip else "--no-flip"]
     words += ["--engine", arguments.engine] if arguments.engine else []
     words += ["--pattern", arguments.pattern] if arguments.pattern is not None else []
-    words += ["--bits", str(arguments.bits)] if arguments.bits is not None else []
+    words += ["--bits", str(arguments.n_bits)] if arguments.n_bits is not None else []
     words += ["--protocol", arguments.protocol] if arguments.protocol != usual.protocol else []
     words += ["--w", arguments.w] if arguments.w is not None else []
     words += ["--recall", arguments.recall] if arguments.recall is not None else []

@@ -15,7 +15,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid export`."""
     parser.add_argument(
-        "artifact", type=Path, metavar="MODEL", help="the model's folder; its card will tell what was measured"
+        "artifact", type=Path, metavar="MODEL", help="the model's folder; its card will say what was measured"
     )
     parser.add_argument(
         "--int8",
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_pattern(parser)
     parser.add_argument(
-        "--force", action="store_true", help="export an engine past its limits, whose codes are another model's"
+        "--force",
+        action="store_true",
+        help="export even an engine whose codes differ more than the limits allow; they count as another model's",
     )
 
 

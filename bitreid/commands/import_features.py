@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "features",
         type=Path,
+        metavar="FEATURES",
         help=f"a file ({', '.join(MADE_BY)}), or a folder with an .npy for each picture, as fast-reid's demo writes",
     )
     parser.add_argument(
@@ -162,7 +163,7 @@ def _fit(arguments: argparse.Namespace, found: FeatureSet, console: Console) -> 
     if fitted.scores:
         console.print(_table(fitted.scores))
     calibrated = calibration_text(fitted.map.card)
-    say(console, f"calibrated on {calibrated or 'nothing'}")
+    say(console, f"calibrated on {calibrated}" if calibrated else "not calibrated: too few known people were held out")
     say(console, f"map: {printable(str(arguments.model))} ({fitted.map.card.n_bits} bits, {fitted.map.model})")
     return fitted.map
 

@@ -8,6 +8,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from bitreid import __version__
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", DataWarning)
         warnings.showwarning = _show_warning
         try:
-            arguments = parser_of(words).parse_args(words)
+            arguments = arguments_of(words)
             command: Command = arguments.command
             return command.run(arguments)
         except BitreidError as error:
@@ -130,6 +131,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("bitreid: stopped", file=sys.stderr)
             return 130
+
+
+def arguments_of(words: Sequence[str]) -> argparse.Namespace:
+    """Return what the words say; without any, the help is shown, and the exit code is 2.
+
+    argparse takes no positional arguments any longer where options stand between them and those before; here
+    `gallery search PLACE --model MODEL QUERY` is as good as `gallery search PLACE QUERY --model MODEL`.
+    """
+    parser = parser_of(words)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    arguments, left = parser.parse_known_args(words)
+    if left and getattr(arguments, "inputs", None) == [] and not any(word.startswith("-") for word in left):
+        arguments.inputs = [Path(word) for word in left]
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return arguments
 
 
 def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:

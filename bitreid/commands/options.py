@@ -48,6 +48,7 @@ def add_bits(parser: argparse.ArgumentParser) -> None:
     """Add `--bits`, a length of a model's codes."""
     parser.add_argument(
         "--bits",
+        dest="n_bits",
         type=int,
         metavar="N",
         help="length of the codes, one that the model was trained to be cut to: see `bitreid info` (default: whole)",
@@ -195,7 +196,7 @@ def encoder_of(model: Path, arguments: argparse.Namespace) -> Encoder:
     return Encoder.open(
         model,
         getattr(arguments, "engine", None),
-        bits=getattr(arguments, "bits", None),
+        n_bits=getattr(arguments, "n_bits", None),
         flip=getattr(arguments, "flip", None),
         threads=getattr(arguments, "threads", None),
         load_torch=_load_torch,

@@ -8,7 +8,9 @@ EXAMPLES = ("bitreid recipes", "bitreid recipes drawn_tiny")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid recipes`."""
-    parser.add_argument("recipe", nargs="?", help="a recipe's file or name: show its values instead of the defaults")
+    parser.add_argument(
+        "recipe", nargs="?", metavar="RECIPE", help="a recipe's file or name: show its values instead of the defaults"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

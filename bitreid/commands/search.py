@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show who is nearest to the query, and where certainty ends."""
-    from bitreid.commands.console import console_of, hits_shown, progress_of, say, show
+    from bitreid.commands.console import console_of, progress_of, say, show
+    from bitreid.commands.hits import hits_shown, titles_of
     from bitreid.data.files import check_outputs
     from bitreid.data.parsers.inputs import manifest_of
     from bitreid.errors import SettingsError
@@ -87,8 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
             added = add_sources(gallery, sources, progress=progress)
         queries = queries_of_people(encoder, pictures, arguments.one_person)
         found = search_queries(gallery, queries, request)
-    for name, hits in zip(queries.names, found, strict=True):
-        for each in hits_shown(f"{name}: " if len(found) > 1 else "", hits, request):
+    for title, hits in zip(titles_of(queries.names, queries.n_pictures), found, strict=True):
+        for each in hits_shown(title, hits, request):
             show(console, each)
     if arguments.json:
         write_json(arguments.json, [hits_json(name, hits) for name, hits in zip(queries.names, found, strict=True)])

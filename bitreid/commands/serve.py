@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="drawn",
         metavar="MODEL",
-        help="encodes pictures (default: %(default)s, which comes along)",
+        help="encodes pictures (default: %(default)s, which comes with bitreid)",
     )
     add_bits(parser)
     parser.add_argument("--flip", action=argparse.BooleanOptionalAction, help="see `bitreid encode`")
@@ -29,19 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="who may do what; see `bitreid keys`")
-    parser.add_argument("--keep-pictures", type=Path, metavar="DIR", help="keep a thumbnail of each item there")
+    parser.add_argument(
+        "--keep-pictures", type=Path, metavar="DIR", help="keep a thumbnail of each item in this folder"
+    )
     parser.add_argument(
         "--grace",
         dest="grace_s",
         type=float,
         default=20.0,
         metavar="SECONDS",
-        help="how long what is under way may take when told to stop (default: %(default)s)",
+        help="how long requests under way may still take when the service is told to stop (default: %(default)s)",
     )
-    parser.add_argument("--max-body", type=size_of, metavar="SIZE", help="of a request, such as 16M (default: 16M)")
-    parser.add_argument("--max-pixels", type=int, metavar="N", help="of a picture (default: 33,554,432)")
+    parser.add_argument("--max-body", type=size_of, metavar="SIZE", help="largest request, such as 16M (default: 16M)")
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="largest picture, in pixels (default: 33,554,432)")
     parser.add_argument(
-        "--rate", type=float, metavar="N", help="requests a second of each key (default: 100; without keys any number)"
+        "--rate",
+        type=float,
+        metavar="N",
+        help="most requests a second of each key (default: 100; without keys there is no limit)",
     )
     parser.add_argument("--decoders", type=int, metavar="N", help="processes that decode pictures (default: 2)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")

@@ -6,13 +6,13 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bitreid.commands.options import add_data
 from bitreid.errors import SettingsError
 
 if TYPE_CHECKING:
-    from bitreid.data.about import About
+    from bitreid.data.about import Facts
 
 HELP = "train a model with a recipe on pictures, and save its artifact"
 EXAMPLES = (
@@ -20,6 +20,7 @@ EXAMPLES = (
     "bitreid train --resume --out runs/people",
     "bitreid train ssr_lite2_cuhk03 --data mine --init models/cuhk03-lite2 --set epochs=3 --out runs/mine",
     "bitreid train drawn_lite0 --data people --teacher runs/larger --out runs/taught",
+    "bitreid train drawn_lite0 --data people --set held_out_identities=0 --twin runs/people --out runs/all",
 )
 
 COMMAND = "command.json"
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe",
         nargs="?",
+        metavar="RECIPE",
         help="YAML file, or the name of one that bitreid ships, e.g. drawn_tiny (`bitreid recipes` lists them)",
     )
     add_data(parser, required=False)
@@ -39,9 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REGEX",
         help="where DATA is a folder of pictures: what their names say, e.g. '(?P<pid>[0-9]+)_c(?P<camid>[0-9]+)'",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the artifact will be OUT/artifact")
     parser.add_argument(
-        "--attributes", type=Path, help="attribute labels, CSV or .mat (default: the one beside the data)"
+        "--out", type=Path, required=True, metavar="RUN", help="folder of the run; the artifact will be RUN/artifact"
+    )
+    parser.add_argument(
+        "--attributes",
+        type=Path,
+        metavar="FILE",
+        help="attribute labels, CSV or .mat (default: the one beside the data)",
     )
     parser.add_argument(
         "--set",
@@ -53,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the stopped run in OUT exactly where it stopped; nothing else has to be given",
+        help="continue the stopped run in RUN exactly where it stopped; nothing else has to be given",
     )
     parser.add_argument(
         "--init",
@@ -66,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="MODEL",
         help="learn how alike pictures are from this model too, a folder or a name, say a larger one (distillation)",
+    )
+    parser.add_argument(
+        "--twin",
+        type=Path,
+        metavar="MODEL",
+        help="where nobody is held out (--set held_out_identities=0): take calibration and scores over from this model "
+        "of the same recipe, which held people out",
     )
     told = parser.add_argument_group("what the model's card says of the pictures (default: what their about.json says)")
     told.add_argument("--licence", metavar="TEXT", help="what the data allows to do with weights trained on it")
@@ -83,11 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
     from bitreid.training.task import task_from
 
     check_run_folder(arguments.out, arguments.resume)
-    recipe_name, data, attributes, pattern, teacher = _asked(arguments)
-    recipe = load_recipe(recipe_name, arguments.set)
+    asked = _asked(arguments)
+    recipe = load_recipe(asked.recipe, arguments.set)
     console = console_of()
     with progress_of(console, "reading pictures") as progress:
-        task = task_from(recipe, data, attributes, progress, pattern)
+        task = task_from(recipe, asked.data, asked.attributes, progress, asked.pattern)
     task = replace(task, about=_about(task.about, arguments))
     say(
         console,
@@ -96,17 +110,26 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if not arguments.resume:
         with new_file(arguments.out / COMMAND) as unfinished:
-            asked = {
-                "data": str(data.absolute()),
-                "attributes": None if attributes is None else str(attributes.absolute()),
-                "pattern": pattern,
-                "teacher": None if teacher is None else str(teacher.absolute()),
+            told = {
+                "data": str(asked.data.absolute()),
+                "attributes": _absolute(asked.attributes),
+                "pattern": asked.pattern,
+                "teacher": _absolute(asked.teacher),
+                "twin": _absolute(asked.twin),
             }
-            unfinished.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     try:
         with TrainingReporter(console, recipe.epochs) as reporter:
-            init = _folder_of(arguments.init)
-            train(recipe, task, arguments.out, reporter, resume=arguments.resume, init=init, teacher=teacher)
+            train(
+                recipe,
+                task,
+                arguments.out,
+                reporter,
+                resume=arguments.resume,
+                init=_folder_of(arguments.init),
+                teacher=asked.teacher,
+                twin=asked.twin,
+            )
     except Interrupted:
         say(console, f"stopped and saved; continue with: bitreid train --resume --out {arguments.out}")
         return 130
@@ -114,13 +137,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str | None, Path | None]:
-    """Return the recipe, the data, its attributes and pattern, and the teacher: as given, else those of the run that is
-    resumed."""
+class _Asked(NamedTuple):
+    """What a run learns from."""
+
+    recipe: str
+    data: Path
+    attributes: Path | None
+    pattern: str | None
+    teacher: Path | None
+    twin: Path | None
+
+
+def _asked(arguments: argparse.Namespace) -> _Asked:
+    """Return what the run learns from: as given, else as it was asked when it began."""
     given = (arguments.recipe, arguments.data)
-    teacher = _folder_of(arguments.teacher)
+    teacher, twin = _folder_of(arguments.teacher), _folder_of(arguments.twin)
     if all(given):
-        return arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, teacher
+        return _Asked(arguments.recipe, arguments.data, arguments.attributes, arguments.pattern, teacher, twin)
     if not arguments.resume:
         missing = " and ".join(name for name, value in zip(("a recipe", "--data"), given, strict=True) if not value)
         raise SettingsError(
@@ -130,20 +163,30 @@ def _asked(arguments: argparse.Namespace) -> tuple[str, Path, Path | None, str |
     path = arguments.out / COMMAND
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
-        data, attributes, pattern = Path(asked["data"]), asked["attributes"], asked["pattern"]
-        taught_by = asked.get("teacher")  # older runs had none
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        data, pattern = Path(asked["data"]), asked["pattern"]
+        # Older runs had no teacher, or no twin.
+        attributes, taught_by, twin_before = (_path(asked.get(name)) for name in ("attributes", "teacher", "twin"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             f"expected {path} to say what the run learns from, could not read it ({type(error).__name__}); "
             "older runs have none: give the recipe and --data as when the run began, and --resume"
         ) from error
-    return (
+    return _Asked(
         arguments.recipe or str(arguments.out / "recipe.yaml"),
         arguments.data or data,
-        arguments.attributes or (None if attributes is None else Path(attributes)),
+        arguments.attributes or attributes,
         arguments.pattern or pattern,
-        teacher or (None if taught_by is None else Path(taught_by)),
+        teacher or taught_by,
+        twin or twin_before,
     )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
 
 
 def _folder_of(model: Path | None) -> Path | None:
@@ -153,7 +196,7 @@ def _folder_of(model: Path | None) -> Path | None:
     return model if model is None or model.is_dir() else folder_of(model)
 
 
-def _about(of_data: About, arguments: argparse.Namespace) -> About:
+def _about(of_data: Facts, arguments: argparse.Namespace) -> Facts:
     """Return what is told of the data: on the command line, else by its folder."""
     about = of_data
     if arguments.licence is not None or arguments.licence_file is not None:  # one that is told replaces all of another

@@ -11,7 +11,7 @@ FILE = "about.json"
 
 
 @dataclass(frozen=True)
-class About:
+class Facts:
     """What somebody told about pictures, and so about what is trained on them; empty where nobody did.
 
     licence       of weights that are trained on the pictures, in a line
@@ -24,10 +24,10 @@ class About:
     notes: str = ""
 
 
-NOTHING_TOLD = About()
+NOTHING_TOLD = Facts()
 
 
-def about_of(data: Path) -> About:
+def about_of(data: Path) -> Facts:
     """Return what a data set's folder says about itself; nothing for a table, or a folder that says nothing.
 
     `DataError` for a file that is none of ours.
@@ -37,7 +37,7 @@ def about_of(data: Path) -> About:
         return NOTHING_TOLD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        about = About(**values)
+        about = Facts(**values)
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(_expected(path, str(error))) from error
     wrong = [name for name, value in asdict(about).items() if not isinstance(value, str)]
@@ -50,7 +50,7 @@ def _expected(path: Path, got: str) -> str:
     return f"expected licence, licence_text and notes at most, as texts in JSON at {path}, got {got}; mend or remove it"
 
 
-def write_about(folder: Path, about: About) -> None:
+def write_about(folder: Path, about: Facts) -> None:
     """Write what is known about the data set in `folder`, for `about_of`."""
     told = {name: text for name, text in asdict(about).items() if text}
     (folder / FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

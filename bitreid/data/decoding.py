@@ -84,6 +84,8 @@ def open_picture(picture: Picture, name: Path | None = None, max_pixels: int = M
             return _in_limits(called, _of_array(called, picture), max_pixels)
         if isinstance(picture, Image.Image):
             return _in_limits(called, picture, max_pixels)
+        if not isinstance(picture, bytes | Path):
+            raise PictureError(called, f"{type(picture).__name__}, and not a path, bytes, Pillow's image or an array")
         data = picture if isinstance(picture, bytes) else _jpeg_in(picture)
         pixels = None if data is None else decode_plain(data, min(BIG_PIXELS, max_pixels))
         if pixels is not None:

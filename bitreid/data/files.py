@@ -22,12 +22,14 @@ def pictures_in(folder: Path, recursive: bool, warn: bool = True) -> list[Path]:
     any ending that hold such a picture.
 
     Hidden files and folders are skipped: macOS leaves `._0001.jpg` beside `0001.jpg`, other systems keep thumbnails.
-    One `DataWarning` (unless not `warn`) counts the files that look like pictures and are passed over.
+    A link that leads nowhere counts as a file: whoever reads it names it. One `DataWarning` (unless not `warn`) counts
+    the files that look like pictures and are passed over.
     """
     files = [
         path
         for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
     ]
     with_heif = find_spec("pillow_heif") is not None
     looks = {path: look_of(path, with_heif) for path in sorted(files)}

@@ -48,9 +48,10 @@ class Findings:
         if len(self.bad) == 1:
             raise self.bad[0]
         if self.bad:
-            named = "\n".join(f"  {error}" for error in self.bad[:NAMED_FILES])
+            named = ", ".join(f"{printable(str(error.path))} ({error.reason})" for error in self.bad[:NAMED_FILES])
             raise DataError(
-                f"expected {n} readable pictures, got {len(self.bad)} bad ones; the first of them:\n{named}"
+                f"expected {n} readable pictures, got {len(self.bad)} bad ones: "
+                f"{named}{', ...' if len(self.bad) > NAMED_FILES else ''}; leave them out"
             )
 
     def warn_of_odd(self) -> None:
@@ -58,7 +59,7 @@ class Findings:
         if self.odd:
             path, what = self.odd[0]
             warnings.warn(
-                f"{len(self.odd)} pictures hardly show a person, and were taken all the same; "
+                f"{len(self.odd)} pictures hardly show a person, and were used all the same; "
                 f"first: {printable(str(path))} ({what})",
                 DataWarning,
                 stacklevel=3,
@@ -87,11 +88,17 @@ def load_pictures(paths: Sequence[Path], height: int, width: int, progress: Prog
 
 
 def read_pictures(
-    pictures: Sequence[Picture], height: int, width: int, progress: Progress | None = None, first: int = 0
+    pictures: Sequence[Picture],
+    height: int,
+    width: int,
+    progress: Progress | None = None,
+    first: int = 0,
+    n_threads: int | None = None,
 ) -> tuple[Pixels, npt.NDArray[np.int64], Findings]:
     """Return the m pictures `(m, height, width, 3)` that can be read, their rows `(m,)`, and what was found.
 
-    Pictures without a path are called by their number, which begins with `first`.
+    Pictures without a path are called by their number, which begins with `first`. `n_threads` decode (None: one a
+    processor).
     """
     _check_size(height, width)
     decoded = np.empty((len(pictures), height, width, 3), dtype=np.uint8)
@@ -101,7 +108,7 @@ def read_pictures(
         decoded[i], odd = _resized(pictures[i], (width, height), names[i])
         return odd
 
-    good, findings = _for_all(names, load, progress)
+    good, findings = _for_all(names, load, progress, n_threads)
     rows = np.flatnonzero(good)
     return (decoded if good.all() else decoded[rows]), rows, findings
 
@@ -200,7 +207,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _for_all(
-    paths: Sequence[Path], work: Callable[[int], str | None], progress: Progress | None
+    paths: Sequence[Path], work: Callable[[int], str | None], progress: Progress | None, n_threads: int | None = None
 ) -> tuple[npt.NDArray[np.bool_], Findings]:
     """Run `work(0)` to `work(n - 1)` on threads (Pillow releases the GIL), which say what is odd about each picture.
 
@@ -215,7 +222,7 @@ def _for_all(
         except PictureError as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
         for i, found in enumerate(pool.map(attempt, range(len(paths)))):
             if isinstance(found, PictureError):
                 findings.bad.append(found)

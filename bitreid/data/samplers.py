@@ -86,7 +86,7 @@ def check_training_identities(manifest: Manifest) -> None:
     single = identities[counts == 1]
     if len(single):
         path = manifest.paths[int(np.flatnonzero(manifest.pids == single[0])[0])]
-        message = f"{len(single)} of {len(identities)} training identities have one picture only; first: {path}"
+        message = f"{len(single)} of {len(identities)} training identities have only one picture; first: {path}"
         warnings.warn(message, DataWarning, stacklevel=2)
 
 
@@ -95,7 +95,7 @@ def hold_out_identities(pids: npt.NDArray[np.int64], n: int, seed: int) -> npt.N
     identities = np.unique(pids[pids > 0])
     if not 0 <= n < len(identities) or seed < 0:
         raise SettingsError(
-            f"expected to hold out 0 to {len(identities) - 1} of {len(identities)} identities "
+            f"expected to hold out 0 to {len(identities) - 1} of {len(identities)} identities (held_out_identities) "
             f"with a seed of at least 0, got {n} and seed {seed}"
         )
     return np.sort(np.random.default_rng(seed).choice(identities, size=n, replace=False))
@@ -113,7 +113,7 @@ def held_out_pictures(manifest: Manifest, training: Mapping[str, Any]) -> Manife
     if not isinstance(n, int) or not isinstance(seed, int) or n < 1:
         raise DataError(
             "expected a card that says which training identities its run held out (held_out_identities from 1 and "
-            f"seed), got {n} and {seed}; train again with held_out_identities"
+            f"seed), got {n} and {seed}; give the run that held some out (a twin, of a model of all), or train one"
         )
     train = manifest.split("train")
     n_people = len(train.identities())

@@ -14,8 +14,11 @@ from bitreid.text import brief, printable
 INDEX = "encoding.json"
 """The file that makes a folder one of shards: what was asked for, and how many rows there are."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The newest format of such a folder that this bitreid reads, and the one that it writes."""
+
+_SUFFIXES = (".npz", ".parquet")
+"""Of files of shards; the first is that of folders that name none."""
 
 
 def is_folder_of_shards(path: Path) -> bool:
@@ -32,8 +35,9 @@ def is_codes(path: Path) -> bool:
 class Shards:
     """A folder of shards of n rows, `size` in each but the last.
 
-    Shard i is `codes-00000i.npz`. It counts once `codes-00000i.json` is there, which comes last and holds the shard's
-    SHA-256 and a note; each file appears whole or not at all.
+    Shard i is `codes-00000i.npz`, or `.parquet` where `about` has that as its `suffix`. It counts once
+    `codes-00000i.json` is there, which comes last and holds the shard's SHA-256 and a note; each file appears whole or
+    not at all.
     """
 
     folder: Path
@@ -78,8 +82,10 @@ class Shards:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             version = int(index["format_version"])
             if version <= FORMAT_VERSION:
+                if index["about"].get("suffix", _SUFFIXES[0]) not in _SUFFIXES:
+                    raise ValueError(f"files that end in {index['about']['suffix']}")
                 return cls(folder, dict(index["about"]), int(index["pictures"]), int(index["shard"]))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f"expected a folder of codes made by `bitreid encode` at {printable(str(folder))}, got one without a "
                 f"sound {INDEX} ({brief(str(error))}); encode the pictures again"
@@ -100,7 +106,7 @@ class Shards:
 
     def file(self, i: int) -> Path:
         """Return where shard i is, or will be."""
-        return self.folder / f"codes-{i:06}.npz"
+        return self.folder / f"codes-{i:06}{self.about.get('suffix', _SUFFIXES[0])}"
 
     def commit(self, i: int, note: Any) -> None:
         """Let shard i count, whose file is written, with a note (JSON)."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitreid.data.arrow import pyarrow_and_parquet
 from bitreid.errors import DataError
 from bitreid.text import brief, shown
 
@@ -145,11 +146,7 @@ def read_parquet(path: Path, wanted: Sequence[str] | None = None) -> Table:
     again. `DataError` if the file is missing or unreadable, repeats a column's name, has no row, or a column that is
     read holds lists or other values that are no single cells.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise DataError("expected pyarrow to read Parquet files, got none; install bitreid[parquet]") from error
+    pyarrow, parquet = pyarrow_and_parquet()
     # pyarrow raises many kinds of errors for damaged files, and Python for values that it cannot hold (dates).
     try:
         with parquet.ParquetFile(path) as file:

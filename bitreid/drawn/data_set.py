@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from bitreid.arrays import Pixels
-from bitreid.data.about import About, write_about
+from bitreid.data.about import Facts, write_about
 from bitreid.data.files import new_folder
 from bitreid.data.manifest import DISTRACTOR, JUNK
 from bitreid.drawn.cameras import CAMERAS, Site, make_site
 from bitreid.drawn.people import ATTRIBUTES, Person, attribute_values, near_copy, random_cast, random_person
-from bitreid.drawn.picture import Shot, fragment_framing, photograph, sloppy_framing
+from bitreid.drawn.picture import Scene, fragment_framing, photograph, sloppy_framing
 from bitreid.errors import DataError, SettingsError
 
 DRAWING_VERSION = 1
 """Raised whenever the same settings begin to give other pictures."""
 
-ABOUT = About("Apache-2.0", notes="Trained on drawn people, none of whom exists; recognises nobody real.")
+ABOUT = Facts("Apache-2.0", notes="Trained on drawn people, none of whom exists; recognises nobody real.")
 """What a data set of drawn people says about itself."""
 
 _WORDS = {
@@ -213,7 +213,7 @@ def _picture(site: Site, visit: _Visit, yaw: float, strangers: tuple[Person, ...
     passer = strangers[rng.integers(len(strangers))] if rng.random() < _PASSER_SHARE else None
     view = replace(site.look(rng), yaw=yaw + float(rng.normal(0, 0.35)))
     framing = fragment_framing(rng) if visit.fragment else sloppy_framing(rng)
-    return photograph(site, Shot(visit.person, passer, view, framing), rng)
+    return photograph(site, Scene(visit.person, passer, view, framing), rng)
 
 
 def _pid_name(pid: int) -> str:

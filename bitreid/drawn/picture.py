@@ -33,7 +33,7 @@ def fragment_framing(rng: np.random.Generator) -> Framing:
 
 
 @dataclass(frozen=True)
-class Shot:
+class Scene:
     """What a picture shows. Without a `person` the place is empty; a `passer` walks by, partly in view."""
 
     person: Person | None
@@ -53,20 +53,20 @@ class _Cutout:
         canvas[self.mask] = self.colours[self.mask]
 
 
-def photograph(site: Site, shot: Shot, rng: np.random.Generator) -> Pixels:
-    """Return a picture `(height, width, 3)` RGB of the shot; pose, background, occluder and noise come from `rng`."""
+def photograph(site: Site, scene: Scene, rng: np.random.Generator) -> Pixels:
+    """Return a picture `(height, width, 3)` RGB of the scene; pose, background, occluder and noise come from `rng`."""
     canvas = _background(site, rng)
     passes_before = rng.random() < 0.4
-    passer = None if shot.passer is None else _walking_by(site, shot.passer, passes_before, rng)
+    passer = None if scene.passer is None else _walking_by(site, scene.passer, passes_before, rng)
     if passer and not passes_before:
         passer.paste(canvas)
-    if shot.person is not None:
-        seen = project(shot.person, random_pose(shot.person, rng), shot.view)
+    if scene.person is not None:
+        seen = project(scene.person, random_pose(scene.person, rng), scene.view)
         left, bottom, right, top = seen.box()
-        tall, framing = top - bottom, shot.framing
+        tall, framing = top - bottom, scene.framing
         x, y = (left + right) / 2 + framing.shift_x * tall, (bottom + top) / 2 + framing.shift_y * tall
         window = Window(x, y, tall * framing.scale)
-        _shadow(canvas, window, bottom, shot.view.elevation)
+        _shadow(canvas, window, bottom, scene.view.elevation)
         _Cutout(*paint(seen, window, site.canvas, np.array(site.camera.light))).paste(canvas)
     if passer and passes_before:
         passer.paste(canvas)

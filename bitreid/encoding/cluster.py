@@ -7,8 +7,12 @@ other began.
 
 import logging
 import os
+import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +30,13 @@ from bitreid.text import brief, printable
 LOCAL = "local"
 """The address that means a cluster of this machine, which ends with the work."""
 
+START_S = 120.0
+"""Seconds that a cluster of this machine may take to start."""
+
 TRIES = 4
 """How often a shard is begun: a worker may die while it makes one, of whatever reason."""
+
+_MODE = "RAY_AUTH_MODE"
 
 
 class _Worker:
@@ -73,23 +82,25 @@ def encode_on_cluster(
     workers: int | None = None,
     threads: int = 1,
     features: bool = False,
+    parquet: bool = False,
     size: int = SHARD,
     progress: Progress | None = None,
     paces: Paces | None = None,
 ) -> tuple[int, Findings]:
     """Encode the pictures of a manifest to a folder of shards, as `encode_to_shards` does, with workers of Ray.
 
-    `load` loads the same model as `encoder` in each worker; it can be pickled. `address` is that of a cluster
-    ("auto": the one that runs on this machine), or `LOCAL`; a Ray that is running in this process is used as it is. All
-    machines have bitreid installed, and see the pictures, the model and the folder at the same paths. `workers` (None:
-    as many as the cluster has processors for) have so many `threads` each. A shard whose worker dies is made by its
-    successor, up to `TRIES` times. `paces` count the seconds of all workers together.
+    `features`, `parquet` and `size` are those of `encode_to_shards`. `load` loads the same model as `encoder` in each
+    worker; it can be pickled. `address` is that of a cluster ("auto": the one that runs on this machine), or `LOCAL`; a
+    Ray that is running in this process is used as it is. All machines have bitreid installed, and see the pictures, the
+    model and the folder at the same paths. `workers` (None: as many as the cluster has processors for) have so many
+    `threads` each. A shard whose worker dies is made by its successor, up to `TRIES` times. `paces` count the seconds
+    of all workers together.
 
     `SettingsError` for a cluster that is not there or too small, `DataError` for a shard that no worker survives, and
     for workers that write to another folder than this one.
     """
     paces = Paces() if paces is None else paces
-    shards = begin_shards(encoder, manifest, folder, features, size)
+    shards = begin_shards(encoder, manifest, folder, features, size, parquet)
     notes: dict[int, Any] = {i: shards.note(i) for i in range(len(shards))}
     todo = [i for i, note in notes.items() if note is None]
     done = len(manifest) - sum(len(shards.rows(i)) for i in todo)
@@ -158,20 +169,21 @@ def _ray(address: str, workers: int | None, threads: int) -> Iterator[tuple[Any,
             "expected Ray to encode on a cluster, got no such package; pip install 'bitreid[ray]'"
         ) from error
     connected: Any = ray  # not all of it is typed
-    started = not ray.is_initialized()
-    if started:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-        own: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-        if address == LOCAL and workers is not None:
-            own["num_cpus"] = workers * threads
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise SettingsError(
-                f"expected a Ray cluster at {printable(address)}, got none ({brief(str(error))}); start one with "
-                f"`ray start --head`, or use {LOCAL}"
-            ) from error
-    try:
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+            there = address
+            if address == LOCAL:
+                stack.enter_context(_with_token())
+                there = stack.enter_context(_head(None if workers is None else workers * threads))
+            try:
+                ray.init(there, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+                raise SettingsError(
+                    f"expected a Ray cluster at {printable(there)}, got none ({brief(str(error))}); start one with "
+                    f"`ray start --head`, or {'encode without Ray' if address == LOCAL else f'use {LOCAL}'}"
+                ) from error
+            stack.callback(ray.shutdown)
         most = int(connected.cluster_resources().get("CPU", 0)) // threads
         if most < max(workers or 1, 1):
             raise SettingsError(
@@ -179,6 +191,52 @@ def _ray(address: str, workers: int | None, threads: int) -> Iterator[tuple[Any,
                 f"{most}; ask for fewer"
             )
         yield connected, most
+
+
+@contextmanager
+def _with_token() -> Iterator[None]:
+    """Have Ray ask who connects to its cluster, as it does where one process starts it and connects to it."""
+    if _MODE in os.environ:
+        yield
+        return
+    from ray import _raylet
+
+    inner: Any = _raylet  # which is not typed
+    os.environ[_MODE] = "token"
+    inner.Config.initialize("")  # it has read the environment
+    try:
+        yield
     finally:
-        if started:
-            ray.shutdown()
+        del os.environ[_MODE]
+        inner.Config.initialize("")
+
+
+@contextmanager
+def _head(processors: int | None) -> Iterator[str]:
+    """Start a cluster of this machine in a process of its own (see `head`); give its address, end it with the block."""
+    words = [sys.executable, "-m", "bitreid.encoding.head", *([] if processors is None else [str(processors)])]
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            start_new_session=True,  # what stops this process at a terminal does not stop it first
+        ) as head,
+    ):
+        assert head.stdin is not None
+        assert head.stdout is not None
+        late = threading.Timer(START_S, head.kill)
+        late.start()
+        with head.stdin:  # whose end is its
+            address = head.stdout.readline().strip()
+            late.cancel()
+            if not address:
+                said.seek(0)
+                last = said.read().strip().rpartition("\n")[2] or f"nothing for {START_S:g} seconds"
+                raise SettingsError(
+                    f"expected Ray to start on this machine, got: {brief(last)}; try again, or encode without Ray"
+                )
+            yield address

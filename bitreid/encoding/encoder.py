@@ -24,7 +24,8 @@ from bitreid.data.pictures import Findings, Progress, read_pictures
 from bitreid.encoding.boxes import Detections, EncodedBoxes, boxes_of, check_frame, clipped, cut_out
 from bitreid.encoding.engine import Engine, EngineOutput, MirrorAveraged
 from bitreid.encoding.paces import Paces
-from bitreid.errors import ArtifactError, CodesError, SettingsError
+from bitreid.errors import ArtifactError, CodesError, DataError, SettingsError
+from bitreid.hamming.threads import default_threads
 
 CHUNK = 64
 """Pictures that are decoded and encoded together; a limit on memory, and a step of progress."""
@@ -86,14 +87,22 @@ class Chunk(NamedTuple):
 class Encoder:
     """Encodes pictures with a model: its card's contract and an engine that runs its weights, of the name `runs`.
 
-    `bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
+    `n_bits` is a length that the card names (`Card.lengths`): codes are the first so many bits. None: the whole.
 
     With `flip`, or by default where the card says so, the features and attribute logits of a picture are the means over
     it and its mirror image. Codes with and without are of one model, and may be compared.
+
+    `threads` decode files (None: `default_threads`); how many encode is the engine's.
     """
 
     def __init__(
-        self, card: Card, engine: Engine, bits: int | None = None, flip: bool | None = None, runs: str = TORCH
+        self,
+        card: Card,
+        engine: Engine,
+        n_bits: int | None = None,
+        flip: bool | None = None,
+        runs: str = TORCH,
+        threads: int | None = None,
     ) -> None:
         if card.attributes is not None and "attribute_probability" not in card.thresholds:
             raise ArtifactError(
@@ -103,7 +112,10 @@ class Encoder:
         self.card = card
         self.engine = engine
         self.runs = runs
-        self.n_bits = card.length_for(bits)
+        if threads is not None and threads < 1:
+            raise SettingsError(f"expected one thread or more, got {threads}")
+        self.threads = default_threads() if threads is None else threads
+        self.n_bits = card.length_for(n_bits)
         self._parts = prefix_parts(card.parts, self.n_bits)
         self.flip = card.input.flip if flip is None else flip
         self._run: Engine = MirrorAveraged(engine) if self.flip else engine
@@ -114,7 +126,7 @@ class Encoder:
         model: str | Path,
         engine: str | None = None,
         *,
-        bits: int | None = None,
+        n_bits: int | None = None,
         flip: bool | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
@@ -123,8 +135,8 @@ class Encoder:
         """Return the encoder of a model: the folder of an artifact, or the name of a model that comes with bitreid.
 
         `engine` is one of `ENGINES`; by default `onnx` where the artifact has it, else `torch`, which needs
-        `load_torch` (`bitreid.load_encoder` brings its own). `threads` and `providers` are onnxruntime's, see
-        `OnnxEngine`.
+        `load_torch` (`bitreid.load_encoder` brings its own). `threads` decode files and run onnxruntime, whose
+        `providers` are, see `OnnxEngine`; PyTorch has its own.
         """
         folder = folder_of(model)
         card = load_card(folder)
@@ -140,13 +152,13 @@ class Encoder:
             from bitreid.encoding.onnx import OnnxEngine
 
             exported = OnnxEngine(read_engine(folder, card, name), card, threads, providers)
-            return cls(card, exported, bits, flip, name)
+            return cls(card, exported, n_bits, flip, name, threads)
         if load_torch is None:
             raise ArtifactError(
                 f"expected an exported model in {folder}, got its weights alone; `bitreid export {folder}` exports it, "
                 "and bitreid.load_encoder loads it with PyTorch"
             )
-        return cls(card, load_torch(folder), bits, flip, TORCH)
+        return cls(card, load_torch(folder), n_bits, flip, TORCH, threads)
 
     @property
     def model(self) -> str:
@@ -198,6 +210,8 @@ class Encoder:
         hardly show a person. With `refuse`, or by default without `findings`, it is a `DataError` that comes before the
         next pictures are encoded.
         """
+        if isinstance(pictures, str | bytes | Path) or (isinstance(pictures, np.ndarray) and _is_one(pictures)):
+            raise DataError("expected several pictures, got one; put it in a list")
         refuse = findings is None if refuse is None else refuse
         coming = iter(pictures.paths if isinstance(pictures, Manifest) else pictures)
         sizes: deque[int] = deque()
@@ -227,7 +241,8 @@ class Encoder:
         def read(chunk: Sequence[Picture]) -> tuple[Pixels, Ints, Findings]:
             nonlocal first
             with paces.reading.timed(len(chunk)):
-                found = read_pictures(chunk, self.card.input.height, self.card.input.width, first=first)
+                size = self.card.input.height, self.card.input.width
+                found = read_pictures(chunk, *size, first=first, n_threads=self.threads)
             first += len(chunk)
             if refuse:
                 found[2].refuse_bad(len(chunk))
@@ -242,10 +257,12 @@ class Encoder:
 
     def encode(self, pictures: npt.NDArray[np.uint8]) -> Encoded:
         """The codes of pictures `(n, H, W, 3) uint8`, red green blue, of the card's size."""
-        if pictures.shape[1:] != self._shape() or pictures.dtype != np.uint8:
+        shape: tuple[int, ...] = getattr(pictures, "shape", ())
+        if shape[1:] != self._shape() or pictures.dtype != np.uint8:
             raise CodesError(
-                f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, "
-                f"got {pictures.shape} {pictures.dtype}; data.pictures.load_pictures makes them"
+                f"expected pictures of shape (n, {self.card.input.height}, {self.card.input.width}, 3) uint8, got "
+                f"{shape} {getattr(pictures, 'dtype', type(pictures).__name__)}; encode_batches takes files and "
+                "pictures of any size"
             )
         return self._encoded(self._run(np.ascontiguousarray(pictures)))
 
@@ -288,6 +305,11 @@ class Encoder:
         if attributes is not None and schema is not None and schema.n_code_bits:
             attribute_codes = attribute_code(attributes, schema, self.card.thresholds["attribute_probability"])
         return Encoded(features, pack(features, self._parts), attributes, attribute_codes)
+
+
+def _is_one(pictures: AnyArray) -> bool:
+    """Whether an array is one picture, grey, RGB or RGBA, and not several."""
+    return pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[2] in (3, 4))
 
 
 def _together(batches: Sequence[Encoded]) -> Encoded:

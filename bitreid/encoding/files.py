@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitreid.arrays import Floats32, Ints
+from bitreid.arrays import AnyArray, Floats32, Ints
 from bitreid.codes import Codes, concatenated
+from bitreid.data.arrow import ARRAYS, SUFFIX, load_arrays, save_arrays
 from bitreid.data.files import new_file
 from bitreid.data.manifest import Manifest
 from bitreid.data.npz import trouble_of
@@ -162,7 +163,10 @@ def joined(parts: Sequence[EncodedSet]) -> EncodedSet:
 
 def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> None:
     """Write an `.npz` with arrays `paths`, `codes`, `n_bits`, `attribute_codes` (if any), `pids`, `camids`, `tracklets`
-    and `times` (if any), `model`, `engine`, `format_version` and on request `features`; to a temporary name first."""
+    and `times` (if any), `model`, `engine`, `format_version` and on request `features`; to a temporary name first.
+
+    A `.parquet` has them as columns, see `data.arrow`.
+    """
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "paths": np.array([str(each) for each in encoded.paths], dtype=np.str_),
         "codes": encoded.codes.packed,
@@ -181,8 +185,11 @@ def save_encoded(path: Path, encoded: EncodedSet, features: bool = False) -> Non
         arrays["times"] = encoded.times
     if features and encoded.features is not None:
         arrays["features"] = encoded.features
-    with new_file(path) as unfinished, unfinished.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    if path.suffix == SUFFIX:
+        save_arrays(path, arrays)
+    else:
+        with new_file(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_encoded(path: Path, features: bool = True) -> EncodedSet:
@@ -199,8 +206,7 @@ def load_encoded(path: Path, features: bool = True) -> EncodedSet:
 def _load_file(path: Path, features: bool) -> EncodedSet:
     # numpy's and the archive's readers raise many kinds of errors for files that are damaged or something else.
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if features or name != "features"}
+        arrays = _arrays(path, features)
         version = int(arrays["format_version"])
         if version > FORMAT_VERSION:
             raise DataError(f"format {version} is newer than {FORMAT_VERSION}, update bitreid")
@@ -222,6 +228,13 @@ def _load_file(path: Path, features: bool) -> EncodedSet:
             f"expected a file of codes made by `bitreid encode` at {path}, got: {trouble_of(path, error)}; "
             "encode the pictures again"
         ) from error
+
+
+def _arrays(path: Path, features: bool) -> dict[str, AnyArray]:
+    if path.suffix == SUFFIX:
+        return load_arrays(path, ARRAYS if features else ARRAYS - {"features"})
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if features or name != "features"}
 
 
 def side_of(encoded: EncodedSet) -> Side:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitreid.data.ahead import ahead
+from bitreid.data.arrow import SUFFIX, pyarrow_and_parquet
 from bitreid.data.manifest import Manifest
 from bitreid.data.pictures import Findings, OddPicture, Progress
 from bitreid.data.shards import Shards
@@ -36,6 +37,7 @@ def encode_to_shards(
     folder: Path,
     *,
     features: bool = False,
+    parquet: bool = False,
     size: int = SHARD,
     progress: Progress | None = None,
     paces: Paces | None = None,
@@ -43,12 +45,14 @@ def encode_to_shards(
     """Encode the pictures of a manifest to a folder of shards, each `size` of them; return how many have codes, and
     what was found in all of them.
 
+    Shards are `.npz`, or with `parquet` Parquet files (see `data.arrow`).
+
     A folder that is there already goes on: shards that are whole stay, the others are made. It is refused
     (`DataError`) unless model, engine, settings and pictures are the same. Reading, encoding and writing go on at the
     same time; in memory are the pictures of `AHEAD` + 1 chunks, and the codes of two shards.
     """
     paces = Paces() if paces is None else paces
-    shards = begin_shards(encoder, manifest, folder, features, size)
+    shards = begin_shards(encoder, manifest, folder, features, size, parquet)
     notes: dict[int, Any] = {i: shards.note(i) for i in range(len(shards))}
     todo = [i for i, note in notes.items() if note is None]
     for i, note in made(encoder, manifest, shards, todo, progress, paces):
@@ -56,10 +60,14 @@ def encode_to_shards(
     return found_in(notes.values())
 
 
-def begin_shards(encoder: Encoder, manifest: Manifest, folder: Path, features: bool, size: int) -> Shards:
+def begin_shards(
+    encoder: Encoder, manifest: Manifest, folder: Path, features: bool, size: int, parquet: bool
+) -> Shards:
     """Return the folder of shards of these pictures, new or gone on with, see `encode_to_shards`."""
     if size < 1:
         raise SettingsError(f"expected at least 1 picture a shard, got {size}")
+    if parquet:
+        pyarrow_and_parquet()  # which may be missing: not after an hour
     about = {
         "model": encoder.model,
         "engine": encoder.runs,
@@ -67,6 +75,7 @@ def begin_shards(encoder: Encoder, manifest: Manifest, folder: Path, features: b
         "flip": encoder.flip,
         "features": features,
         "inputs": _digest(manifest),
+        **({"suffix": SUFFIX} if parquet else {}),
     }
     return Shards.begin(folder, about, len(manifest), size)
 

@@ -132,9 +132,9 @@ def evaluate_lengths(
     """Return the metrics of `evaluate_ranking` for prefixes of the codes, by length.
 
     All lengths together cost little more than the longest alone. `lengths` are numbers of bits, multiples of 8, in any
-    order. Each is scored as `evaluate_ranking` scores
-    `Codes.prefix`. That a prefix is a code of its own is up to the model: where the bits are laid out part after part,
-    the first bits are the first part's, not a shorter code of the whole. Raises `CodesError` for impossible lengths.
+    order. Each is scored as `evaluate_ranking` scores `Codes.prefix`. That a prefix is a code of its own is up to the
+    model: where the bits are laid out part after part, the first bits are the first part's, not a shorter code of the
+    whole. Raises `CodesError` for impossible lengths.
     """
     labels = Protocol(query_pids, query_camids, gallery_pids, gallery_camids)
     ascending = tuple(sorted(set(lengths)))

@@ -42,7 +42,7 @@ _ROW = _HEIGHT + 2 * _FRAME + _CAPTION + _GAP
 
 _PAPER, _INK = "#ffffff", "#1b1f24"
 _FRAMES = {True: "#15803d", False: "#c81e1e", None: "#8c959f"}
-_MEANINGS = {True: "same person", False: "another person", None: "identity unknown"}
+_MEANINGS = {True: "same person", False: "another person", None: "not known if the same person"}
 _NOTE = "under each: #rank, distance"
 NEAREST = "Nearest in the gallery, distance in bits"
 """The title of a sheet of searches, in which nobody knows what is right."""

@@ -93,11 +93,11 @@ def evaluate_model(
 
     With attribute codes on both sides, two-stage search by them is scored for each of `ws` (rows kept), and with a
     coarse code, whose bits the codes have, two-stage search by that. The codes are also scored by their first bits, for
-    each number of them in `lengths`. With `rescore_w`, codes are also scored with that many rows of each query in the
-    order of its features against their bits (`hamming.rescore`). With `rerank_w`, the codes (or else the features) are
-    also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion. `memory_mb` and
-    `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or `rerank_w` with a protocol of
-    single shots, and for sides without codes and features.
+    each number of them in `lengths`. With `rescore_w`, codes of each length are also scored with that many rows of each
+    query in the order of its features against their bits (`hamming.rescore`). With `rerank_w`, the codes (or else the
+    features) are also scored with that many rows re-ranked, by k-reciprocal encoding and by query expansion.
+    `memory_mb` and `n_threads` are as in `evaluate_ranking`. `SettingsError` for `ws`, `rescore_w` or
+    `rerank_w` with a protocol of single shots, and for sides without codes and features.
     """
     query, gallery = merged(query, gallery, protocol)
     protocol = protocol.after_merging()
@@ -114,7 +114,7 @@ def evaluate_model(
             query.codes, gallery.codes, *people, protocol=protocol, memory_mb=memory_mb, n_threads=n_threads
         )
         n_bits, bits = gallery.codes.n_bits, bit_statistics(gallery.codes)
-    rescored = {} if rescore_w is None else _rescored(query, gallery, rescore_w, protocol)
+    rescored = {} if rescore_w is None else _rescored(query, gallery, rescore_w, lengths, protocol)
     reranked = {} if rerank_w is None else _reranked(query, gallery, rerank_w, protocol)
     afr = _afr((query.attribute_codes, gallery.attribute_codes), query, gallery, ws, protocol, memory_mb)
     short = coarse_of(query, coarse), coarse_of(gallery, coarse)
@@ -161,18 +161,26 @@ def _afr(
     return tuple(evaluate_afr(*codes, *people, ws, protocol=protocol, memory_mb=memory_mb))
 
 
-def _rescored(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:
-    """Return the scores of codes whose `w` nearest rows are rescored, by what they are called."""
+def _rescored(
+    query: Side, gallery: Side, w: int, lengths: Sequence[int], protocol: ProtocolSettings
+) -> dict[str, RankingMetrics]:
+    """Return the scores of codes, and of their first bits, whose `w` nearest rows are rescored, by what they are
+    called."""
     if protocol.single_shots or query.codes is None or gallery.codes is None or query.features is None:
         raise SettingsError(
             "expected codes, features of the queries and a protocol of the whole gallery to rescore, got others"
         )
     labels = labels_of(query, gallery, protocol.cameras)
     people = (labels.query_pids, labels.query_camids, labels.gallery_pids, labels.gallery_camids)
-    short_list = nearest_rows(query.codes, gallery.codes, w, _random_ids(gallery))
-    distances = asymmetric_distances_at(rounded(query.features), gallery.codes, short_list)
-    name = f"{gallery.codes.n_bits} bits, rescored w = {short_list.shape[1]}"
-    return {name: evaluate_reranked(query.codes, gallery.codes, short_list, distances, *people)}
+    ids, whole = _random_ids(gallery), gallery.codes.n_bits
+    found = {}
+    for n_bits in (whole, *sorted(lengths)):
+        queries, rows = query.codes.prefix(n_bits), gallery.codes.prefix(n_bits)
+        short_list = nearest_rows(queries, rows, w, ids)
+        distances = asymmetric_distances_at(rounded(query.features[:, :n_bits]), rows, short_list)
+        name = f"{'' if n_bits == whole else 'first '}{n_bits} bits, rescored w = {short_list.shape[1]}"
+        found[name] = evaluate_reranked(queries, rows, short_list, distances, *people)
+    return found
 
 
 def _reranked(query: Side, gallery: Side, w: int, protocol: ProtocolSettings) -> dict[str, RankingMetrics]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bitreid.arrays import AnyArray, Features, Ints
 from bitreid.codes import Codes
+from bitreid.data.arrow import SUFFIX, load_arrays
 from bitreid.data.labels.matfile import read_mat
 from bitreid.data.manifest import UNKNOWN
 from bitreid.data.npz import trouble_of
@@ -70,8 +71,9 @@ def _width(column: Codes | Features) -> int:
 
 def _arrays(path: Path) -> dict[str, AnyArray]:
     if is_folder_of_shards(path):
-        shards = [_arrays_of_npz(each) for each in Shards.open(path).files()]
-        return {name: np.concatenate([each[name] for each in shards]) for name in shards[0]}
+        files = Shards.open(path).files()
+        shards = [load_arrays(each, _NAMES) if each.suffix == SUFFIX else _arrays_of_npz(each) for each in files]
+        return {name: np.concatenate([each[name] for each in shards]) for name in _NAMES if name in shards[0]}
     return _arrays_of_npz(path)
 
 

@@ -119,7 +119,7 @@ class Gallery(Backend):
         """Return how many items pass the filter."""
 
     @abstractmethod
-    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+    def scan(self, where: Where = None, *, after: int | None = None, batch_size: int = BATCH) -> Iterator[Items]:
         """Yield all items that pass the filter in batches, by ascending key, from the first key above `after` on.
 
         Items that are added or removed meanwhile may be among them or not; all others are, once.
@@ -157,7 +157,7 @@ class Gallery(Backend):
           whom the coarse code was chosen on.
         - "clustered": the items of the nearest clusters, as many as hold the share `recall` (0.95 without) of the
           nearest items, in the mean over items of the gallery; all that pass where there are no clusters, or few pass.
-          `Hits.n_visited` says how many they were.
+          `Hits.n_visited` says how many they were, on Milvus about.
 
         By `parts` only the bits of these parts of the body count. `Hits.threshold` is the distance at which at most the
         share `fpir` of the searches for somebody absent would find anybody, in as many items as passed the filter; None
@@ -175,8 +175,7 @@ class Gallery(Backend):
 
         `WrongModel` for codes of another model or length, `BadRequest` for `w` without short codes, for `recall` with
         `w`, or in two stages without a coarse code, for either with a method that has none, for `rescore` without
-        features or of other hits than items, and for `only_certain` where nothing says what is; `Unsupported` for a
-        clustered search on Milvus.
+        features or of other hits than items, and for `only_certain` where nothing says what is.
         """
         codes = self.contract.cut(codes, model)
         check_search(self.contract, codes, attribute_codes, model, k, w, max_distance)
@@ -296,6 +295,16 @@ class Gallery(Backend):
 
     def repair(self) -> int:
         """Mend items that are half there; return how many, 0 where that cannot be. Nobody else may write meanwhile."""
+        return 0
+
+    def cluster(self, n_lists: int | None = None) -> int:
+        """Make the lists of clustered searches anew where a gallery is told to, and measure what recall takes how many;
+        return how many a segment of the server has.
+
+        0 where there is nothing to do: a gallery in a file makes them when it writes segments, one in memory has none,
+        and one on a Milvus server needs 32,768 items. There, nobody can search for a moment, and `n_lists` is the root
+        of the number of items, at most 1,024, unless it is given. Nobody else may write meanwhile.
+        """
         return 0
 
     @abstractmethod

@@ -43,12 +43,12 @@ class Contract:
             raise BadRequest("expected a coarse code of bits of the codes, got one with bits beyond them")
 
     @classmethod
-    def of(cls, card: Card, bits: int | None = None) -> Self:
+    def of(cls, card: Card, n_bits: int | None = None) -> Self:
         """Return the contract of a saved model, for codes of a length that its card names; None is the whole.
 
         The model is the same at every length. `SettingsError` for another length.
         """
-        schema, n_bits = card.attributes, card.length_for(bits)
+        schema, n_bits = card.attributes, card.length_for(n_bits)
         names = tuple(name for name, coded in zip(schema.names, schema.in_code, strict=True) if coded) if schema else ()
         parts = prefix_parts(card.parts, n_bits)
         coarse = card.coarse if card.coarse and card.coarse.fits(n_bits, len(names)) else None

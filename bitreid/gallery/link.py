@@ -242,7 +242,7 @@ class _Pairs(NamedTuple):
 
 def _run(left: Gallery, where: Where, after: int | None, contract: Contract) -> _Run | None:
     """Return the next `RUN` items; None where there are none."""
-    batches = [_cut(batch, contract) for batch in islice(left.scan(where, after=after, batch=BATCH), RUN // BATCH)]
+    batches = [_cut(batch, contract) for batch in islice(left.scan(where, after=after, batch_size=BATCH), RUN // BATCH)]
     if not batches:
         return None
     packed = np.concatenate([each.codes.packed for each in batches])
@@ -259,7 +259,7 @@ def _near(
     run: _Run, right: Gallery, where: Where, contract: Contract, max_distance: int, same: bool, n_threads: int
 ) -> Iterator[_Pairs]:
     """Yield the pairs of a run, so many at a time that memory is bounded."""
-    for batch in right.scan(where, batch=BATCH):
+    for batch in right.scan(where, batch_size=BATCH):
         other = _cut(batch, contract)
         step = max(PAIRS_AT_ONCE // max(len(other), 1), 1)
         for start in range(0, len(run), step):

@@ -48,7 +48,7 @@ class MemoryGallery(Gallery):
     def count(self, where: Where = None) -> int:
         return self._snapshot().matching(self._filter(where))[1]
 
-    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+    def scan(self, where: Where = None, *, after: int | None = None, batch_size: int = BATCH) -> Iterator[Items]:
         wanted = self._filter(where)
         with self._transaction():
             snapshot, items = self._table.snapshot(), dict(self._items)
@@ -57,7 +57,9 @@ class MemoryGallery(Gallery):
         chosen = chosen[np.argsort(snapshot.keys[chosen])]
         if after is not None:
             chosen = chosen[snapshot.keys[chosen] > after]
-        pages = (snapshot.seqs[chosen[start : start + batch]].tolist() for start in range(0, len(chosen), batch))
+        pages = (
+            snapshot.seqs[chosen[start : start + batch_size]].tolist() for start in range(0, len(chosen), batch_size)
+        )
         return (joined([items[seq] for seq in page], self.contract) for page in pages)
 
     def audit(self) -> Iterator[Mapping[str, Any]]:

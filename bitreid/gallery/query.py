@@ -38,6 +38,7 @@ class Queries(NamedTuple):
 
     `features (n, n_bits)` are floats whose signs are the codes; None where only codes are known.
     `item` is the id of the item that is the query, and is no hit itself; None for queries from elsewhere.
+    `n_pictures` says of how many pictures each was made; empty where that is not known.
     """
 
     names: list[str]
@@ -46,6 +47,7 @@ class Queries(NamedTuple):
     model: str
     item: Id | None = None
     features: Features | None = None
+    n_pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,15 @@ def queries_of_people(encoder: Encoder, pictures: Manifest, one_person: bool = F
     attribute_codes = concatenated(short) if short else None
     features = np.concatenate([query.features for query in each if query.features is not None])
     names = [name for query in each for name in query.names]
-    return Queries(names, codes, attribute_codes, each[0].model, features=features)
+    n_pictures = tuple(n for query in each for n in query.n_pictures)
+    return Queries(names, codes, attribute_codes, each[0].model, features=features, n_pictures=n_pictures)
 
 
 def query_of_pictures(encoder: Encoder, paths: Sequence[Path]) -> Queries:
     """Return pictures of one person as one query, named after the first."""
     query = encoder.merge(encoder.encode_files(paths))
-    return Queries([str(paths[0])], query.codes, query.attribute_codes, encoder.model, features=query.features)
+    name, n_pictures = [str(paths[0])], (len(paths),)
+    return Queries(name, query.codes, query.attribute_codes, encoder.model, None, query.features, n_pictures)
 
 
 def query_of_item(gallery: Gallery, id: Id) -> Queries:

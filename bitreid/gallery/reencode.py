@@ -59,7 +59,7 @@ def reencode_gallery(
         raise BadRequest(f"expected another gallery to write to, got {place} twice; name a new one")
     new.name_cameras(old.camera_names)
     total, n_seen = old.count(), 0
-    for batch in old.scan(batch=PICTURES_BATCH):
+    for batch in old.scan(batch_size=PICTURES_BATCH):
         added = old._added(batch.ids)
         when = np.array([added.get(id, -1) for id in batch.ids], np.int64)
         there = new.get(batch.ids)

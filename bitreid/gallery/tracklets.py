@@ -1,6 +1,7 @@
 """Tracklets of a video as a gallery's items: one code of all pictures of a tracklet."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -8,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from bitreid.arrays import Bools, Ints, Pixels
+from bitreid.data.ahead import ahead
 from bitreid.data.boxes import Boxes
 from bitreid.data.manifest import UNKNOWN, Manifest
 from bitreid.data.pictures import Progress
 from bitreid.encoding.boxes import TrackletMeans, cut_out
 from bitreid.encoding.crops import Cut, Shot, cuts_of
-from bitreid.encoding.encoder import Encoder
+from bitreid.encoding.encoder import Encoded, Encoder
 from bitreid.errors import BadRequest
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.cameras import with_cameras_of
@@ -117,25 +119,27 @@ def add_video(
         new = gallery.add(batch)
         added.new, added.there = added.new + new, added.there + len(batch) - new
 
+    def encode(cuts: list[_Pictures]) -> tuple[list[_Pictures], Encoded]:
+        return cuts, encoder.encode(np.concatenate([cut.pictures for cut in cuts]))
+
     done: list[int] = []
-    for cuts in _together(cuts_of(video, boxes, shot, added.findings), encoder):
-        means.add(
-            np.concatenate([groups[cut.rows] for cut in cuts]),
-            encoder.encode(np.concatenate([cut.pictures for cut in cuts])),
-        )
-        for cut in cuts:
-            for group in groups[cut.rows].tolist():
-                before = seen.get(group, _Seen(cut.time, cut.number, cut.number, 0))
-                seen[group] = before._replace(last=cut.number, n=before.n + 1)
-        while n_ended < len(ending) and lasts[ending[n_ended]] <= cuts[-1].number:
-            # None of its boxes may have enclosed anything.
-            done += [ending[n_ended]] if ending[n_ended] in seen else []
-            n_ended += 1
-        while len(done) >= ADDED_TOGETHER:
-            add(done[:ADDED_TOGETHER])
-            del done[:ADDED_TOGETHER]
-        if progress is not None:
-            progress(int(cuts[-1].rows[-1]) + 1, len(boxes))
+    # A thread encodes while this one decodes the next frames.
+    with closing(ahead(_together(cuts_of(video, boxes, shot, added.findings), encoder), encode, 1)) as coming:
+        for cuts, encoded in coming:
+            means.add(np.concatenate([groups[cut.rows] for cut in cuts]), encoded)
+            for cut in cuts:
+                for group in groups[cut.rows].tolist():
+                    before = seen.get(group, _Seen(cut.time, cut.number, cut.number, 0))
+                    seen[group] = before._replace(last=cut.number, n=before.n + 1)
+            while n_ended < len(ending) and lasts[ending[n_ended]] <= cuts[-1].number:
+                # None of its boxes may have enclosed anything.
+                done += [ending[n_ended]] if ending[n_ended] in seen else []
+                n_ended += 1
+            while len(done) >= ADDED_TOGETHER:
+                add(done[:ADDED_TOGETHER])
+                del done[:ADDED_TOGETHER]
+            if progress is not None:
+                progress(int(cuts[-1].rows[-1]) + 1, len(boxes))
     rest = [*done, *sorted(seen.keys() - set(done))]  # the video may have ended before their last boxes
     for start in range(0, len(rest), ADDED_TOGETHER):
         add(rest[start : start + ADDED_TOGETHER])

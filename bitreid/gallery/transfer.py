@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bitreid.codes import Codes
+from bitreid.data import arrow
 from bitreid.data.files import new_file
 from bitreid.data.pictures import Progress
-from bitreid.errors import GalleryDamaged, GalleryNotFound, GalleryUnreachable, Unsupported, WrongModel
+from bitreid.errors import DataError, GalleryDamaged, GalleryNotFound, GalleryUnreachable, Unsupported, WrongModel
 from bitreid.gallery.about import About
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
@@ -217,13 +218,9 @@ def _blocks(file: BinaryIO, n_bytes: int | None) -> Iterator[bytes]:
 def pyarrow_and_parquet() -> tuple[Any, Any]:
     """Return the two modules; `Unsupported` where they are not installed."""
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise Unsupported(
-            "expected pyarrow to read and write Parquet files, got none; install bitreid[parquet]"
-        ) from error
-    return pyarrow, parquet
+        return arrow.pyarrow_and_parquet()
+    except DataError as error:
+        raise Unsupported(str(error)) from error
 
 
 def _fields(pyarrow: Any, contract: Contract) -> list[Any]:

@@ -13,7 +13,7 @@ decide between rows of equal distance. Arguments that several functions share, b
 
 import numpy as np
 
-from bitreid.arrays import Bools, Ints
+from bitreid.arrays import Bools, Bytes, Ints
 from bitreid.codes import Codes
 from bitreid.errors import CodesError, SettingsError
 from bitreid.hamming import kernel
@@ -70,10 +70,7 @@ def search_clustered(
     if n_visited is None:
         found = search_exact(queries, gallery, max(k, 1), ids, bits=bits, rows=rows, n_threads=n_threads)
         return VisitedRanking(found.positions, found.distances, np.full(len(queries), n_allowed))
-    counted = counted_bits(queries.n_bits, bits)
-    ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    sides = (counted.bytes_of(each) for each in (queries, gallery, clusters.centres))
-    settings = (counted.mask, allowed, ids, n_threads)
+    sides, settings = _prepared(queries, gallery, clusters, ids, bits, allowed, n_threads)
     return VisitedRanking(*kernel.engine().search_lists(*sides, clusters.offsets, n_visited, k, *settings))
 
 
@@ -103,11 +100,23 @@ def search_range_clustered(
     if n_visited is None:
         found = search_range(queries, gallery, limit, ids, bits=bits, rows=rows, n_threads=n_threads)
         return VisitedMatches(found.offsets, found.positions, found.distances, np.full(len(queries), n_allowed))
-    counted = counted_bits(queries.n_bits, bits)
-    ids, n_threads = checked_ids(ids, len(gallery)), checked_threads(n_threads)
-    sides = (counted.bytes_of(each) for each in (queries, gallery, clusters.centres))
-    settings = (counted.mask, allowed, ids, n_threads)
+    sides, settings = _prepared(queries, gallery, clusters, ids, bits, allowed, n_threads)
     return VisitedMatches(*kernel.engine().range_lists(*sides, clusters.offsets, n_visited, limit, *settings))
+
+
+def _prepared(
+    queries: Codes,
+    gallery: Codes,
+    clusters: Clusters,
+    ids: Ints | None,
+    bits: Bools | None,
+    allowed: Bytes | None,
+    n_threads: int,
+) -> tuple[tuple[Bytes, Bytes, Bytes], tuple[Bytes | None, Bytes | None, Ints | None, int]]:
+    """Return what the kernel takes first, the bytes that are compared, and last: masks, ids and threads."""
+    counted = counted_bits(queries.n_bits, bits)
+    sides = (counted.bytes_of(queries), counted.bytes_of(gallery), counted.bytes_of(clusters.centres))
+    return sides, (counted.mask, allowed, checked_ids(ids, len(gallery)), checked_threads(n_threads))
 
 
 def _check_clusters(gallery: Codes, clusters: Clusters) -> None:

@@ -1,9 +1,8 @@
-"""Identity, triplet, attribute, SSR, nested and distillation losses: a file each."""
+"""Identity, triplet, attribute, SSR and distillation losses: a file each."""
 
 from bitreid.losses.attribute import attribute_loss, positive_weights
 from bitreid.losses.distillation import distillation_loss
 from bitreid.losses.identity import identity_loss
-from bitreid.losses.nested import prefix_identity_loss, similarity_loss
 from bitreid.losses.ssr import binary_gap, bit_agreement, ssr_loss
 from bitreid.losses.triplet import triplet_loss
 
@@ -14,8 +13,6 @@ __all__ = [
     "distillation_loss",
     "identity_loss",
     "positive_weights",
-    "prefix_identity_loss",
-    "similarity_loss",
     "ssr_loss",
     "triplet_loss",
 ]

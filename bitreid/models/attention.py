@@ -12,7 +12,8 @@ class AttributeBlock(nn.Module):
 
     A bottleneck block makes an attribute map of its own from the backbone's, because attributes and identity look at
     different grains. Attribute heads pool it, stripe by stripe, since shoes and hats have their places. With
-    `attention`, a channel gate and a spatial gate made from the attribute map re-weight the identity map.
+    `attention`, a channel gate and a spatial gate made from the attribute map re-weight the identity map. A second
+    head, `direct`, is fitted on the backbone's own map after training (`training.attributes`): logits are then means.
     """
 
     def __init__(self, n_channels: int, n_attributes: int, n_parts: int, attention: bool) -> None:
@@ -30,6 +31,7 @@ class AttributeBlock(nn.Module):
         )
         self.n_stripes = max(n_parts, 1)
         self.heads = nn.Linear(n_channels * self.n_stripes, n_attributes)
+        self.direct: nn.Linear | None = None
         self.gates = AttributeGates(n_channels) if attention else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,9 +39,15 @@ class AttributeBlock(nn.Module):
         attribute_map = F.relu(x + self.bottleneck(x))  # (N, C, h, w)
         pooled = stripe_means(attribute_map, self.n_stripes).flatten(1)  # (N, C * stripes)
         logits: Tensor = self.heads(pooled)  # (N, A)
+        if self.direct is not None:
+            logits = (logits + self.direct(stripe_means(x, self.n_stripes).flatten(1))) / 2
         if self.gates is not None:
             x = x + x * self.gates(attribute_map)  # (N, C, h, w)
         return x, logits
+
+    def new_head(self) -> nn.Linear:
+        """Return a head of random values for this block: `direct` once it is fitted."""
+        return nn.Linear(self.heads.in_features, self.heads.out_features).to(self.heads.weight.device)
 
 
 class AttributeGates(nn.Module):

@@ -38,8 +38,11 @@ class Descriptor(nn.Module):
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
-        values = [embedding(part) for embedding, part in zip(self.embeddings, parts, strict=True)]
-        return self.activation(torch.cat(values, dim=1))
+        return self.activation(self.values(parts))
+
+    def values(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the descriptor before its activation."""
+        return torch.cat([embedding(part) for embedding, part in zip(self.embeddings, parts, strict=True)], dim=1)
 
 
 def _embedding(n_channels: int, n_bits: int, hidden: int) -> nn.Sequential:

@@ -11,8 +11,8 @@ from bitreid.models.parts import code_layout
 
 SUMMARY = Part("summary", 0, 128)
 """The first bits of a nested code, made from all parts at once: an eighth of 32 bits says nothing of a stripe."""
-LEARNED = 512
-"""Bits that are learned; those after them are the descriptor's own."""
+DIRECTIONS = SUMMARY.n_bits
+"""Directions among all values that the summary is made of: as many as it has first bits."""
 _RUN = 8  # bits of a part that stay together, where its bits come to whole bytes
 
 
@@ -23,33 +23,36 @@ def check_nested(n_bits: int) -> None:
 
 
 def nested_layout(n_bits: int, n_parts: int) -> tuple[Part, ...]:
-    """Return the runs of a nested code: the summary, then short runs of all parts in turn.
+    """Return the runs of a nested code: the summary's first bits, then short runs of the summary and all parts in turn.
 
-    Every prefix has each part's share, to a run's length. `SettingsError` for fewer than 256 bits.
+    The summary has half of the bits after its first ones, or a little more. Every prefix has each part's share, to a
+    run's length. `SettingsError` for fewer than 256 bits.
     """
     check_nested(n_bits)
-    parts = code_layout(n_bits - SUMMARY.n_bits, n_parts)
+    rest = n_bits - SUMMARY.n_bits
+    parts = code_layout(rest // 64 * 32, n_parts)
     run = _RUN if all(part.n_bits % _RUN == 0 for part in parts) else 1
-    left = [part.n_bits for part in parts]
+    shares = [Part(SUMMARY.name, 0, rest - parts[-1].stop), *parts]
+    left = [part.n_bits for part in shares]
     runs, place = [SUMMARY], SUMMARY.stop
     while any(left):
-        # The part comes next that is farthest behind: of which most is left.
-        i = max(range(len(parts)), key=lambda i: left[i] / parts[i].n_bits)
-        left[i] -= run
-        if runs[-1].name == parts[i].name:
-            runs[-1] = Part(parts[i].name, runs[-1].start, place + run)
+        # The one comes next that is farthest behind: of which most is left.
+        i = max(range(len(left)), key=lambda i: left[i] / shares[i].n_bits)
+        n = min(run, left[i])
+        left[i] -= n
+        if runs[-1].name == shares[i].name:
+            runs[-1] = Part(shares[i].name, runs[-1].start, place + n)
         else:
-            runs.append(Part(parts[i].name, place, place + run))
-        place += run
+            runs.append(Part(shares[i].name, place, place + n))
+        place += n
     return tuple(runs)
 
 
 class NestedMap(nn.Module):
-    """A descriptor's values `(N, n_bits)` to those of a nested code of as many bits, whose signs are the code.
+    """A descriptor's values `(N, n_bits)`, before any activation, to those of a nested code, whose signs are the code.
 
-    The summary is a linear map of all values. Of a part's bits, those among the first `LEARNED` of the code are a
-    linear map of the part's own values, so that a person can still be searched for by parts, and the others are its
-    first values as they are.
+    The summary is a linear map of a few directions among all values. A part's bits are one of the part's own values, so
+    that a person can still be searched for by parts.
     """
 
     order: Tensor
@@ -59,47 +62,24 @@ class NestedMap(nn.Module):
         n_bits = layout[-1].stop
         self.slices = [slice(part.start, part.stop) for part in layout]
         self.runs = nested_layout(n_bits, n_parts)
-        learned = [_bits_of(part.name, self.runs, LEARNED) for part in layout]
-        self.kept = [_bits_of(part.name, self.runs, n_bits) - n for part, n in zip(layout, learned, strict=True)]
-        self.summary = nn.Linear(n_bits, SUMMARY.n_bits)
-        self.linears = [nn.Linear(part.n_bits, n) for part, n in zip(layout, learned, strict=True)]
+        self.directions = nn.Linear(n_bits, DIRECTIONS)
+        self.summary = nn.Linear(DIRECTIONS, _n_bits(SUMMARY.name, self.runs))
+        self.linears = [nn.Linear(part.n_bits, _n_bits(part.name, self.runs)) for part in layout]
         self.parts = nn.ModuleList(self.linears)
         self.register_buffer("order", _order(self.runs, [SUMMARY.name, *(p.name for p in layout)]), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        columns = [self.summary(values)]
-        for linear, where, kept in zip(self.linears, self.slices, self.kept, strict=True):
-            own = values[:, where]
-            columns += [linear(own), own[:, :kept]]
-        return torch.cat(columns, dim=1)[:, self.order]
-
-    def learned(self, values: Tensor) -> Tensor:
-        """Return the first bits' values only, those that are learned: `(N, LEARNED)` or fewer."""
-        return self.forward(values)[:, :LEARNED]
-
-    @torch.no_grad()
-    def absorb(self, norm: nn.BatchNorm1d) -> None:
-        """Take over a batch norm that follows `learned`, in evaluation mode: the map alone then gives its values."""
-        places = self.order[:LEARNED]
-        unit = norm.weight.new_ones((1, len(places)))
-        zero, one = norm.eval()(0 * unit)[0], norm(unit)[0]
-        start = 0
-        for linear, kept in zip([self.summary, *self.linears], [0, *self.kept], strict=True):
-            stop = start + linear.out_features
-            own = (places >= start) & (places < stop)  # in ascending order of column, as a part's runs are
-            linear.weight.mul_((one - zero)[own][:, None])
-            linear.bias.mul_((one - zero)[own]).add_(zero[own])
-            start = stop + kept
+        of_parts = [linear(values[:, where]) for linear, where in zip(self.linears, self.slices, strict=True)]
+        return torch.cat([self.summary(self.directions(values)), *of_parts], dim=1)[:, self.order]
 
 
-def _bits_of(name: str, runs: Sequence[Part], stop: int) -> int:
-    """Return how many of the bits before `stop` belong to a part."""
-    return sum(min(run.stop, stop) - run.start for run in runs if run.name == name and run.start < stop)
+def _n_bits(name: str, runs: Sequence[Part]) -> int:
+    return sum(run.n_bits for run in runs if run.name == name)
 
 
 def _order(runs: Sequence[Part], names: Sequence[str]) -> Tensor:
     """Return, for each bit of the code, its column where the bits of each part lie side by side, by `names`."""
-    sizes = [_bits_of(name, runs, runs[-1].stop) for name in names]
+    sizes = [_n_bits(name, runs) for name in names]
     next_column = {name: sum(sizes[:i]) for i, name in enumerate(names)}
     columns: list[int] = []
     for run in runs:

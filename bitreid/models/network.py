@@ -85,7 +85,7 @@ class HashingNetwork(nn.Module):
         self.settings = settings
         self.backbone_batch = 0
         self.layout = code_layout(settings.n_bits, settings.n_parts)
-        self.nested: NestedMap | None = None
+        self.nested: nn.Module | None = None
         self.backbone = backbone
         n_channels = _integer(backbone, "n_channels", "the channels of its map")
         self.stride = _integer(backbone, "stride", "pixels of the picture for one of its map", default=16)
@@ -109,9 +109,8 @@ class HashingNetwork(nn.Module):
             x, logits = self.attribute_block(x)  # (N, C, h, w), (N, A)
         parts = pool_parts(x, self.settings.n_parts, self.settings.pooling)  # 1 + n_parts of (N, C)
         teacher = None if self.teacher is None else self.teacher(parts)  # (N, n_bits)
-        student = self.student(parts)  # (N, n_bits)
-        if self.nested is not None:
-            student = self.nested(student)  # (N, n_bits)
+        # An activation gathers values near +-1, where the map could not tell how far apart they are.
+        student = self.student(parts) if self.nested is None else self.nested(self.student.values(parts))  # (N, n_bits)
         return ModelOutput(student, teacher, logits)
 
     def _map(self, pictures: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The service as an ASGI application."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,7 +50,11 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
     async def start() -> None:
         try:
             await anyio.to_thread.run_sync(service.decoders.start)
-            service.start(await anyio.to_thread.run_sync(load, settings))
+            loaded = await anyio.to_thread.run_sync(load, settings)
+            # It stays: else each full collection of garbage would look at all of it, while every request waits.
+            gc.collect()
+            gc.freeze()
+            service.start(loaded)
         except Exception as error:
             if failed is None:
                 LOG.error("expected to load the gallery and the model, got: %s", error)
@@ -77,6 +82,7 @@ def create_app(settings: ServiceSettings, load: Load = load, failed: Failed | No
             await loading
             sweeping.cancel()
             await anyio.to_thread.run_sync(service.stop)
+            gc.unfreeze()
 
     app = FastAPI(
         title="bitreid",

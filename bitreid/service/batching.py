@@ -63,6 +63,9 @@ class Batcher(Generic[Given, Found]):
                 for (_, future), each in zip(batch, found, strict=True):
                     if not future.done():
                         future.set_result(each)
+            # Answers are sent first: work in a thread would take the processor from them, and what comes in meanwhile
+            # is in the next batch.
+            await asyncio.sleep(0)
         del self._waiting[key]
 
     def _next(self, key: Hashable) -> list[tuple[Given, "asyncio.Future[Found]"]]:

@@ -31,5 +31,3 @@ Searcher = Annotated[Caller, _of(SCOPES[0])]
 """A caller who may search."""
 Writer = Annotated[Caller, _of(SCOPES[1])]
 """A caller who may add and delete."""
-Admin = Annotated[Caller, _of(SCOPES[2])]
-"""A caller who may do everything."""

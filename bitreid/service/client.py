@@ -164,11 +164,11 @@ class Client:
         """Return what is known of an item; `ItemNotFound`."""
         return self._ask(ItemOut, "GET", path_of(id))
 
-    def items(self, where: str | None = None, *, page: int = 500) -> Iterator[ItemOut]:
-        """Yield all items that pass a filter, which are fetched `page` by page."""
+    def items(self, where: str | None = None, *, page_size: int = 500) -> Iterator[ItemOut]:
+        """Yield all items that pass a filter, fetched `page_size` at a time."""
         after: str | None = None
         while True:
-            asked = {"where": where, "limit": page, "after": after}
+            asked = {"where": where, "limit": page_size, "after": after}
             found = self._ask(
                 ItemsOut,
                 "GET",

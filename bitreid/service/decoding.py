@@ -91,6 +91,9 @@ class Decoders:
         """
         process = self._idle.get()
         try:
+            if process is not None and process.ended:  # by somebody else, such as a system without memory
+                process.end(False)
+                process = None
             if process is None:
                 process = _Process(self._limits())
             asked = {"box": box and [float(each) for each in box], "height": height, "width": width}
@@ -148,6 +151,10 @@ class _Process:
                 env=environment,
             )
         self._ready = False
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def wait(self) -> None:
         if not self._ready:

@@ -17,6 +17,11 @@ _NAMES = {name for name, _ in _RAW}
 _PAGE = ("/page/", "/favicon.ico")
 
 
+def of_page(path: str) -> bool:
+    """Whether a path is that of a file of the page, which is the same for everybody."""
+    return path == "/" or path.startswith(_PAGE)
+
+
 class SecurityHeaders:
     """Adds `HEADERS` to every answer; what is data is not to be stored, and the page is to be asked for again."""
 
@@ -27,7 +32,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caching = b"no-cache" if scope["path"] == "/" or scope["path"].startswith(_PAGE) else b"no-store"
+        caching = b"no-cache" if of_page(scope["path"]) else b"no-store"
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -73,7 +73,8 @@ _FULL = "expected room on the service's disk, got a full one; nothing was writte
 class Problem(Exception):
     """A request that cannot be answered: its status, its kind, and one sentence that says what to do.
 
-    `where` is the field of the request that is wrong; None where it is not one.
+    `where` is the field of the request that is wrong; None where it is not one. What cannot be done now (503) says
+    when to try again.
     """
 
     def __init__(
@@ -85,7 +86,8 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.kind, self.message, self.where, self.headers = status, kind, message, where, headers
+        self.status, self.kind, self.message, self.where = status, kind, message, where
+        self.headers = ({"Retry-After": str(RETRY_S)} if status == 503 else {}) | dict(headers or {})
 
     def json(self) -> dict[str, str | None]:
         """Return what an answer says of it."""
@@ -93,7 +95,7 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """Return the problem as a response."""
-        headers = {**HEADERS, "Cache-Control": "no-store", **(self.headers or {})}
+        headers = {**HEADERS, "Cache-Control": "no-store", **self.headers}
         return JSONResponse({"error": self.json()}, self.status, headers)
 
 
@@ -119,7 +121,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(507, "disk_full", _FULL)
     if status == 500:
         return Problem(500, "internal", _INTERNAL)
-    return Problem(status, kind_of(type(error)), _OWN[type(error)], headers={"Retry-After": str(RETRY_S)})
+    return Problem(status, kind_of(type(error)), _OWN[type(error)])
 
 
 def answer_problems(app: FastAPI, routes: Sequence[BaseRoute]) -> None:

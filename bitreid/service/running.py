@@ -1,6 +1,5 @@
 """The service as a process, or several."""
 
-import logging
 import os
 import signal
 import socket
@@ -22,6 +21,9 @@ from bitreid.service.settings import ServiceSettings
 _BACKLOG = 2048
 _HEALTHCHECK_S = 60
 """How long a worker may take to start, or to show that it lives, before it is replaced."""
+_IDLE_S = 75
+"""How long a connection stays open without a request: longer than proxies keep theirs, lest they send into closed ones.
+"""
 
 
 class _Server(uvicorn.Server):
@@ -81,7 +83,6 @@ def listen(settings: ServiceSettings) -> socket.socket:
 
 
 def _config(app: object, settings: ServiceSettings, factory: bool = False) -> uvicorn.Config:
-    logging.getLogger("bitreid").setLevel(logging.INFO)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         factory=factory,
@@ -92,5 +93,6 @@ def _config(app: object, settings: ServiceSettings, factory: bool = False) -> uv
         http=CarefulProtocol,
         timeout_graceful_shutdown=int(settings.grace_s) or None,
         backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_S,
         timeout_worker_healthcheck=_HEALTHCHECK_S,
     )

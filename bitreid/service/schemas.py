@@ -20,7 +20,6 @@ Id = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(min_len
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
-Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Schema(BaseModel):

@@ -23,7 +23,7 @@ from bitreid.service.batching import Batcher
 from bitreid.service.decoding import Decoded, Decoders
 from bitreid.service.metrics import Metrics
 from bitreid.service.pictures import KeptPictures
-from bitreid.service.problems import RETRY_S, Problem
+from bitreid.service.problems import Problem
 from bitreid.service.seams import Caller
 from bitreid.service.settings import ServiceSettings
 
@@ -48,14 +48,16 @@ class Loaded(NamedTuple):
 
 def load(settings: ServiceSettings) -> Loaded:
     """Return the gallery and the encoder that the settings name; codes are as long as the gallery's."""
-    bits = settings.bits
+    n_bits = settings.n_bits
     if settings.gallery is not None:
         gallery = open_gallery(settings.gallery)
-        bits = gallery.contract.n_bits
+        n_bits = gallery.contract.n_bits
     try:
-        encoder = Encoder.open(settings.model, settings.engine, bits=bits, flip=settings.flip, threads=settings.threads)
+        encoder = Encoder.open(
+            settings.model, settings.engine, n_bits=n_bits, flip=settings.flip, threads=settings.threads
+        )
         if settings.gallery is None:
-            gallery = create_gallery("memory:", Contract.of(encoder.card, bits), audited=False)
+            gallery = create_gallery("memory:", Contract.of(encoder.card, n_bits), audited=False)
         gallery.contract.check_model(encoder.model)
     except BaseException:
         if settings.gallery is not None:
@@ -123,7 +125,7 @@ class Service:
     def _loaded(self) -> Loaded:
         if self.loaded is None:
             message = "expected a service that is ready, got one that still loads; try again later"
-            raise Problem(503, "not_ready", message, headers={"Retry-After": str(RETRY_S)})
+            raise Problem(503, "not_ready", message)
         return self.loaded
 
     def start(self, loaded: Loaded) -> None:
@@ -132,7 +134,7 @@ class Service:
         self._encoders = {
             flip: encoder
             if flip is None or flip == encoder.flip
-            else Encoder(encoder.card, encoder.engine, encoder.n_bits, flip, encoder.runs)
+            else Encoder(encoder.card, encoder.engine, encoder.n_bits, flip, encoder.runs, encoder.threads)
             for flip in (None, True, False)
         }
         self._threads = anyio.CapacityLimiter(THREADS)

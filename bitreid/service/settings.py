@@ -23,7 +23,7 @@ class ServiceSettings:
     model: str = "drawn"
     """What encodes pictures: the folder of an artifact, or the name of a model that comes with bitreid."""
 
-    bits: int | None = None
+    n_bits: int | None = None
     """Length of the codes where the gallery is a new one in memory; any other gallery knows its own."""
 
     engine: str | None = None

@@ -73,7 +73,7 @@ def load_learner(path: Path, backbone: str, data: str) -> dict[str, Tensor]:
     learner: dict[str, Tensor] = states["learner"]
     if states["data"] == data:
         return learner
-    foreign = ("classifiers.", "nested.centres", "network.attribute_block.heads.")
+    foreign = ("classifiers.", "network.attribute_block.heads.")
     return {name: value for name, value in learner.items() if not name.startswith(foreign)}
 
 

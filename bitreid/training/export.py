@@ -60,13 +60,14 @@ def make_card(recipe: Recipe, task: Task, metrics: dict[str, float], record: Map
     `record` says what made it: versions, commit, what the run started from; and, for the card, licence and notes.
     """
     network = recipe.network
+    parts = nested_layout(network.n_bits, network.n_parts) if network.nested else None
     told = {"licence": UNTOLD, "notes": recipe.notes} | {name: record[name] for name in _TOLD if name in record}
     return Card(
         name=recipe.name,
         model=network.model_dump(mode="json"),
         input=recipe.input,
         n_bits=network.n_bits,
-        parts=(nested_layout if network.nested else code_layout)(network.n_bits, network.n_parts),
+        parts=parts or code_layout(network.n_bits, network.n_parts),
         n_features=network.n_bits,
         attributes=task.schema,
         thresholds={"attribute_probability": ATTRIBUTE_THRESHOLD} if task.schema else {},
@@ -93,6 +94,8 @@ def network_of(artifact: Artifact, backbone: nn.Module | None = None) -> Hashing
     network.teacher = None
     if network.settings.nested:
         network.nested = network.new_nested()
+    if network.attribute_block is not None and "attribute_block.direct.weight" in artifact.weights:
+        network.attribute_block.direct = network.attribute_block.new_head()
     load_weights(network, artifact)
     return network.eval()
 

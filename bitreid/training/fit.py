@@ -31,7 +31,6 @@ from bitreid.models.descriptors import IdentityClassifiers
 from bitreid.models.parts import code_layout
 from bitreid.training.augment import Augment
 from bitreid.training.checkpoint import Position, load_checkpoint, save_checkpoint
-from bitreid.training.nested import NestedHead, nest
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 from bitreid.training.teacher import TeacherModel
@@ -49,16 +48,15 @@ class Reporter(Protocol):
 
 
 class Learner(nn.Module):
-    """The network and what only training needs: identity classifiers, and the head of nested codes that are learned."""
+    """The network and what only training needs: identity classifiers."""
 
-    def __init__(self, network: HashingNetwork, n_identities: int, learns_nested: bool = False) -> None:
+    def __init__(self, network: HashingNetwork, n_identities: int) -> None:
         super().__init__()
         self.network = network
         descriptors = ["student"] if network.teacher is None else ["student", "teacher"]
         self.classifiers = nn.ModuleDict(
             {name: IdentityClassifiers(network.layout, n_identities) for name in descriptors}
         )
-        self.nested = NestedHead(network.new_nested(), n_identities) if learns_nested else None
 
     def forward(self, pictures: Tensor) -> tuple[ModelOutput, list[Tensor]]:
         output = self.network(pictures)
@@ -110,8 +108,6 @@ def run_passes(
                 record |= validate(recipe, task, network)
             reporter.on_epoch(record)
             training.save(checkpoint)
-    if training.learner.nested is not None:
-        network.nested = training.learner.nested.finish()
 
 
 class _Training:
@@ -131,13 +127,11 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.bf16 = trains_in_bf16(recipe, self.device)
         torch.manual_seed(recipe.seed)
-        self.learner = Learner(network, len(task.identities), learns_nested(recipe)).to(self.device)
+        self.learner = Learner(network, len(task.identities)).to(self.device)
         if start is not None:
             own = self.learner.state_dict()
             fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
             self.learner.load_state_dict(fitting, strict=False)
-            if self.learner.nested is not None and not any(name.startswith("nested.") for name in start):
-                self.learner.nested.map.load_state_dict(nest(recipe, task, network).state_dict())
         self.teacher = None if teacher is None else teacher.to(self.device)
         self.optimiser = make_optimiser(recipe, self.learner)
         self.augment = Augment(recipe.augmentation, recipe.input).to(self.device)
@@ -160,11 +154,7 @@ class _Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             output, logits = self.learner(pictures)
             taught = None if self.teacher is None else self.teacher(pictures)
-            signs = None if self.learner.nested is None else self.learner.nested(output.student)
         losses = step_losses(recipe, output, logits, classes, labels, self.attribute_weights, epoch, taught)
-        if self.learner.nested is not None and signs is not None:
-            losses |= nested_losses(recipe, self.learner.nested, signs, output, classes)
-            losses["total"] = losses["total"] + recipe.losses.nested_weight * losses["nested"]
         torch.autograd.backward(losses["total"])
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -267,28 +257,6 @@ def step_losses(
         losses["distil"] = torch.stack([distillation_loss(each, taught.float()) for each in descriptors]).mean()
         total = total + settings.distil_weight * losses["distil"]
     return {"total": total, **losses}
-
-
-def learns_nested(recipe: Recipe) -> bool:
-    """Return whether a nested code is learned with the network, not fitted after its last pass."""
-    return recipe.network.nested and recipe.losses.nested_weight > 0
-
-
-def nested_losses(
-    recipe: Recipe, head: NestedHead, signs: Tensor, output: ModelOutput, classes: Tensor
-) -> dict[str, Tensor]:
-    """Return the named losses of a batch's nested codes, scalars; `nested` is their sum.
-
-    Its prefixes are to be as alike as the teacher's (or the student's) real values, and to tell identities apart.
-    """
-    values = output.student if output.teacher is None else output.teacher
-    signs = signs.float()
-    losses = {
-        "nested_sim": head.similarity(signs, values.detach().float()),
-        "nested_id": head.identity(signs, classes),
-        "nested_tri": head.triplet(signs, classes, recipe.losses.triplet_margin),
-    }
-    return {"nested": torch.stack([*losses.values()]).sum(), **losses}
 
 
 def _triplet_loss(descriptors: Sequence[Tensor], classes: Tensor, margin: float) -> Tensor:

@@ -24,7 +24,8 @@ class Heads(HashingNetwork):
 
     def forward(self, pooled: Tensor) -> ModelOutput:
         parts = pooled.unbind(1)
-        return ModelOutput(self.student(parts), None if self.teacher is None else self.teacher(parts), None)
+        student = self.student(parts) if self.nested is None else self.nested(self.student.values(parts))
+        return ModelOutput(student, None if self.teacher is None else self.teacher(parts), None)
 
 
 class NoBackbone(nn.Module):

@@ -12,7 +12,7 @@ from bitreid.training.export import network_of
 
 
 def load_encoder(
-    artifact: Path, backbone: nn.Module | None = None, bits: int | None = None, flip: bool | None = None
+    artifact: Path, backbone: nn.Module | None = None, n_bits: int | None = None, flip: bool | None = None
 ) -> Encoder:
     """Return the encoder of an artifact's folder, of codes of a length that its card names (None: the whole), which
     runs its weights with PyTorch; `Encoder.open` runs an exported model without.
@@ -21,7 +21,7 @@ def load_encoder(
     mirror images; None: as the card says.
     """
     loaded = load_artifact(artifact)
-    return Encoder(loaded.card, _engine_of(loaded, backbone), bits, flip)
+    return Encoder(loaded.card, _engine_of(loaded, backbone), n_bits, flip)
 
 
 def load_torch(artifact: Path) -> TorchEngine:

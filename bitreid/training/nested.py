@@ -1,69 +1,35 @@
-"""Fit the map to nested codes, on the features of a network that is trained already."""
+"""Fit the map to nested codes, on the features of a network that is trained already.
 
+Nothing here learns the training people by heart (docs/lessons.md): features are told by the few directions in which
+people differ more than pictures of one person do. The first bits are rotations of these; later ones compare rotations
+with several levels, so that the Hamming distance counts the levels between two pictures and not only the sides of 0.
+"""
+
+import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from bitreid.arrays import Floats32, Ints
+from bitreid.arrays import Floats, Floats32, Ints
 from bitreid.codes import nested_lengths
 from bitreid.encoding.encoder import CHUNK
 from bitreid.encoding.rotation import rotated_directions
-from bitreid.losses import prefix_identity_loss, similarity_loss, triplet_loss
 from bitreid.models import HashingNetwork
-from bitreid.models.descriptors import straight_through
-from bitreid.models.nested import LEARNED, SUMMARY, NestedMap
+from bitreid.models.nested import DIRECTIONS, SUMMARY, NestedMap
 from bitreid.training.engine import TorchEngine
 from bitreid.training.recipe import Recipe
 from bitreid.training.task import Task
 
-_PASSES, _BATCH, _RATE = 16, 1024, 1e-3
-# By length from 32 to 512 bits. Chosen on held-out identities (docs/lessons.md).
-_TEMPERATURES = (0.06, 0.1, 0.15, 0.2, 0.2)
-_COSINE_WEIGHTS = (0.0, 0.0, 20.0, 50.0, 50.0)
-_FITTED_IDENTITY_WEIGHTS = (0.1, 0.1, 0.1, 0.1, 0.1)
-# Where the network learns, too: short prefixes would rather learn the training people by heart.
-_IDENTITY_WEIGHTS = (0.2, 0.4, 0.7, 1.0, 1.0)
+# Chosen on held-out identities, as `DIRECTIONS` is.
+_MIXED = 64
+"""Directions that bits with levels mix, at most."""
+_SPREAD = 1.5
+"""Where levels end, in standard deviations."""
 _MOST_PICTURES = 30_000
-
-
-class NestedHead(nn.Module):
-    """A map to nested codes with what only its training needs: `(N, n_bits)` values to +-1, `(N, LEARNED)` or fewer.
-
-    The gradient of the signs passes straight through.
-    """
-
-    def __init__(self, nested: NestedMap, n_identities: int) -> None:
-        super().__init__()
-        self.map = nested
-        self.lengths = [length for length in nested_lengths(nested.runs[-1].stop) if length <= LEARNED]
-        self.norm = nn.BatchNorm1d(self.lengths[-1])  # keeps bits balanced while they move; part of the map in the end
-        self.centres = nn.Parameter(0.02 * torch.randn(n_identities, self.lengths[-1]))
-        self.scales = nn.Parameter(torch.full((len(self.lengths),), float(np.log(8))))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return straight_through(torch.tanh(self.norm(self.map.learned(values))))
-
-    def similarity(self, signs: Tensor, features: Tensor) -> Tensor:
-        """Return how much of the similarities of features `(N, n_bits)` the prefixes lose, see `similarity_loss`."""
-        unit, n = F.normalize(features), len(self.lengths)
-        weights = _TEMPERATURES[:n], _COSINE_WEIGHTS[:n]
-        return similarity_loss(signs, unit @ unit.T, self.lengths, self.scales, *weights)
-
-    def identity(self, signs: Tensor, classes: Tensor, weights: Sequence[float] = _IDENTITY_WEIGHTS) -> Tensor:
-        """Return the prefixes' loss of who is who, see `prefix_identity_loss`."""
-        return prefix_identity_loss(signs, self.centres, classes, self.lengths, weights[: len(self.lengths)])
-
-    def triplet(self, signs: Tensor, classes: Tensor, margin: float) -> Tensor:
-        """Return the mean over prefixes of the batch-hard triplet loss."""
-        return torch.stack([triplet_loss(signs[:, :length], classes, margin) for length in self.lengths]).mean()
-
-    def finish(self) -> NestedMap:
-        """Return the map, whose signs are now the code's: it takes over the batch norm."""
-        self.map.absorb(self.norm)
-        return self.map
 
 
 def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> NestedMap:
@@ -74,6 +40,7 @@ def nest(recipe: Recipe, task: Task, network: HashingNetwork) -> NestedMap:
     rows = task.split.train
     if len(rows) > _MOST_PICTURES:
         rows = np.sort(np.random.default_rng(recipe.seed).choice(rows, _MOST_PICTURES, replace=False))
+    network.nested = nn.Identity()
     views = np.stack([features_of(recipe, task, network, rows, mirrored) for mirrored in (False, True)])
     nested = network.new_nested()
     fit_nested(nested, views, task.classes_of(rows), recipe.seed)
@@ -90,59 +57,101 @@ def features_of(recipe: Recipe, task: Task, network: HashingNetwork, rows: Ints,
 
 
 def fit_nested(nested: NestedMap, views: Floats32, classes: Ints, seed: int = 0) -> None:
-    """Fit the map in place to the features of training pictures: a minute of one core for 7,000 of 2048 bits.
+    """Fit the map in place to a student's values of training pictures, before its activation; this takes seconds.
 
     views    (v, n, n_bits) float32: the same pictures v times, say plain and mirrored
     classes  (n,) the identity of each, 0, 1, ...
     """
-    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    start_nested(nested, views[0], rng)
-    values, labels = torch.from_numpy(views), torch.from_numpy(classes)
-    n_views, n, _ = views.shape
-    head = NestedHead(nested, int(classes.max()) + 1)
-    groups = [{"params": [*nested.parameters(), *head.norm.parameters()]}, {"params": [head.centres, head.scales]}]
-    optimiser = torch.optim.AdamW(groups, lr=_RATE, weight_decay=1e-4)
-    size = min(_BATCH, n)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        [_RATE, 4 * _RATE],
-        total_steps=_PASSES * (n // size),
-        pct_start=0.05,
-        div_factor=20,
-        cycle_momentum=False,
-    )
-    for _ in range(_PASSES):
-        for rows in rng.permutation(n)[: n // size * size].reshape(-1, size):
-            x = values[torch.from_numpy(rng.integers(n_views, size=size)), torch.from_numpy(rows)]
-            signs = head(x)
-            loss = head.similarity(signs, x) + head.identity(signs, labels[rows], _FITTED_IDENTITY_WEIGHTS)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-    head.finish()
+    features, people = views.reshape(-1, views.shape[2]), np.tile(classes, len(views))
+    lengths, n_first = nested_lengths(features.shape[1]), SUMMARY.n_bits
+    shares = [(length - n_first) / (lengths[-1] - n_first) for length in lengths if length > n_first]
+
+    def later(told: "Directions", n_bits: int) -> tuple[Floats, Floats]:
+        return levels(told, [round(share * n_bits) for share in shares], rng)
+
+    told = person_directions(features, people, DIRECTIONS)
+    # One spread for all of them suits half precision; the summary takes it back.
+    spreads = np.sqrt(np.maximum(told.variances, max(1e-4 * told.variances[0], 1e-12)))
+    _set(nested.directions, told.mean, (told.axes / spreads, np.zeros(DIRECTIONS)))
+    values = (features - told.mean.astype(np.float32)) @ told.axes
+    turns = rotated_directions(values, [length for length in lengths if length <= n_first], rng)
+    first = turns / np.maximum((values @ turns).std(0), 1e-6)
+    scaled = Directions(np.zeros(DIRECTIONS), np.diag(spreads), told.variances)
+    more = later(scaled, nested.summary.out_features - n_first)
+    _set(nested.summary, scaled.mean, (scaled.axes @ first, np.zeros(n_first)), more)
+    for linear, where in zip(nested.linears, nested.slices, strict=True):
+        told = person_directions(features[:, where], people, DIRECTIONS)
+        _set(linear, told.mean, later(told, linear.out_features))
+
+
+class Directions(NamedTuple):
+    """Directions in which people differ, the most telling first."""
+
+    mean: Floats
+    """(d,) of the features."""
+    axes: Floats
+    """(d, k)."""
+    variances: Floats
+    """(k,) of the centred features along each."""
+
+
+def person_directions(features: Floats32, people: Ints, most: int) -> Directions:
+    """Return the directions in which people differ, of the `most` principal ones.
+
+    A direction is the shorter the more pictures of one person differ in it: by the square root of the covariance within
+    people, to which its mean variance is added (after Friedman, Regularized discriminant analysis, JASA 1989).
+
+    features  (n, d)
+    people    (n,) who is on each picture: 0, 1, ...
+    """
+    n, d = features.shape
+    mean = features.mean(0, dtype=np.float64)
+    covariance = np.asarray(features.T @ features, np.float64) / n - np.outer(mean, mean)
+    principal = _principal(covariance, min(most, d))[1]
+    values = (features - mean.astype(np.float32)) @ principal.astype(np.float32)
+    means = np.zeros((int(people.max()) + 1, values.shape[1]))
+    np.add.at(means, people, values)
+    means /= np.maximum(np.bincount(people), 1)[:, None]
+    deviations = values - means[people]
+    within = deviations.T @ deviations / n
+    variances, axes = np.linalg.eigh(within + max(np.trace(within) / len(within), 1e-12) * np.eye(len(within)))
+    shortened = principal @ (axes / np.sqrt(variances)) @ axes.T
+    variances, axes = _principal(shortened.T @ covariance @ shortened, len(within))
+    return Directions(mean, shortened @ axes, variances)
+
+
+def levels(told: Directions, ends: Sequence[int], rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return bits, block by block up to each of `ends`: what multiplies centred features, `(d, ends[-1])`, and what
+    that is compared with, `(ends[-1],)`.
+
+    The values of a block of n bits are random rotations of the first directions, of variance 1 in the mean. Each is
+    compared with about sqrt(n) / 4 levels, evenly spaced.
+    """
+    weights, compared = [], []
+    for start, end in pairwise(sorted({0, *ends})):
+        n = end - start
+        n_levels = max(1, round(math.sqrt(n) / 4))
+        n_values = -(-n // n_levels)
+        k = min(_MIXED, n_values, len(told.variances))
+        turns = [np.linalg.qr(rng.normal(size=(k, k)))[0] for _ in range(-(-n_values // k))]
+        mixed = told.axes[:, :k] @ np.concatenate(turns, 1)[:, :n_values]
+        mixed /= np.sqrt(max(told.variances[:k].mean(), 1e-12))
+        places = _SPREAD * (1 - 1 / n_levels) * np.linspace(-1, 1, n_levels)
+        weights.append(np.repeat(mixed, n_levels, axis=1)[:, :n])
+        compared.append(np.tile(places, n_values)[:n])
+    return np.concatenate(weights, 1), np.concatenate(compared)
+
+
+def _principal(covariance: Floats, n: int) -> tuple[Floats, Floats]:
+    """Return the largest eigenvalues `(n,)` and their vectors `(d, n)`."""
+    values, vectors = np.linalg.eigh(covariance)
+    return values[::-1][:n], vectors[:, ::-1][:, :n]
 
 
 @torch.no_grad()
-def start_nested(nested: NestedMap, features: Floats32, rng: np.random.Generator) -> None:
-    """Set the map to where it starts: principal directions, rotated length by length, of the summary and of each part.
-
-    Iterative quantisation (Gong and Lazebnik, CVPR 2011): the bits that a prefix adds to the next shorter one are
-    rotated directions, of as many principal ones as the prefix has bits.
-    """
-    n_bits = features.shape[1]
-    lengths = [length for length in nested_lengths(n_bits) if length <= LEARNED]
-    _start(nested.summary, features, [length for length in lengths if length <= SUMMARY.n_bits], rng)
-    for linear, where in zip(nested.linears, nested.slices, strict=True):
-        shares = [(length - SUMMARY.n_bits) / (lengths[-1] - SUMMARY.n_bits) for length in lengths]
-        ends = [round(share * linear.out_features) for share in shares if share > 0]
-        _start(linear, features[:, where], ends, rng)
-
-
-def _start(linear: nn.Linear, features: Floats32, ends: list[int], rng: np.random.Generator) -> None:
-    mean = features.mean(0, dtype=np.float64)
-    weights = rotated_directions(features - mean, ends, rng)
-    weights /= ((features - mean) @ weights).std(0) + 1e-6
+def _set(linear: nn.Linear, mean: Floats, *bits: tuple[Floats, Floats]) -> None:
+    """Set a linear map to bits: what multiplies centred features, and what that is compared with."""
+    weights, compared = (np.concatenate(each, axis=-1) for each in zip(*bits, strict=True))
     linear.weight.copy_(torch.from_numpy(weights.T))
-    linear.bias.copy_(torch.from_numpy(-(mean @ weights)))
+    linear.bias.copy_(torch.from_numpy(-(mean @ weights) - compared))

@@ -59,9 +59,6 @@ class LossSettings(_Settings):
     ssr_consensus: bool = False
     """SSR: the student learns the signs of the teacher's mean over the pictures of an identity in the batch, not the
     signs of each picture alone."""
-    nested_weight: float = Field(0.0, ge=0)
-    """Nested codes: the weight of their prefixes' losses in each step, which the network learns from, too; 0: the map
-    to them is fitted after the last pass, and the network knows nothing of it."""
     distil_weight: float = Field(30.0, gt=0)
     """w_distil, where there is a model to learn from (`--teacher`): pictures are to be as alike as they are to it."""
 
@@ -115,7 +112,9 @@ class Recipe(_Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"expected warmup_epochs below epochs, got {self.warmup_epochs} and {self.epochs}")
+            raise ValueError(
+                f"expected warmup_epochs below epochs, got {self.warmup_epochs} and {self.epochs}; lower it, too"
+            )
         return self
 
 
@@ -204,7 +203,8 @@ def faults_of(error: pydantic.ValidationError) -> str:
     lines = []
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"]))
-        line = f"{name or 'settings'}: {_FAULTS.get(fault['type'], fault['msg'])}"
+        what = _FAULTS.get(fault["type"], fault["msg"]).removeprefix("Value error, ")
+        line = f"{name}: {what}" if name else what
         line += "" if isinstance(fault["input"], dict) else f", got {shown(fault['input'])}"
         near = _near(name) if fault["type"] in _NO_SUCH else []
         lines.append(line + (f" (did you mean {' or '.join(near)}?)" if near else ""))

@@ -12,14 +12,15 @@ import torch
 import yaml
 from torch import nn
 
-from bitreid.artifact import Artifact, fingerprint, load_artifact, save_artifact
+from bitreid.artifact import Artifact, Card, fingerprint, load_artifact, save_artifact
 from bitreid.data.files import new_file
 from bitreid.encoding.calibrating import spaced
 from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.models import HashingNetwork, build_network, load_backbone_weights
+from bitreid.training.attributes import fit_attributes
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD, deployed_weights, environment, make_card, start_from
-from bitreid.training.exporting import INT8, ONNX, Known, export_engine
+from bitreid.training.exporting import INT8, ONNX, Known, export_engine, known_from
 from bitreid.training.exporting.proof import MOST_CALIBRATED
 from bitreid.training.fit import Reporter, run_passes
 from bitreid.training.memory import keep_freed_memory
@@ -27,6 +28,7 @@ from bitreid.training.nested import nest
 from bitreid.training.recipe import Recipe, load_recipe
 from bitreid.training.task import Task
 from bitreid.training.teacher import TeacherModel
+from bitreid.training.twin import as_twin, twin_of, with_twin
 from bitreid.training.validation import calibrated, validate, validate_lengths
 
 LICENCE = "LICENSE"
@@ -42,6 +44,7 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     teacher: Path | None = None,
+    twin: Path | None = None,
     backbone: nn.Module | None = None,
 ) -> Artifact:
     """Train a network and return its artifact, saved in `run/artifact`.
@@ -51,10 +54,20 @@ def train(
     `resume` continues a stopped run exactly; `init` starts from an artifact's weights, or from all that another run's
     folder has learned, its teacher and classifiers too (a next stage on the same identities, say with larger
     pictures); `teacher` is an artifact (or the folder of a run that has one) to distil from, which a run that is
-    resumed needs again; `backbone` is the caller's module where the recipe says `custom`. Raises `fit.Interrupted`
-    when stopped, with the state saved.
+    resumed needs again; `twin`, where the recipe holds nobody out, is a model of the same recipe that did, whose
+    calibration and scores the card takes over; `backbone` is the caller's module where the recipe says `custom`. Raises
+    `fit.Interrupted` when stopped, with the state saved.
     """
     check_run_folder(run, resume)
+    if twin is not None and recipe.held_out_identities:
+        raise SettingsError(
+            f"expected nobody held out where a twin is given, got {recipe.held_out_identities}; "
+            "add --set held_out_identities=0, or leave --twin out"
+        )
+    twins = None if twin is None else twin_of(twin)
+    if twins is not None:
+        task = as_twin(task, twins)
+        with_twin(make_card(recipe, task, {}, {}), twins)  # it refuses another kind of model before hours of training
     keep_freed_memory()
     start, first = None, init
     if init is not None and (init / "checkpoint.pt").is_file():
@@ -67,7 +80,8 @@ def train(
         _begin(run, recipe, task, {"init": first, "teacher": teacher})
     log = _Log(run / "log.jsonl", reporter, resume)
     run_passes(recipe, task, network, run, log, resume, start, taught_by)
-    return finish(recipe, task, network, run, {k: value for k, value in log.last.items() if k.startswith("val_")})
+    metrics = {name: value for name, value in log.last.items() if name.startswith("val_")}
+    return finish(recipe, task, network, run, metrics, twins)
 
 
 def average(runs: Sequence[Path], task: Task, out: Path, *, backbone: nn.Module | None = None) -> Artifact:
@@ -102,16 +116,30 @@ def average(runs: Sequence[Path], task: Task, out: Path, *, backbone: nn.Module 
     return finish(recipe, task, network, out, validate(recipe, task, network) if len(task.split.query) else {})
 
 
-def finish(recipe: Recipe, task: Task, network: HashingNetwork, run: Path, metrics: dict[str, float]) -> Artifact:
-    """Return the artifact of a trained network, saved in `run/artifact`: nested, calibrated and exported."""
+def finish(
+    recipe: Recipe,
+    task: Task,
+    network: HashingNetwork,
+    run: Path,
+    metrics: dict[str, float],
+    twin: Card | None = None,
+) -> Artifact:
+    """Return the artifact of a trained network, saved in `run/artifact`: its second attribute head and nested map
+    fitted, calibrated and exported.
+
+    A network trained on all people takes what held-out ones would say from the card of its twin, if it has one:
+    as many attribute heads, too.
+    """
     made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     card = make_card(recipe, task, metrics, made_with)
+    if task.schema is not None and (twin is None or twin.training.get("attribute_heads") == 2):
+        n_heads = 2 if fit_attributes(recipe, task, network) else 1
+        card = replace(card, training=card.training | {"attribute_heads": n_heads})
     if recipe.network.nested:
-        if network.nested is None:
-            network.nested = nest(recipe, task, network)
+        network.nested = nest(recipe, task, network)
         scores = validate(recipe, task, network) if len(task.split.query) else {}
         card = replace(card, metrics=metrics | scores, lengths=validate_lengths(recipe, task, network))
-    card = calibrated(card, task, network)
+    card = calibrated(card, task, network) if twin is None else with_twin(card, twin)
     text = (run / LICENCE).read_text(encoding="utf-8") if (run / LICENCE).is_file() else None
     artifact = save_artifact(run / "artifact", card, deployed_weights(network, half=True), text)
     own = copy.deepcopy(network.backbone).cpu() if recipe.network.backbone == "custom" else None
@@ -120,7 +148,7 @@ def finish(recipe: Recipe, task: Task, network: HashingNetwork, run: Path, metri
         try:
             artifact = replace(artifact, card=export_engine(run / "artifact", engine, known, own))
         except ArtifactError as error:  # the model is there, and PyTorch runs it
-            text = f"the model was saved, and not exported as {engine}: {error}"
+            text = f"the model was saved, but not exported as {engine}: {error}"
             warnings.warn(text, DataWarning, stacklevel=2)
             break
     return artifact
@@ -129,12 +157,8 @@ def finish(recipe: Recipe, task: Task, network: HashingNetwork, run: Path, metri
 def _known(task: Task) -> Known:
     """Return the held-out people, to prove exported engines on, and pictures of the others to quantise with."""
     training = task.split.train[spaced(len(task.split.train), MOST_CALIBRATED)]
-    return Known(
-        task.pictures[task.held_out],
-        task.pictures[training],
-        task.manifest.take(task.held_out),
-        f"held-out people of {task.source}",
-    )
+    people = task.manifest.take(task.held_out)
+    return known_from(task.pictures[task.held_out], task.pictures[training], people, task.source)
 
 
 def _begin(run: Path, recipe: Recipe, task: Task, models: Mapping[str, Path | None]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitreid.arrays import Ints
-from bitreid.data.about import NOTHING_TOLD, About, about_of
+from bitreid.data.about import NOTHING_TOLD, Facts, about_of
 from bitreid.data.attributes import AttributeSchema, AttributeTable
 from bitreid.data.labels import read_attributes
 from bitreid.data.manifest import Manifest
@@ -41,7 +41,7 @@ class Task:
     schema: AttributeSchema | None
     labels: npt.NDArray[np.int8]
     source: str
-    about: About = NOTHING_TOLD
+    about: Facts = NOTHING_TOLD
 
     @property
     def held_out(self) -> Ints:
@@ -65,7 +65,7 @@ def prepare_task(
     attributes: AttributeTable | None,
     source: str,
     progress: Progress | None = None,
-    about: About = NOTHING_TOLD,
+    about: Facts = NOTHING_TOLD,
 ) -> Task:
     """Return the training set of a recipe from a manifest's split `train` and its attribute labels."""
     if recipe.network.attributes and attributes is None:

@@ -50,7 +50,7 @@ def test_a_card_says_which_lengths_there_are_and_what_their_distances_mean() -> 
     assert CARD.open_set_of(16) is None
     without = replace(NESTED, calibration=Calibration(WHOLE, 60, 562))
     assert without.open_set_of(8) is None
-    with pytest.raises(SettingsError, match="expected bits among the lengths of Prüfstück, 8, 16, got 12"):
+    with pytest.raises(SettingsError, match="expected one of the lengths of Prüfstück, 8, 16, got 12"):
         NESTED.length_for(12)
     with pytest.raises(SettingsError, match=r"16 alone \(the model was not trained to be cut\), got 8"):
         CARD.length_for(8)

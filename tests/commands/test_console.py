@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,14 @@ from bitreid.commands.console import (
     as_markdown,
     comparison_table,
     evaluation_table,
-    hits_shown,
     progress_of,
     recall_text,
     relaxation_label,
+    show,
 )
 from bitreid.encoding.paces import Pace, Paces
 from bitreid.evaluation.confidence import compare
 from bitreid.evaluation.summary import evaluate_model
-from bitreid.gallery.items import Hit, Hits
-from bitreid.gallery.query import SearchRequest
 from bitreid.training.checkpoint import Position
 from tests.evaluation.report.cases import sides
 
@@ -151,25 +150,14 @@ def test_rescored_codes_have_a_row_beside_the_codes() -> None:
     assert rows[2][3] == f"{100 * evaluation.rescored['64 bits, rescored w = 20'].expected.mAP:.1f}"
 
 
-@pytest.mark.parametrize("scattered", [False, True])
-def test_hits_that_are_certain_are_told_where_they_are(scattered: bool) -> None:
-    """A line where certainty ends, or a column where rescoring has scattered the certain hits."""
-    distances = (30, 10, 20) if scattered else (10, 20, 30)
-    found = tuple(Hit(i, distance, 0.5, None, None, None, None) for i, distance in enumerate(distances))
-    visited, _ = hits_shown("", Hits(found, 90, 20, n_visited=17), SearchRequest())
-    assert isinstance(visited, Table)
-    assert str(visited.title).endswith(" of 90 items, 17 of them compared")
-    table, text = hits_shown("", Hits(found, 90, 20), SearchRequest())
-    assert isinstance(table, Table)
-    assert isinstance(text, str)
-    columns = [str(column.header) for column in table.columns]
-    assert ("certain" in columns) == scattered
-    assert [row.end_section for row in table.rows] == [False, not scattered, False]
-    if scattered:
-        assert [row[columns.index("certain")] for row in cells_of(table)] == ["no", "yes", "yes"]
-        assert text.startswith("certain where it says yes: within 20 bits, ")
-    else:
-        assert text.startswith("certain above the line: within 20 bits, ")
+@pytest.mark.parametrize(("overflow", "widest"), [("ellipsis", 191), ("fold", 40)])
+def test_only_facts_are_folded_so_that_ids_can_be_copied(overflow: Any, widest: int) -> None:
+    file = io.StringIO()
+    table = Table("fact")
+    table.add_column("value", overflow=overflow)
+    table.add_row("name", "backpack, " * 18)
+    show(Console(file=file, width=40), table)
+    assert max(map(len, file.getvalue().splitlines())) == widest
 
 
 def test_a_comparison_is_in_points() -> None:

@@ -61,7 +61,7 @@ def test_every_door_has_the_same_hits(
     (by_gallery,) = answer(capsys, "search", place, *query, "--model", model, *words)
     assert by_search == by_gallery
 
-    encoder, encoded = load_encoder(model, bits=bits), load_encoded(gallery)
+    encoder, encoded = load_encoder(model, n_bits=bits), load_encoded(gallery)
     one = encoder.merge(encoder.encode_files(query))
     rows = {None: None, "3": 3, "50%": len(encoded) // 2, "recall 0.9": len(encoded) // 4}[w]
     with create_gallery("memory:", Contract.of(encoder.card, bits)) as memory:

@@ -52,6 +52,9 @@ def test_encode_refuses(artifact: Path, people: Path, tmp_path: Path, capsys: Ca
     assert "a new or empty folder" in refusal(capsys, "encode", artifact, people / "query", "--out", people / "query")
     assert "--out FOLDER with --shard" in refusal(capsys, "encode", artifact, people / "query", *out, "--shard", 9)
     assert "--out FOLDER with --ray" in refusal(capsys, "encode", artifact, people / "query", *out, "--ray", "local")
+    assert "--out FOLDER with --parquet" in refusal(capsys, "encode", artifact, people / "query", *out, "--parquet")
+    table = tmp_path / "codes.parquet"
+    assert "or --out FOLDER --parquet" in refusal(capsys, "encode", artifact, people / "query", "--out", table)
     to = ["--out", tmp_path / "codes", "--workers"]
     assert "expected --ray ADDRESS with --workers" in refusal(capsys, "encode", artifact, people / "query", *to, 2)
     assert "got 0 workers" in refusal(capsys, "encode", artifact, people / "query", *to, 0, "--ray", "local")
@@ -92,7 +95,7 @@ def test_encode_keeps_dates_and_tells_of_other_times(
     table, out = tmp_path / "table.csv", tmp_path / "codes.npz"
     table.write_text(f"path,time\n{queries(people, 25)[0]},1700000000\n", encoding="utf-8")
     done("encode", artifact, table, "--out", out)
-    assert "have times that nobody told the unit of" in capsys.readouterr().err
+    assert "times are left out, because their unit is unknown" in capsys.readouterr().err
     assert load_encoded(out).times is None
     done("encode", artifact, table, "--out", out, "--time-unit", "s")
     assert capsys.readouterr().err == ""
@@ -137,9 +140,11 @@ def test_encode_to_a_folder_is_encode_to_a_file(
     assert (again[0], again[1].partition(" in ")[0]) == (said[0], "0 pictures")
     told = refusal(capsys, "encode", artifact, people / "query", "--out", out, "--features", "--shard", 10)
     assert "choose another folder" in told
+    done("encode", artifact, data, "--out", tmp_path / "tables", "--features", "--shard", 10, "--parquet")
+    assert len(list((tmp_path / "tables").glob("*.parquet"))) == 3
 
     found = []
-    for codes in (gallery, out):
+    for codes in (gallery, out, tmp_path / "tables"):
         place, hits, scores = (tmp_path / f"{codes.stem}.{kind}" for kind in ("gallery", "json", "scores"))
         done("search", artifact, "--query", *queries(people, 25), "--gallery", codes, "--json", hits)
         done("gallery", "create", place, "--model", artifact)
@@ -147,7 +152,7 @@ def test_encode_to_a_folder_is_encode_to_a_file(
         assert n_items(place) == 28
         done("evaluate", "--features", codes, codes, "--protocol", "no_cameras", "--json", scores)
         found.append((hits.read_text(encoding="utf-8"), {**read_json(scores), "name": "", "data": ""}))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
     done("gallery", "search", tmp_path / "codes.gallery", out, "-k", 1)
 
     (out / "codes-000001.npz").unlink()

@@ -49,7 +49,7 @@ def test_encode(model: Path, gallery: Path, people: Path, tmp_path: Path, capsys
     assert (short.engine, whole.engine) == ("torch", "onnx"), "a copy with other lengths is not exported"
     assert np.abs(short.features - whole.features[:, :64]).max() < 1e-4
     assert short.model == whole.model == fingerprint(load_artifact(model).card), "the model is the same"
-    assert "among the lengths of ssr-tiny, 32, 64, 128, got 72" in refusal(capsys, *words, 72)
+    assert "one of the lengths of ssr-tiny, 32, 64, 128, got 72" in refusal(capsys, *words, 72)
 
 
 def test_a_model_that_was_not_trained_to_be_cut_is_not(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import bitreid
-from bitreid.commands.main import _EXTRAS, main, parser_of
+from bitreid.commands.main import _EXTRAS, arguments_of, main, parser_of
 from bitreid.errors import DataWarning
 from bitreid.gallery import open_gallery
 from tests.commands.words import Capture, done, queries, refusal
@@ -50,6 +50,7 @@ OF_GALLERY = (
     "delete",
     "info",
     "calibrate",
+    "cluster",
     "compact",
     "repair",
     "export",
@@ -82,6 +83,10 @@ def test_help(words: list[str], capsys: Capture) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert text.startswith(" ".join(["usage: bitreid", *words]))
+    # Each argument is explained, and what a user puts in is written in capitals.
+    assert re.findall(r"^  (?:-(?:(?!  ).)+|\S+)$(?!\n {4})", text, re.MULTILINE) == []
+    positional = text.partition("positional arguments:\n")[2].partition("\n\n")[0]
+    assert [name for name in re.findall(r"^  (\S+)", positional, re.MULTILINE) if name[0].islower()] == []
     # Help ends with examples, which are calls that the command line can read.
     *_, examples = re.split(r"^examples?:\n", text, flags=re.MULTILINE)
     assert examples != text
@@ -108,6 +113,20 @@ def test_a_wrong_call_shows_the_usage(words: list[str], capsys: Capture) -> None
         main(words)
     assert end.value.code == 2
     assert "usage: bitreid" in capsys.readouterr().err
+
+
+def test_without_words_the_help_is_shown(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "bitreid gallery --help" in capsys.readouterr().err
+
+
+def test_options_may_stand_before_what_is_searched_for() -> None:
+    words = ["gallery", "search", "people.gallery", "--model", "drawn", "a.jpg", "b.jpg", "-k", "3"]
+    assert arguments_of(words).inputs == [Path("a.jpg"), Path("b.jpg")]
+    with pytest.raises(SystemExit):
+        arguments_of([*words, "--no-such"])
 
 
 def test_a_warning_is_one_line(artifact: Path, people: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -1,12 +1,14 @@
 """`bitreid train`: what it writes, and how it refuses."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bitreid.artifact import load_artifact
+from bitreid.artifact import fingerprint, load_artifact, save_artifact
+from bitreid.artifact.shipped import folder_of
 from tests.commands.words import (
     Capture,
     done,
@@ -156,3 +158,31 @@ def test_average_refuses_what_cannot_be_averaged(trained: Path, people: Path, tm
     assert "expected runs of one network" in refusal(capsys, "average", trained, other, *words)
     assert "recipe" in refusal(capsys, "average", trained, tmp_path / "none", *words)
     assert not out.exists()
+
+
+def test_a_model_of_all_people_takes_over_what_its_twin_knows(people: Path, tmp_path: Path, capsys: Capture) -> None:
+    bare, twin, run, out = (tmp_path / name for name in ("bare", "twin", "run", "refused"))
+    words = ["train", "drawn_tiny", "--data", people]
+    done(*words, "--out", bare, *quick())
+    learned, shipped = load_artifact(bare / "artifact"), load_artifact(folder_of(Path("drawn"))).card.calibration
+    assert learned.card.calibration is None, "which so little training allows"
+    assert shipped is not None
+    of_twin = save_artifact(twin, replace(learned.card, calibration=replace(shipped, lengths={})), learned.weights).card
+    everybody = ["--set", "held_out_identities=0", "--out"]
+    all_of = [*words, *quick(), *everybody]
+    done(*all_of, run, "--twin", twin)
+    card = load_artifact(run / "artifact").card
+    assert card.calibration == of_twin.calibration
+    assert (card.metrics, card.lengths, card.coarse) == (of_twin.metrics, of_twin.lengths, of_twin.coarse)
+    assert card.attribute_thresholds == of_twin.attribute_thresholds
+    assert card.training["identities"] == of_twin.training["identities"] + 4
+    assert card.training["twin"]["fingerprint"] == fingerprint(of_twin)
+    assert "its twin ssr-tiny" in card.notes
+    assert {name: engine.proof.source for name, engine in card.engines.items()}["onnx"].startswith("training pictures")
+    shutil.rmtree(run / "artifact")
+    done("train", "--resume", "--out", run)
+    assert load_artifact(run / "artifact").card == card
+    assert "expected nobody held out" in refusal(capsys, *words, *quick(), "--out", out, "--twin", twin)
+    assert "calibrated on people" in refusal(capsys, *all_of, out, "--twin", bare)
+    longer = [*words, *quick(), "--set", "network.n_bits=64", *everybody, out, "--twin", twin]
+    assert "differs in model" in refusal(capsys, *longer)

@@ -126,6 +126,12 @@ class TestPicturesIn:
         assert [path.name for path in found] == ["a.jpg"]
         assert pictures_in(tmp_path, recursive=True, warn=False) == found
 
+    def test_a_link_that_leads_nowhere_is_found(self, tmp_path: Path) -> None:
+        """So that whoever reads it says that it is missing."""
+        (tmp_path / "a.jpg").symlink_to(tmp_path / "gone")
+        (tmp_path / "b.txt").symlink_to(tmp_path / "gone")
+        assert pictures_in(tmp_path, recursive=False) == [tmp_path / "a.jpg"]
+
     def test_heic_is_read_where_its_package_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         next(kind for kind in KINDS if kind.suffix == ".heic").write(tmp_path / "a.heic")
         KINDS[0].write(tmp_path / "b.heic")  # a JPEG that an app named so

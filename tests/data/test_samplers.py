@@ -137,7 +137,7 @@ class TestCheckTrainingIdentities:
         check_training_identities(make_manifest((1, 1), (1, 2), (2, 1), (2, 1), (DISTRACTOR, 1)))
 
     def test_identities_with_one_picture_are_counted(self) -> None:
-        with pytest.warns(DataWarning, match=r"^2 of 3 training identities have one picture only; first: 002\.jpg$"):
+        with pytest.warns(DataWarning, match=r"^2 of 3 training identities have only one picture; first: 002\.jpg$"):
             check_training_identities(make_manifest((1, 1), (1, 2), (3, 1), (2, 1), (JUNK, 1)))
 
     @pytest.mark.parametrize("rows", [[], [(1, 1), (1, 2), (DISTRACTOR, 1)]])

@@ -89,7 +89,8 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         ("{", "sound encoding.json"),
         ("[]", "sound encoding.json"),
         ('{"format_version": 1}', "sound encoding.json"),
-        (json.dumps({"format_version": 2}), "format 2 is newer than 1, update bitreid"),
+        (json.dumps({"format_version": 3}), "format 3 is newer than 2, update bitreid"),
+        (json.dumps({"format_version": 2, "about": {"suffix": "/../a.npz"}}), r"files that end in /\.\./a\.npz"),
     ],
 )
 def test_a_damaged_index_is_refused(text: str, told: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from bitreid.drawn.people import (
     random_cast,
     random_person,
 )
-from bitreid.drawn.picture import Framing, Shot, photograph
+from bitreid.drawn.picture import Framing, Scene, photograph
 from bitreid.errors import DataError, SettingsError
 from tests.reference.spheres import nearest_rod
 
@@ -186,8 +186,8 @@ def test_attributes_show_in_every_camera(camera: int) -> None:
 
     def picture(who: Person, yaw: float) -> np.ndarray[Any, Any]:
         view = View(yaw, np.deg2rad(CAMERAS[camera].elevation), CAMERAS[camera].distance)
-        shot = Shot(who, None, view, Framing(0, 0, 1.1))
-        return photograph(site, shot, np.random.default_rng(5)).astype(np.int64)
+        scene = Scene(who, None, view, Framing(0, 0, 1.1))
+        return photograph(site, scene, np.random.default_rng(5)).astype(np.int64)
 
     for attribute in ATTRIBUTES:
         differences = [np.abs(picture(person, y) - picture(toggled(person, attribute), y)).max() for y in YAWS[:3]]
@@ -330,7 +330,7 @@ def test_pictures_of_other_sizes(height: int, width: int) -> None:
     for i, camera in enumerate(CAMERAS):
         site = make_site(camera, (height, width), np.random.default_rng(i))
         rng = np.random.default_rng(0)
-        picture = photograph(site, Shot(person, PEOPLE[2], site.look(rng), Framing(0, 0, 1)), rng)
+        picture = photograph(site, Scene(person, PEOPLE[2], site.look(rng), Framing(0, 0, 1)), rng)
         assert picture.shape == (height, width, 3)
         assert picture.std() > 5
 

@@ -32,6 +32,7 @@ def running() -> Iterator[None]:
     with cluster._ray(LOCAL, 2, 1) as (_, most):
         assert most == 2
         yield
+    assert "RAY_AUTH_MODE" not in os.environ
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def load() -> Callable[[], Encoder]:
 
 
 def workers() -> list[int]:
-    """The processes of this process's Ray workers that have a model: their parent is started by this one."""
+    """The processes of this process's Ray workers that have a model: grandchildren of a child of this one."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
             if folder.name.isdigit() and b"_Worker" in (folder / "cmdline").read_bytes():
-                raylet = _parent(int(folder.name))
-                found += [int(folder.name)] if _parent(raylet) == os.getpid() else []
+                head = _parent(_parent(int(folder.name)))
+                found += [int(folder.name)] if _parent(head) == os.getpid() else []
         except OSError:  # it has ended meanwhile
             continue
     return found
@@ -133,6 +134,33 @@ def test_the_command_encodes_on_a_cluster(manifest: Manifest, capsys: pytest.Cap
     assert f"{N - 2} codes of 1024 bits: ray" in capsys.readouterr().out
     assert main([*words, "--out", "local"]) == LEFT_OUT
     assert files_of(Path("ray")) == files_of(Path("local"))
+
+
+def test_a_cluster_that_does_not_start_is_told(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "file"))
+    with pytest.raises(SettingsError, match=r"expected Ray to start on this machine, got: .*; try again, or encode"):
+        encode_on_cluster(load()(), load(), manifest, Path("a"))
+
+
+def test_a_cluster_that_takes_too_long_to_start_is_told(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "START_S", 0.05)
+    with pytest.raises(SettingsError, match=r"expected Ray to start on this machine, got: nothing for 0\.05 seconds"):
+        encode_on_cluster(load()(), load(), manifest, Path("a"))
+
+
+def test_a_cluster_that_is_not_there_is_told(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", none)
+    with pytest.raises(SettingsError, match=r"expected a Ray cluster at auto, got none .Could not find any running"):
+        encode_on_cluster(load()(), load(), manifest, Path("a"), address="auto")
 
 
 def test_without_ray_it_says_what_to_install(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:

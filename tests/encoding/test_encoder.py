@@ -1,6 +1,7 @@
 """Encoder: what it makes of an engine's numbers, and that batches and order change nothing."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from bitreid.artifact import Card, InputSpec, load_artifact, load_card, read_engine
 from bitreid.codes import Part, pack
 from bitreid.data import decoding
+from bitreid.data import pictures as pictures_module
 from bitreid.data.attributes import AttributeSchema
 from bitreid.data.pictures import Findings, PictureStore, load_pictures
 from bitreid.encoding import engine as engine_module
@@ -179,8 +181,9 @@ def test_nothing_does_not_merge() -> None:
         np.zeros((2, 4, 2, 3), np.float32),
         np.zeros((4, 2, 3), np.uint8),
         np.zeros((2, 3, 4, 2), np.uint8),
+        [np.zeros((4, 2, 3), np.uint8)],
     ],
-    ids=["turned", "floats", "one picture", "channels first"],
+    ids=["turned", "floats", "one picture", "channels first", "a list"],
 )
 def test_pictures_of_another_shape_are_refused(wrong: Pixels) -> None:
     with pytest.raises(CodesError, match=r"pictures of shape \(n, 4, 2, 3\) uint8, got"):
@@ -209,6 +212,23 @@ def test_files_are_encoded_in_chunks_and_in_order(tmp_path: Path) -> None:
     expected = Encoder(CARD, FakeEngine()).encode(images[np.arange(CHUNK + 2) % 3])
     assert np.array_equal(encoded.features, expected.features)
     assert np.array_equal(encoded.codes.packed, expected.codes.packed)
+
+
+def test_as_many_threads_decode_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    class Counted(ThreadPoolExecutor):
+        def __init__(self, max_workers: int | None = None) -> None:
+            asked.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(pictures_module, "ThreadPoolExecutor", Counted)
+    monkeypatch.setenv("BITREID_THREADS", "5")
+    for threads in (3, None):
+        list(
+            Encoder(CARD, FakeEngine(), threads=threads).encode_batches(list(pictures(2, seed=1)), findings=Findings())
+        )
+    assert asked == [3, 5]
 
 
 def test_no_files_are_no_codes() -> None:

@@ -1,7 +1,6 @@
 """The page on features of other toolkits: its commands run in order, and so does its Python."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -9,26 +8,18 @@ import pytest
 from bitreid.commands.main import main
 from tests.commands.words import Capture
 from tests.encoding.imported.cases import features_of, written
+from tests.pages import blocks, run_commands, text_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert found
-    return found
+PAGE = text_of("docs/import.md")
 
 
 def test_the_pages_commands_and_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.chdir(tmp_path)
     for seed, (name, first) in enumerate({"train": 1, "query": 100, "gallery": 100}.items()):
         written(features_of(30, first, seed), Path(f"{name}.npy"))
-    for line in "".join(blocks("bash")).splitlines():
-        program, *words = shlex.split(line)
-        assert program == "bitreid"
-        capsys.readouterr()
-        assert main(words) == 0, f"{line}: {capsys.readouterr()}"
-    python = [block for block in blocks("python") if "bitreid" in block]
+    run_commands(PAGE)
+    capsys.readouterr()
+    python = [block for block in blocks(PAGE, "python") if "bitreid" in block]
     assert len(python) == 1
     exec(compile(python[0], "import.md", "exec"), {})
     assert capsys.readouterr().out.endswith("(240, 8)\n")

@@ -4,6 +4,7 @@ import shutil
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -133,17 +134,37 @@ def test_bad_pictures_are_told_by_name_or_number(encoder: Encoder, people: Path,
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((9, 9, 3)),
         tmp_path / "bad.jpg",
+        cast(Picture, None),
     ]
     findings = Findings()
     (batch,) = encoder.encode_batches([path, *bad, path], findings)
-    assert batch.rows.tolist() == [0, 6]
+    assert batch.rows.tolist() == [0, 7]
     assert [str(error.path) for error in findings.bad] == [
-        "picture 1", "picture 2", "picture 3", "picture 4", str(tmp_path / "bad.jpg"),
+        "picture 1", "picture 2", "picture 3", "picture 4", str(tmp_path / "bad.jpg"), "picture 6",
     ]  # fmt: skip
     assert [error.reason for error in findings.bad][:1] == ["an empty file"]
     assert "not (h, w), (h, w, 3) or (h, w, 4) uint8" in findings.bad[2].reason
+    assert findings.bad[5].reason == "NoneType, and not a path, bytes, Pillow's image or an array"
     with pytest.raises(DataError, match="picture 1"):
         list(encoder.encode_batches([path, b""]))
+
+
+@pytest.mark.parametrize(
+    "one",
+    ["a.jpg", Path("a.jpg"), b"...", np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)],
+    ids=["name", "path", "content", "grey", "colours"],
+)
+def test_one_picture_is_not_taken_for_several(encoder: Encoder, one: Any) -> None:
+    """Neither are a name's letters pictures, nor the rows of an array."""
+    with pytest.raises(DataError, match="expected several pictures, got one; put it in a list"):
+        next(encoder.encode_batches(one))
+
+
+def test_arrays_of_several_pictures_are_those(encoder: Encoder) -> None:
+    several = np.random.default_rng(0).integers(0, 256, (2, 60, 20, 3), np.uint8)
+    for pictures in (several, several[..., 0]):
+        (whole,), (each,) = encoder.encode_batches(pictures), encoder.encode_batches([*pictures])
+        assert np.array_equal(whole.encoded.features, each.encoded.features)
 
 
 def test_no_more_than_a_few_batches_are_in_memory(encoder: Encoder) -> None:

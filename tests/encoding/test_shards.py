@@ -64,11 +64,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_shards_are_the_rows_of_one_file(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parquet", [False, True])
+def test_shards_are_the_rows_of_one_file(parquet: bool, pictures: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     paces = Paces()
     n, findings = encode_to_shards(
-        encoder(), manifest(pictures), tmp_path / "codes", features=True, size=SHARD,
+        encoder(), manifest(pictures), tmp_path / "codes", features=True, parquet=parquet, size=SHARD,
         progress=lambda *each: told.append(each), paces=paces,
     )  # fmt: skip
     whole, _, expected = encode_readable(encoder(), manifest(pictures))
@@ -107,8 +108,8 @@ def test_reading_goes_on_while_a_chunk_is_encoded(pictures: Path, monkeypatch: p
     """The engine waits until the next chunks are decoded: without a reader beside it, that is for ever."""
     read: list[int] = []
 
-    def counted(chunk: Sequence[Picture], height: int, width: int, first: int = 0) -> Any:
-        found = read_pictures(chunk, height, width, first=first)
+    def counted(chunk: Sequence[Picture], height: int, width: int, **how: Any) -> Any:
+        found = read_pictures(chunk, height, width, **how)
         read.append(len(chunk))
         return found
 
@@ -136,9 +137,9 @@ def test_few_chunks_are_in_memory_whatever_the_number_of_pictures(
     there: dict[int, None] = {}
     most = 0
 
-    def counted(chunk: Sequence[Picture], height: int, width: int, first: int = 0) -> Any:
+    def counted(chunk: Sequence[Picture], height: int, width: int, first: int, **how: Any) -> Any:
         nonlocal most
-        pixels, rows, findings = read_pictures(chunk, height, width, first=first)
+        pixels, rows, findings = read_pictures(chunk, height, width, first=first, **how)
         there[first] = None
         weakref.finalize(pixels, there.pop, first)
         most = max(most, len(there))
@@ -184,11 +185,12 @@ def test_a_run_that_is_killed_goes_on(pictures: Path, tmp_path: Path) -> None:
     assert N - 3 <= encoded <= N + kills * (2 * SHARD + CHUNK)
 
 
-def test_a_damaged_shard_alone_is_made_again(pictures: Path, tmp_path: Path) -> None:
-    out = tmp_path / "codes"
-    encode_to_shards(encoder(), manifest(pictures), out, size=SHARD)
+@pytest.mark.parametrize("parquet", [False, True])
+def test_a_damaged_shard_alone_is_made_again(parquet: bool, pictures: Path, tmp_path: Path) -> None:
+    out, damaged = tmp_path / "codes", "codes-000002.parquet" if parquet else "codes-000002.npz"
+    encode_to_shards(encoder(), manifest(pictures), out, parquet=parquet, size=SHARD)
     whole = files_of(out)
-    (out / "codes-000002.npz").write_bytes(whole["codes-000002.npz"][:-9])
+    (out / damaged).write_bytes(whole[damaged][:-9])
     sizes = []
 
     def counted(pictures: Pixels) -> EngineOutput:
@@ -197,8 +199,9 @@ def test_a_damaged_shard_alone_is_made_again(pictures: Path, tmp_path: Path) -> 
 
     told: list[tuple[int, int]] = []
     n, findings = encode_to_shards(
-        Encoder(CARD, counted), manifest(pictures), out, size=SHARD, progress=lambda *each: told.append(each)
-    )
+        Encoder(CARD, counted), manifest(pictures), out, parquet=parquet, size=SHARD,
+        progress=lambda *each: told.append(each),
+    )  # fmt: skip
     assert files_of(out) == whole
     assert (sizes, told) == ([2, 4], [(N - CHUNK, N), (N, N)])
     assert (n, len(findings.bad)) == (N - 3, 3), "also what was found before"
@@ -220,6 +223,8 @@ def test_a_folder_goes_on_with_its_model_pictures_and_settings_alone(pictures: P
             encode_to_shards(other, pictures_of, out, size=SHARD)
     with pytest.raises(DataError, match=r"\(features False\), got features True"):
         encode_to_shards(encoder(), given, out, features=True, size=SHARD)
+    with pytest.raises(DataError, match=r"\(suffix None\), got suffix \.parquet"):
+        encode_to_shards(encoder(), given, out, parquet=True, size=SHARD)
     with pytest.raises(SettingsError, match="at least 1 picture a shard, got 0"):
         encode_to_shards(encoder(), given, out, size=0)
     (out / INDEX).unlink()

@@ -1,7 +1,6 @@
 """The page on video: its commands are understood, and its Python runs."""
 
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,9 @@ import pytest
 
 from bitreid.commands.main import parser_of
 from tests.data.videos import walk
+from tests.pages import ROOT, blocks, commands, run_python, text_of
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "video.md").read_text(encoding="utf-8")
+PAGE = text_of("docs/video.md")
 
 
 class Detections:
@@ -21,16 +20,10 @@ class Detections:
         self.xyxy, self.tracker_id = xyxy, tracker_id
 
 
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert found
-    return found
-
-
-def test_the_commands_are_understood() -> None:
-    for line in "".join(blocks("bash")).splitlines():
-        name, *words = shlex.split(line)
-        assert name == "bitreid"
+def test_the_commands_are_about_one_video() -> None:
+    called = commands(blocks(PAGE, "bash"), "bitreid")
+    assert called
+    for words in called:
         assert parser_of(words).parse_args(words).video == Path("entrance.mp4")
 
 
@@ -50,6 +43,5 @@ def test_the_python_runs(people: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         rows = walked.numbers == number
         left_top, size = walked.boxes[rows, :2], walked.boxes[rows, 2:]
         detected.append((frame, Detections(np.hstack([left_top, left_top + size]), walked.tracklets[rows])))
-    for block in blocks("python"):
-        exec(compile(block, "video.md", "exec"), {"detected": detected})
+    run_python(PAGE, "video.md", detected=detected)
     assert capsys.readouterr().out.splitlines()[0] == "3 0"

@@ -130,10 +130,16 @@ def test_reranked_rows_are_scored_too(protocol: str, query: Side, gallery: Side)
     assert len({tuple(each[:4].round(6)) for each in precision}) == 3, "each way has an order of its own"
 
 
+@pytest.mark.parametrize("n_bits", [16, 8])
 @pytest.mark.parametrize("w", [5, 12, 1000])
-def test_rescored_codes_are_scored_too(w: int, query: Side, gallery: Side) -> None:
+def test_rescored_codes_are_scored_too(w: int, n_bits: int, query: Side, gallery: Side) -> None:
     """The nearest rows first, by the asymmetric distance, and the others behind them, by Hamming distance."""
-    evaluation = evaluate_model(query, gallery, [], rescore_w=w)
+    evaluation = evaluate_model(query, gallery, [], rescore_w=w, lengths=[8])
+    assert query.features is not None
+    assert query.codes is not None
+    assert gallery.codes is not None
+    query = replace(query, features=query.features[:, :n_bits], codes=query.codes.prefix(n_bits))
+    gallery = replace(gallery, codes=gallery.codes.prefix(n_bits))
     assert query.features is not None
     assert query.codes is not None
     assert gallery.codes is not None
@@ -146,11 +152,12 @@ def test_rescored_codes_are_scored_too(w: int, query: Side, gallery: Side) -> No
         distances[i, row] = -scores[i, row]
     people = (query.pids, query.camids, gallery.pids, gallery.camids)
     expected = evaluate_distances(distances, *people)
-    (name,) = evaluation.rescored
-    assert name == f"16 bits, rescored w = {min(w, 12)}"
-    np.testing.assert_allclose(evaluation.rescored[name].average_precision, expected.average_precision)
-    assert evaluation.codes is not None
-    assert not np.allclose(expected.average_precision[:4], evaluation.codes.average_precision[:4])
+    rows = min(w, 12)
+    names = {16: f"16 bits, rescored w = {rows}", 8: f"first 8 bits, rescored w = {rows}"}
+    assert list(evaluation.rescored) == list(names.values())
+    np.testing.assert_allclose(evaluation.rescored[names[n_bits]].average_precision, expected.average_precision)
+    plain = evaluate_ranking(query.codes, gallery.codes, *people)
+    assert not np.allclose(expected.average_precision[:4], plain.average_precision[:4])
 
 
 def test_what_cannot_be_rescored_is_refused(query: Side, gallery: Side) -> None:

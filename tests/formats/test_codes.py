@@ -10,9 +10,9 @@ from bitreid.encoding.files import load_encoded
 from tests.formats.cases import FORMATS
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_what_every_format_has(version: int) -> None:
-    encoded = load_encoded(FORMATS / f"codes-{version}.npz")
+@pytest.mark.parametrize("file", ["codes-1.npz", "codes-2.npz", "codes-2.parquet"])
+def test_what_every_format_has(file: str) -> None:
+    encoded = load_encoded(FORMATS / file)
     assert encoded.paths == (Path("a/0001_c1.jpg"), Path("b/0002_c2.jpg"), Path("ü.png"))
     assert encoded.codes.n_bits == 16
     assert encoded.codes.packed.tolist() == [[0, 255], [1, 128], [16, 3]]
@@ -28,8 +28,9 @@ def test_what_every_format_has(version: int) -> None:
     assert encoded.model == "5d3dbb7141ec93a9"
 
 
-def test_times_came_with_format_2() -> None:
+@pytest.mark.parametrize("file", ["codes-2.npz", "codes-2.parquet"])
+def test_times_came_with_format_2(file: str) -> None:
     assert load_encoded(FORMATS / "codes-1.npz").times is None
-    times = load_encoded(FORMATS / "codes-2.npz").times
+    times = load_encoded(FORMATS / file).times
     assert times is not None
     assert times.tolist() == [1_700_000_000_000_000, NO_TIME, 0]

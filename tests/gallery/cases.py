@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from bitreid.arrays import Floats
 from bitreid.coarse import CoarseCode
-from bitreid.codes import Codes, Part
+from bitreid.codes import Codes, Part, pack_bits
 from bitreid.errors import DataWarning
 from bitreid.gallery import Contract, Filter, Gallery, Items, parse_filter
 from bitreid.gallery.items import Id
@@ -106,6 +107,22 @@ def three(create: Create) -> Gallery:
     return gallery
 
 
+def crowd(n_people: int, n: int, n_bits: int) -> tuple[Items, Codes, Floats]:
+    """Pictures of people, in random order, whose codes lie in clusters, and a query of each of 30, with floats."""
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((n_people, n_bits))
+    pids = rng.permutation(np.repeat(np.arange(n_people), n // n_people + 1))[:n]
+    pictures = features[pids] + 0.5 * rng.standard_normal((n, n_bits))
+    asked = features[:30] + 0.5 * rng.standard_normal((30, n_bits))
+    columns: dict[str, Any] = {
+        "persons": [f"P{pid}" for pid in pids],
+        "cameras": rng.integers(0, 6, n),
+        "tracklets": [f"t{i // 4}" for i in range(n)],
+    }
+    ids = [f"picture {i}" if i % 3 else i for i in range(n)]
+    return Items.of(ids, pack_bits(pictures > 0), **columns), pack_bits(asked > 0), asked
+
+
 WRITER = """
 import sys, threading
 from bitreid.gallery import open_gallery
@@ -135,7 +152,7 @@ def beside_a_writer(gallery: Gallery, n_looks: int) -> None:
         assert writer.stdout.readline() == "writing\n"
         for look in range(n_looks):
             assert same(gallery.get(IDS), list(people(IDS)))
-            found = [id for batch in gallery.scan(batch=25) for id in batch.ids]
+            found = [id for batch in gallery.scan(batch_size=25) for id in batch.ids]
             assert set(IDS) <= set(found)
             assert len(set(found)) == len(found)
             assert set(IDS) <= set(gallery.search(queries(1)[0], 500, max_distance=None)[0].ids)

@@ -1,10 +1,8 @@
 """The page on galleries: its commands are understood, and its Python runs."""
 
 import re
-import shlex
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 
 import pytest
 
@@ -14,21 +12,15 @@ from bitreid.gallery import Contract, parse_filter
 from bitreid.gallery.description import Description
 from bitreid.gallery.query import description_of
 from tests.commands.words import Capture
+from tests.pages import ROOT, blocks, commands, run_python, text_of
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "galleries.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    assert found
-    return found
+PAGE = text_of("docs/galleries.md")
 
 
-def test_the_commands_are_understood() -> None:
-    for line in "".join(blocks("bash")).splitlines():
-        name, *words = shlex.split(line)
-        assert name == "bitreid"
+def test_the_commands_are_about_one_gallery() -> None:
+    called = commands(blocks(PAGE, "bash"), "bitreid")
+    assert called
+    for words in called:
         arguments = parser_of(words).parse_args(words)
         assert words[0] == "calibrate" or arguments.place == "people.gallery"
 
@@ -38,7 +30,7 @@ def test_examples_of_filters_and_descriptions_work_on_the_model_that_bitreid_shi
     parser = parser_of(["gallery", "search"])
     with pytest.raises(SystemExit), redirect_stdout(StringIO()) as out:
         parser.parse_args(["gallery", "search", "--help"])
-    text = " ".join(f"{PAGE} {(ROOT / 'README.md').read_text(encoding='utf-8')} {out.getvalue()}".split())
+    text = " ".join(f"{PAGE} {text_of('README.md')} {out.getvalue()}".split())
     filters = re.findall(r"""--where (?:FILTER e\.g\. )?["']([^"']+)["']""", text)
     assert len(filters) >= 4
     for each in [*filters, *re.findall(r"## Filters `([^`]+)`", text)]:
@@ -50,6 +42,5 @@ def test_examples_of_filters_and_descriptions_work_on_the_model_that_bitreid_shi
 
 
 def test_the_python_runs(capsys: Capture) -> None:
-    for block in blocks("python"):
-        exec(compile(block, "galleries.md", "exec"), {})
+    run_python(PAGE, "galleries.md")
     assert capsys.readouterr().out == "7\n"

@@ -148,7 +148,7 @@ def test_any_filter_lets_through_what_the_twin_does(batches: list[Items], where:
                     gallery.add(batch)
                     plain.add(batch)
                 passing = [item.id for item in plain.passing(where)]
-                assert [id for some in gallery.scan(where, batch=3) for id in some.ids] == passing
+                assert [id for some in gallery.scan(where, batch_size=3) for id in some.ids] == passing
                 assert gallery.count(where) == len(passing)
                 assert gallery.delete_where(where) == len(passing)
                 assert gallery.count() == len(plain.items) - len(passing)

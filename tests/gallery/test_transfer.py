@@ -72,8 +72,8 @@ def contents(gallery: Gallery) -> dict[Id, str]:
 class InSmallBatches(MemoryGallery):
     """A gallery that is read a few items at a time."""
 
-    def scan(self, where: Where = None, *, after: int | None = None, batch: int = 7) -> Iterator[Items]:
-        return super().scan(where, after=after, batch=batch)
+    def scan(self, where: Where = None, *, after: int | None = None, batch_size: int = 7) -> Iterator[Items]:
+        return super().scan(where, after=after, batch_size=batch_size)
 
 
 @pytest.fixture

@@ -100,51 +100,6 @@ def binary_gap(student: Rows) -> float:
     return mean([min(abs(value - 1), abs(value + 1)) for row in student for value in row])
 
 
-def similarity_loss(
-    signs: list[list[float]],
-    similarities: list[list[float]],
-    lengths: Sequence[int],
-    scales: Sequence[float],
-    temperatures: Sequence[float],
-    cosine_weights: Sequence[float],
-) -> float:
-    n, losses = len(signs), []
-    for length, scale, temperature, weight in zip(lengths, scales, temperatures, cosine_weights, strict=True):
-        total, squares = 0.0, 0.0
-        for i in range(n):
-            cosines = [
-                sum(a * b for a, b in zip(signs[i][:length], row[:length], strict=True)) / length for row in signs
-            ]
-            others = [j for j in range(n) if j != i]
-            near = softmax([similarities[i][j] / temperature for j in others])
-            found = softmax([math.exp(scale) * cosines[j] for j in others])
-            total -= sum(p * math.log(q) for p, q in zip(near, found, strict=True)) / n
-            squares += sum((a - b) ** 2 for a, b in zip(cosines, similarities[i], strict=True)) / n**2
-        losses.append(total + weight * squares)
-    return sum(losses) / len(losses)
-
-
-def prefix_identity_loss(
-    signs: list[list[float]],
-    centres: list[list[float]],
-    labels: Sequence[int],
-    lengths: Sequence[int],
-    weights: Sequence[float],
-    scale: float = 16.0,
-    margin: float = 0.15,
-) -> float:
-    total = 0.0
-    for length, weight in zip(lengths, weights, strict=True):
-        for row, label in zip(signs, labels, strict=True):
-            cosines = [cosine(row[:length], centre[:length]) for centre in centres]
-            logits = [scale * (c - margin * (k == label)) for k, c in enumerate(cosines)]
-            found = softmax(logits)
-            target = [0.9 * (k == label) + 0.1 / len(centres) for k in range(len(centres))]
-            loss = -sum(t * math.log(p) for t, p in zip(target, found, strict=True))
-            total += weight * loss / len(labels) / len(lengths)
-    return total
-
-
 def softmax(values: Sequence[float]) -> list[float]:
     powers = [math.exp(value) for value in values]
     return [power / sum(powers) for power in powers]

@@ -70,3 +70,19 @@ async def test_an_error_is_that_of_its_batch_alone_and_who_went_away_is_left_out
     assert await last == 6
     assert [batch for _, batch in work.batches] == [[1], [-1], [3]]
     batcher.close()
+
+
+async def test_a_batch_is_answered_before_the_next_begins() -> None:
+    said: list[str] = []
+
+    def work(key: Hashable, given: Sequence[int]) -> Sequence[int]:
+        said.append(f"work {given}")
+        return given
+
+    async def ask(i: int) -> None:
+        said.append(f"answer {await batcher.do('a', i)}")
+
+    batcher = Batcher(work, lambda _: 1, most=2)
+    await asyncio.gather(*map(ask, range(4)))
+    assert said == ["work [0, 1]", "answer 0", "answer 1", "work [2, 3]", "answer 2", "answer 3"]
+    batcher.close()

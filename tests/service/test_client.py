@@ -66,7 +66,7 @@ def test_all_that_a_client_asks(client: Client, encoder: Encoder, pictures: list
     )
     assert more.new == 1
     assert client.get("s:x/y").camera is None
-    assert len(list(client.items(page=2))) == 7
+    assert len(list(client.items(page_size=2))) == 7
     assert [each.id for each in client.items("id = 's:x/y'")] == ["s:x/y"]
     assert client.confirm(["s:x/y"], "Ada") == 1
     assert client.merge(person, "Ada") == 1

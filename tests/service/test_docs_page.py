@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,24 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
+from bitreid import Client, create_gallery, open_gallery
 from bitreid.commands import serve
-from bitreid.commands.main import parser_of
+from bitreid.commands.main import main, parser_of
 from bitreid.encoding.encoder import Encoder
+from bitreid.gallery import Contract
 from bitreid.service.app import create_app
 from bitreid.service.settings import ServiceSettings
+from tests.pages import blocks, commands, text_of
 from tests.service.cases import app_of, empty, serving
 
-PAGE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
+PAGE = text_of("docs/service.md")
 USUAL = "http://127.0.0.1:8080"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-def commands(name: str) -> list[list[str]]:
-    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [words[1:] for words in map(shlex.split, lines) if words[0] == name]
 
 
 @pytest.fixture
@@ -66,7 +59,7 @@ def ask(words: list[str], address: str) -> httpx.Response:
 
 
 def test_every_call_by_curl_answers(address: str) -> None:
-    calls = commands("curl")
+    calls = commands(blocks(PAGE, "bash"), "curl")
     for words in calls:
         answer = ask(words, address)
         assert answer.is_success, (words, answer.text)
@@ -80,14 +73,33 @@ def test_every_call_by_curl_answers(address: str) -> None:
 
 def test_the_python_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    for block in blocks("python"):
+    for block in blocks(PAGE, "python"):
         exec(compile(block.replace(USUAL, address), "service.md", "exec"), names)
     assert "17" in capsys.readouterr().out
     names["client"].close()
 
 
+def test_a_backup_is_taken_while_the_service_runs_and_restored_while_it_does_not(
+    encoder: Encoder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backup, restore = (
+        words for words in commands(blocks(PAGE, "bash"), "bitreid") if words[1:2] in (["backup"], ["restore"])
+    )
+    gallery = create_gallery("people.gallery", Contract.of(encoder.card))
+    with serving(app_of(gallery, encoder)) as found, Client(found) as client:
+        client.add(pictures[:2])
+        assert main(backup) == 0
+        client.add(pictures[2:3])
+        assert main(restore) == 1
+        assert client.info().items == 3
+    assert main(restore) == 0
+    with open_gallery("people.gallery") as restored:
+        assert restored.count() == 2
+
+
 def test_the_commands_are_known() -> None:
-    called = commands("bitreid")
+    called = commands(blocks(PAGE, "bash"), "bitreid")
     found = re.search(r"^CMD (\[.*\])$", PAGE, flags=re.MULTILINE)
     unit = re.search(r"^ExecStart=\S+/bitreid (.*)$", PAGE, flags=re.MULTILINE)
     assert found

@@ -8,7 +8,7 @@ import pytest
 
 from bitreid import Client, Codes
 from bitreid.encoding.encoder import Encoder
-from bitreid.gallery import Contract, Gallery, create_gallery
+from bitreid.gallery import Contract, Gallery, create_gallery, open_gallery
 from bitreid.gallery.milvus.gallery import MilvusGallery
 from bitreid.service.schemas import ItemIn
 from tests.service.cases import app_of, serving
@@ -52,10 +52,36 @@ def test_a_day_of_a_gallery(client: Client, pictures: list[Path]) -> None:
     assert client.get(1).person == "Ada"
     assert client.undo() == "confirm Ada"
     assert client.get(1).person == person
-    assert {each.id for each in client.items(page=4)} == {"text/0", 1, "text/2", 3, "text/4", 5}
+    assert client.merge(person, other) == 3
+    assert {each.person for each in client.items(where="camera = 'door 1'")} == {person}
+    assert client.undo() is not None
+    assert client.reject([1], person) == 1
+    assert client.search_item(1, k=6, person=person).n_gallery == client.search_item(1, k=6).n_gallery == 5
+    assert 1 not in {hit.id for hit in client.search(pictures[1], k=6, person=person).hits}
+    assert client.undo() is not None
+    part = next(iter(client.info().contract.parts))
+    assert client.search(pictures[1], parts=[part], k=1, w=10_000).hits[0].id == 1
+    assert client.search(pictures[1], k=1, rescore=True, max_distance=0).hits[0].id == 1
+    assert client.delete_where("camera = 'door 1'", dry_run=True) == 3
+    assert {each.id for each in client.items(page_size=4)} == {"text/0", 1, "text/2", 3, "text/4", 5}
     assert client.delete_where(f"person = '{other}'") == 3
     assert client.delete(["text/0", "nobody"]) == 1
     assert {each.id for each in client.items()} == {1, "text/2"}
+
+
+def test_two_services_of_one_gallery_on_milvus(
+    encoder: Encoder, pictures: list[Path], create_milvus_gallery: Callable[..., MilvusGallery]
+) -> None:
+    """Each finds at once what the other acknowledged, and no more what it deleted."""
+    gallery = create_milvus_gallery(Contract.of(encoder.card))
+    with open_gallery(gallery.info().place) as second:
+        services = [serving(app_of(each, encoder)) for each in (gallery, second)]
+        with services[0] as one, services[1] as other, Client(one) as here, Client(other) as there:
+            known = [ItemIn(id=i, person=each.name[:4]) for i, each in enumerate(pictures)]
+            assert here.add(pictures, known).new == 6
+            assert there.search(pictures[0], k=1).hits[0].id == 0
+            assert there.delete([0]) == 1
+            assert 0 not in {hit.id for hit in here.search(pictures[0], k=6).hits}
 
 
 def test_many_ask_at_once(client: Client, encoder: Encoder, pictures: list[Path]) -> None:

@@ -246,7 +246,9 @@ async def test_keys_say_who_may_do_what_and_the_audit_names_them(encoder: Encode
         entries = [(entry["actor"], entry["action"]) for entry in gallery.audit()]
         assert entries == [("write key", "add"), ("search key", "search"), ("admin key", "delete")]
         path.write_text("{}")
-        assert error_in(await client.get("/v1/info", headers=keys["admin"])) == (503, "not_ready")
+        unread = await client.get("/v1/info", headers=keys["admin"])
+        assert error_in(unread) == (503, "not_ready")
+        assert unread.headers["retry-after"] == "2"
 
 
 async def test_searches_of_several_keys_at_once_are_told_apart(encoder: Encoder, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bitreid.errors import SettingsError
+from bitreid.service.app import PAGE
 from bitreid.service.entrance import Entrance
 from bitreid.service.headers import HEADERS, SecurityHeaders
 from bitreid.service.limits import Limited, Limits, Rates, Shares
@@ -241,6 +242,13 @@ def test_rates_are_of_each_sender() -> None:
 
 async def several(app: ASGIApp, n: int) -> list[tuple[int, dict[str, str], bytes]]:
     return [await asked(app) for _ in range(n)]
+
+
+def test_the_page_loads_at_any_rate() -> None:
+    paths = ["/", *(f"/page/{file.name}" for file in PAGE.iterdir())]
+    app = stack(Echo(), rate=0.5)
+    assert {asyncio.run(asked(app, path=path))[0] for path in paths} == {200}
+    assert [asyncio.run(asked(app))[0] for _ in range(2)] == [200, 429]
 
 
 def test_addresses_of_one_network_are_one_sender() -> None:

@@ -357,7 +357,7 @@ async def test_what_breaks_in_the_service_tells_strangers_nothing(
 async def test_codes_of_a_shorter_gallery_are_cut(encoder: Encoder, pictures: list[Path]) -> None:
     n_bits = min(encoder.card.code_lengths)
     gallery = create_gallery("memory:", Contract.of(encoder.card, n_bits))
-    short = Encoder.open("drawn", bits=n_bits, threads=1)
+    short = Encoder.open("drawn", n_bits=n_bits, threads=1)
     async with asked(app_of(gallery, short)) as client:
         await add(client, pictures[:2])
         whole = encoder.encode_files(pictures[:1])

@@ -2,6 +2,7 @@
 wrong when it cannot start."""
 
 import asyncio
+import http.client
 import re
 import signal
 import socket
@@ -36,6 +37,17 @@ def test_it_starts_alone_and_ends_what_is_under_way(pictures: list[Path]) -> Non
         assert run.stdout is not None
         assert run.stdout.read() == ""
         assert not client.ready()
+
+
+def test_a_connection_may_rest_longer_than_a_pause_of_a_proxy() -> None:
+    with started() as (_, address):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=PATIENCE_S)
+        for pause_s in (6, 0):  # uvicorn itself ends connections after five seconds
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+            assert connection.sock is not None
+            time.sleep(pause_s)
+        connection.close()
 
 
 def test_several_workers_share_a_gallery(encoder: Encoder, pictures: list[Path], tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The page on keys and limits: its commands are understood, those on keys run, and its figures are the defaults."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,14 @@ from bitreid.service import connections
 from bitreid.service.keys import read_keys
 from bitreid.service.limits import Limits
 from bitreid.service.settings import RATE, ServiceSettings
+from tests.pages import blocks, commands, text_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = text_of("docs/security.md")
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = "".join(re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)).splitlines()
-    for name, *words in map(shlex.split, lines):
-        assert name == "bitreid"
+    for words in commands(blocks(PAGE, "bash"), "bitreid"):
         if words[0] == "keys":
             assert main(words) == 0
         else:

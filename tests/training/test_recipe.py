@@ -182,11 +182,11 @@ BOMB = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" if i else "a0:
 def test_hostile_recipes_are_refused_in_one_short_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(text, encoding="utf-8")
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SettingsError) as refused:
         load_recipe(str(path))
     assert len(str(refused.value)) < 5000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_an_override_that_is_no_value_is_refused() -> None:

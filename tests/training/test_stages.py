@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bitreid.artifact import fingerprint
-from bitreid.data.about import About
+from bitreid.data.about import Facts
 from bitreid.drawn.data_set import ABOUT
 from bitreid.training import export
 from bitreid.training.checkpoint import load_learner
@@ -60,7 +60,7 @@ def test_other_people_leave_classifiers_and_attribute_heads_at_their_first_value
 
 def test_the_card_says_what_a_run_started_from_and_under_which_licence(people: Path, tmp_path: Path) -> None:
     first, second = tiny_recipe(name="first", epochs=2), tiny_recipe(epochs=2)
-    told = replace(tiny_task(first, people), about=About("research only", "For research only.\n"))
+    told = replace(tiny_task(first, people), about=Facts("research only", "For research only.\n"))
     torch.manual_seed(0)
     card = train(first, told, tmp_path / "first", Recorder(), backbone=TinyBackbone()).card
     assert card.licence == "research only"
@@ -81,7 +81,7 @@ def test_a_card_says_what_is_told_of_the_data_and_of_the_recipe(people: Path, tm
     assert (card.licence, card.notes) == (ABOUT.licence, f"Tiny. {ABOUT.notes}")
     assert not card.training.keys() & {"licence", "notes"}
     torch.manual_seed(0)
-    untold = replace(tiny_task(recipe, people), about=About())
+    untold = replace(tiny_task(recipe, people), about=Facts())
     card = train(recipe, untold, tmp_path / "untold", Recorder(), backbone=TinyBackbone()).card
     assert (card.licence, card.notes) == (UNTOLD, "Tiny.")
     assert not (tmp_path / "untold" / "artifact" / "LICENSE").exists()

@@ -18,7 +18,11 @@ _OURS = ("people", "people.gallery", "ssr", "tanh", "scores.json", "found.png", 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `bitreid demo`."""
     parser.add_argument(
-        "--out", type=Path, default=Path("demo"), metavar="FOLDER", help="what is made (default %(default)s)"
+        "--out",
+        type=Path,
+        default=Path("demo"),
+        metavar="FOLDER",
+        help="the folder to write; what an earlier demo made there is replaced (default %(default)s)",
     )
     parser.add_argument(
         "--train",

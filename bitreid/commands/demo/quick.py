@@ -20,7 +20,8 @@ def quick_demo(data: Path, out: Path, console: Console, settings: DrawnSettings)
 
     `out` gets the gallery, the hits and queries as ranked sheets, scores and a report.
     """
-    from bitreid.commands.console import evaluation_table, hits_shown, progress_of, say, show
+    from bitreid.commands.console import evaluation_table, progress_of, say, show
+    from bitreid.commands.hits import hits_shown
     from bitreid.data.parsers import parse
     from bitreid.drawn.data_set import draw_people
     from bitreid.encoding.encoder import Encoder

@@ -1,4 +1,4 @@
-"""`bitreid gallery create`, `info`, `compact`, `repair` and `audit`: a gallery as a whole."""
+"""`bitreid gallery create`, `info`, `compact`, `cluster`, `repair` and `audit`: a gallery as a whole."""
 
 import argparse
 from dataclasses import asdict, replace
@@ -31,6 +31,7 @@ def _creation(create: argparse.ArgumentParser) -> None:
     create.add_argument("--model", type=Path, metavar="MODEL", help="the model whose codes it will hold")
     create.add_argument(
         "--bits",
+        dest="n_bits",
         type=int,
         metavar="N",
         help="length of its codes: with --model one that the model was trained to be cut to (default: the whole); "
@@ -60,11 +61,11 @@ def _create(arguments: argparse.Namespace, console: Console) -> Answer:
 
         if arguments.attributes is not None:
             raise SettingsError("expected --attributes without --model, got it with a model, which has its own")
-        contract = Contract.of(load_card(folder_of(arguments.model)), arguments.bits)
-    elif arguments.bits is None:
+        contract = Contract.of(load_card(folder_of(arguments.model)), arguments.n_bits)
+    elif arguments.n_bits is None:
         raise SettingsError("expected --model MODEL, or --bits N for codes that you vouch for, got neither")
     else:
-        contract = Contract(arguments.bits, attributes=words_of(arguments.attributes))
+        contract = Contract(arguments.n_bits, attributes=words_of(arguments.attributes))
     if arguments.calibration is not None:
         contract = replace(contract, open_set=_calibration_for(contract, arguments.calibration))
     place = hidden(arguments.place)
@@ -155,6 +156,22 @@ def _compact(arguments: argparse.Namespace, console: Console) -> Answer:
     return Answer(["compacted" if freed is None else f"compacted: {freed:,} bytes freed"], {"freed_bytes": freed})
 
 
+def _lists(cluster: argparse.ArgumentParser) -> None:
+    cluster.add_argument(
+        "--lists",
+        type=int,
+        metavar="N",
+        help="lists of each of the server's segments (default: the root of the number of items, at most 1,024)",
+    )
+
+
+def _cluster(arguments: argparse.Namespace, console: Console) -> Answer:
+    with open_place(arguments) as gallery, writing_shown(gallery, console):
+        n = gallery.cluster(arguments.lists)
+    shown = f"{n:,} lists, measured" if n else "nothing to do: a file has clusters already, and few items need none"
+    return Answer([shown], {"lists": n})
+
+
 def _repair(arguments: argparse.Namespace, console: Console) -> Answer:
     with open_place(arguments) as gallery:
         n = gallery.repair()
@@ -207,6 +224,12 @@ ACTIONS = {
         no_arguments,
         _compact,
         ("bitreid gallery compact people.gallery",),
+    ),
+    "cluster": Action(
+        "make the inverted lists of clustered searches on a Milvus server, once it is filled or has grown much",
+        _lists,
+        _cluster,
+        ("bitreid gallery cluster milvus://localhost:19530/people",),
     ),
     "repair": Action(
         "mend what a process that died left half-written on a Milvus server; nobody else may write meanwhile",

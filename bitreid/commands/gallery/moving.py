@@ -23,7 +23,7 @@ from bitreid.gallery.reencode import Reencoded, reencode_gallery
 
 
 def _exported(export: argparse.ArgumentParser) -> None:
-    export.add_argument("out", type=Path, metavar="FILE.parquet")
+    export.add_argument("out", type=Path, metavar="FILE.parquet", help="the file to write")
     add_where(export)
 
 
@@ -37,7 +37,7 @@ def _export(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 def _imported(import_: argparse.ArgumentParser) -> None:
-    import_.add_argument("inputs", type=Path, nargs="+", metavar="FILE.parquet")
+    import_.add_argument("inputs", type=Path, nargs="+", metavar="FILE.parquet", help="files that export wrote")
 
 
 def _import(arguments: argparse.Namespace, console: Console) -> Answer:
@@ -82,7 +82,7 @@ def _reencode(arguments: argparse.Namespace, console: Console) -> Answer:
     encoder = encoder_of(arguments.model, arguments)
     done = Reencoded()
     with open_place(arguments, read_only=True) as old:
-        contract = Contract.of(encoder.card, arguments.bits)
+        contract = Contract.of(encoder.card, arguments.n_bits)
         new = open_or_create_gallery(arguments.to, contract, audited=old.audited, actor=actor_of(arguments))
         with new, progress_of(console, "encoding") as progress:
             reencode_gallery(old, new, encoder, pictures, progress, done)
@@ -96,7 +96,7 @@ def _reencode(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 def _copied(backup: argparse.ArgumentParser) -> None:
-    backup.add_argument("out", type=Path, metavar="FILE")
+    backup.add_argument("out", type=Path, metavar="FILE", help="the copy to write")
 
 
 def _backup(arguments: argparse.Namespace, console: Console) -> Answer:

@@ -9,8 +9,8 @@ from bitreid.gallery.query import ids_of
 
 
 def _person_and_items(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("person", metavar="PERSON")
-    parser.add_argument("ids", nargs="+", metavar="ID")
+    parser.add_argument("person", metavar="PERSON", help="the person's name or number, known or new")
+    parser.add_argument("ids", nargs="+", metavar="ID", help="an item's id, as searches show it")
 
 
 def _confirm(arguments: argparse.Namespace, console: Console) -> Answer:
@@ -26,8 +26,8 @@ def _reject(arguments: argparse.Namespace, console: Console) -> Answer:
 
 
 def _two_persons(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("person", metavar="PERSON", help="who stays")
-    parser.add_argument("other", metavar="OTHER", help="who is the same")
+    parser.add_argument("person", metavar="PERSON", help="the person whose name stays")
+    parser.add_argument("other", metavar="OTHER", help="the same person under another name, which goes")
 
 
 def _merge(arguments: argparse.Namespace, console: Console) -> Answer:

@@ -8,8 +8,8 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
-from bitreid.commands.console import hits_shown
 from bitreid.commands.gallery.action import Action, Answer, add_where, open_place, words_of
+from bitreid.commands.hits import hits_shown, titles_of
 from bitreid.commands.options import add_encoding, add_one_person, add_search_options, loader_of
 from bitreid.data.files import check_outputs
 from bitreid.errors import SettingsError
@@ -88,6 +88,7 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
         raise SettingsError("expected a query with a picture for --sheet, got a description; leave --sheet out")
     load = loader_of(arguments)
     check_outputs([arguments.sheet, None if arguments.json == Path("-") else arguments.json], arguments.inputs)
+    n_pictures: tuple[int, ...] = ()
     with open_place(arguments) as gallery:
         if arguments.attributes is not None:
             names = [arguments.attributes]
@@ -97,14 +98,15 @@ def _search(arguments: argparse.Namespace, console: Console) -> Answer:
                 queries = query_of_item(gallery, ids_of(gallery, [arguments.like])[0])
             else:
                 queries = queries_of_files(arguments.inputs, load, arguments.one_person)
-            names, found = queries.names, search_queries(gallery, queries, request)
+            names, n_pictures = queries.names, queries.n_pictures
+            found = search_queries(gallery, queries, request)
             if arguments.sheet:
                 asked = names if queries.item is None else _pictures_of(gallery, [queries.item])
                 rows = [_row(gallery, picture, hits) for picture, hits in zip(asked, found[:_ROWS], strict=False)]
                 draw_ranked_sheet(rows, arguments.sheet, NEAREST)
     shown: list[str | Table] = []
-    for name, hits in zip(names, found, strict=True):
-        shown += hits_shown(f"{name}: " if len(names) > 1 else "", hits, request)
+    for title, hits in zip(titles_of(names, n_pictures), found, strict=True):
+        shown += hits_shown(title, hits, request)
     if arguments.sheet:
         first = f" (of the first {_ROWS} queries)" if len(found) > _ROWS else ""
         shown.append(f"ranked sheet: {arguments.sheet}{first}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bitreid.arrays import Ints
+from bitreid.data.arrow import pyarrow_and_parquet
 from bitreid.data.files import new_file
 from bitreid.data.manifest import SPLITS, UNKNOWN, Further, Manifest
 from bitreid.data.table import GAPS, Table, read_csv, read_parquet
@@ -93,8 +94,9 @@ def _numbered(table: Table, column: str) -> tuple[Ints, dict[int, str]]:
     numbers, names = table.numbered(column, UNKNOWN)
     if names:
         first = ", ".join(f"{number} {name}" for number, name in list(names.items())[:_NAMED])
-        text = f"{len(names)} names in column {column!r} of {table.path} are numbered by the alphabet: {brief(first)}"
-        warnings.warn(text + (", ..." if len(names) > _NAMED else ""), DataWarning, stacklevel=3)
+        text = f"{len(names)} names in column {column!r} of {table.path} are numbered in alphabetical order"
+        more = ", ..." if len(names) > _NAMED else ""
+        warnings.warn(f"{text}: {brief(first)}{more}", DataWarning, stacklevel=3)
     return numbers, names
 
 
@@ -188,11 +190,7 @@ def _write_csv(path: Path, columns: dict[str, list[Any]]) -> None:
 
 
 def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise DataError("expected pyarrow to write Parquet files, got none; install bitreid[parquet]") from error
+    pyarrow, parquet = pyarrow_and_parquet()
     # Without a value, pyarrow takes numbers for nothing at all.
     columns = {
         name: pyarrow.array(cells, None if any(cell is not None for cell in cells) else pyarrow.int64())

@@ -119,8 +119,8 @@ class FeatureMap:
             )
         nothing = np.flatnonzero(~features.any(axis=1))
         if len(nothing):
-            text = f"{len(nothing)} of {len(features)} pictures have features of zeros, first row {nothing[0]}"
-            warnings.warn(f"{text}; their codes say nothing", DataWarning, stacklevel=2)
+            text = f"{len(nothing)} of {len(features)} pictures have features that are all 0, first row {nothing[0]}"
+            warnings.warn(f"{text}; their codes mean nothing", DataWarning, stacklevel=2)
         return self.affine.encoded(features)
 
     def encode_set(self, found: FeatureSet) -> EncodedSet:

@@ -62,7 +62,7 @@ class OnnxEngine:
                 f"of {card.n_features} bits and {n_attributes} attributes, got {inputs} to {outputs}; export it again"
             )
         self._outputs = list(expected)
-        self._n_features, self._n_attributes = card.n_features, n_attributes
+        self._n_attributes = n_attributes
 
     def __call__(self, pictures: Pixels) -> EngineOutput:
         columns = self._all(pictures, [FEATURES, LOGITS] if self._n_attributes else [FEATURES])
@@ -90,6 +90,8 @@ def _session(model: bytes, threads: int, providers: Sequence[str]) -> onnxruntim
             f"expected providers among {', '.join(available)}, got {', '.join(missing) or 'none'}; "
             "another build of onnxruntime may have more"
         )
+    if threads < 1:
+        raise SettingsError(f"expected one thread or more, got {threads}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised

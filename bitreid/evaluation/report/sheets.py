@@ -39,7 +39,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Hit:
+class ShownHit:
     """A hit on the page: bars of the parts of the body from the top down, and one for the whole."""
 
     picture: Picture
@@ -55,7 +55,7 @@ class Sheet:
 
     title: str
     query: Picture
-    hits: tuple[Hit, ...]
+    hits: tuple[ShownHit, ...]
     table: Table
 
 
@@ -70,7 +70,7 @@ def sheet_of(query: RankedQuery, pictures: bool) -> Sheet:
         words = f"hit {rank}, {_VERDICTS[hit.right]}, distance {distance(hit.distance)}"
         bars, whole = bars_of(hit.parts)
         picture = _picture(hit.path, words, pictures)
-        hits.append(Hit(picture, distance(hit.distance), _VERDICTS[hit.right], bars, whole))
+        hits.append(ShownHit(picture, distance(hit.distance), _VERDICTS[hit.right], bars, whole))
     return Sheet(title, _picture(query.path, "query", pictures), tuple(hits), _table(query.label, query.hits))
 
 

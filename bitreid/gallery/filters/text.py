@@ -64,7 +64,9 @@ _LAST_TIME = microseconds(datetime.max.replace(tzinfo=UTC))
 
 
 def parse_filter(text: str, contract: Contract, camera_names: Mapping[int, str] = MappingProxyType({})) -> Filter:
-    """The filter that a text says (see this module's docstring), for a gallery of this contract and these cameras.
+    """Return the filter that a text says, for a gallery of this contract and these cameras.
+
+    This module's docstring describes the language.
 
     `FilterError` says what was expected and what came instead, and shows the place.
 

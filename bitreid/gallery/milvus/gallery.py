@@ -6,17 +6,18 @@ codes, where there are no coarse ones); NAME_notes has the rest. A search in two
 first.
 
 All is exactly as in other galleries, but: `k` and `w` are at most what the server allows (16,384); parts of the body
-are asked for with `w` only; there is no clustered search; descriptions have at most 12 attributes; 2**63 - 1 is no id;
-a batch that could not be written to its end may be there in part; several processes must not replace the same items at
-the same time. Deletions are marks on the server's side: when the bytes are gone is the server's matter.
+are asked for with `w` only; a clustered search is exact until `cluster` has made lists; descriptions have at most 12
+attributes; 2**63 - 1 is no id; a batch that could not be written to its end may be there in part; several processes
+must not replace the same items at the same time. Deletions are marks on the server's side: when the bytes are gone is
+the server's matter.
 """
 
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from itertools import chain, islice
+from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +25,27 @@ from bitreid.arrays import Ints
 from bitreid.errors import (
     BadRequest,
     GalleryClosed,
-    GalleryError,
     GalleryExists,
     GalleryNotFound,
     GalleryReadOnly,
     Unsupported,
 )
 from bitreid.gallery.about import About
-from bitreid.gallery.audit import blanked
 from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.filters.types import Filter
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, check_same_id, joined, key_of, plain_id
-from bitreid.gallery.milvus.filter import both, expression, keys_in, levels
+from bitreid.gallery.milvus.filter import expression
 from bitreid.gallery.milvus.items import ItemCollections, short_collection
+from bitreid.gallery.milvus.lists import Lists, build, lists_for, measured
+from bitreid.gallery.milvus.log import Log
 from bitreid.gallery.milvus.notes import COLUMNS, FORMAT_VERSION, N_BITS, Note, Notes, about_of, format_of
-from bitreid.gallery.milvus.ranking import by_parts, check_method, rescored
-from bitreid.gallery.milvus.rows import (
-    HIT,
-    ITEM,
-    SHARED,
-    WHOLE,
-    hit_of,
-    id_of,
-    item_of,
-    rows_of,
-    stored,
-)
-from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, SOON, TIMEOUT_S, Near, Server
+from bitreid.gallery.milvus.rows import ITEM, SHARED, WHOLE, id_of, item_of, rows_of, stored
+from bitreid.gallery.milvus.search import check_most, describe, find
+from bitreid.gallery.milvus.server import MOST_ROWS, ROWS, TIMEOUT_S, Server
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 
-LOG_S = 1.0
-"""How long entries of searches may wait before they are in the audit log."""
 SETTLED_S = 120.0
 """A note of a write that is older than this was left by a writer that stopped."""
 _LOST = 2**63 - 1  # Milvus uses it as a mark when it puts rows in order
@@ -121,8 +110,7 @@ class MilvusGallery(Gallery):
         self._connection: Server | None = server
         self._notebook = Notes(server, f"{name}_notes")
         self._lock = threading.RLock()
-        self._pending: list[Mapping[str, Any]] = []
-        self._timer: threading.Timer | None = None
+        self._entries = Log(self._notebook)
         self._decisions: dict[int, Note] = {}  # as they were when all were read
         try:
             about = about_of(server, name, read_only)
@@ -134,7 +122,7 @@ class MilvusGallery(Gallery):
                     f"{about['format']}; update bitreid"
                 )
             self.contract, self.audited = Contract.from_json(about["contract"]), bool(about["audited"])
-            self.about = About.from_json(about)
+            self.about, self._lists = About.from_json(about), Lists.from_json(about)
             self._items = ItemCollections(server, name, self.contract, self._notebook)
             if not read_only:
                 self._items.mend_left(time.time() - SETTLED_S)
@@ -152,17 +140,17 @@ class MilvusGallery(Gallery):
     def count(self, where: Where = None) -> int:
         return self._server.count(self.name, self._expression(self._filter(where)))
 
-    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+    def scan(self, where: Where = None, *, after: int | None = None, batch_size: int = BATCH) -> Iterator[Items]:
         server, chosen = self._server, self._expression(self._filter(where))
-        size = min(batch, ROWS)
+        size = min(batch_size, ROWS)
         batches = server.rows(self.name, chosen, WHOLE, after=after, size=size)
         items = (item_of(row, self.contract) for rows in batches for row in rows)
-        while some := list(islice(items, batch)):
+        while some := list(islice(items, batch_size)):
             yield joined(some, self.contract)
 
     def audit(self) -> Iterator[Mapping[str, Any]]:
-        self._flush()
-        return (note.content for note in self._notebook.of("audit"))
+        _ = self._server
+        return self._entries.entries()
 
     def info(self) -> Info:
         server = self._server
@@ -196,14 +184,32 @@ class MilvusGallery(Gallery):
         with self._transaction():
             return self._items.repair()
 
+    def cluster(self, n_lists: int | None = None) -> int:
+        server = self._writable()
+        server.call("flush", self.name)
+        # Also of one that is not loaded, where this stopped before; with rows that were replaced and deleted.
+        n_lists = lists_for(n_lists, int(server.call("get_collection_stats", self.name)["row_count"]))
+        if not n_lists:
+            return 0
+        with self._transaction():
+            # Before any are made: older bitreids would search in few of them, and refuse what is newer.
+            self._keep_lists(Lists(n_lists))
+            build(server, self.name, n_lists, self.on_writing or (lambda share: None))
+            self._keep_lists(measured(server, self.name, self.contract.n_bits, n_lists))
+        return n_lists
+
+    def _keep_lists(self, lists: Lists) -> None:
+        (note,) = self._notebook.of("gallery")
+        about = {"format": format_of(self.contract, lists=True), "lists": lists.to_json()}
+        self._notebook.rewrite("gallery", note, {**note.content, **about})
+        self._lists = lists
+
     def close(self) -> None:
         with self._lock:
             if self._connection is None:
                 return
-            if self._timer is not None:
-                self._timer.cancel()
             try:
-                self._flush()
+                self._entries.close()
             finally:
                 self._connection.close()
                 self._connection = None
@@ -250,59 +256,19 @@ class MilvusGallery(Gallery):
             )
 
     def _find(self, request: Request) -> Found:
-        server, where = self._server, self._expression(request.where)
-        check_method(request)
-        self._check("k", request.k)
-        n_found = min(request.n_short, server.most_rows)
-        n = server.count(self.name, where)
-        if request.w is not None and request.short is not None:
-            self._check("w", request.w)
-            short = server.nearest(self._items.short, request.short, request.w, where, [], n)
-            lists = [sorted(near.key for near in each) for each in short]
-            found = [self._ranked(request, i, keys, n_found) for i, keys in enumerate(lists)]
-        elif request.mask is None:
-            found = server.nearest(self.name, request.queries, n_found, where, HIT, n, SOON)
-        else:
-            raise Unsupported("expected w in a search by parts of the body on Milvus, got none; search in two stages")
-        if request.features is not None:
-            found = [self._rescored(request, i, near) for i, near in enumerate(found)]
-        return Found([[hit_of(near) for near in each] for each in found], n, [n] * len(found))
-
-    def _ranked(self, request: Request, query: int, keys: list[int], n: int) -> list[Near]:
-        """Return the `n` items of these keys that are nearest to one of the queries."""
-        code = request.queries[query : query + 1]
-        if not keys:
-            return []
-        if request.mask is None:
-            return self._server.nearest(self.name, code, min(n, len(keys)), keys_in(keys), HIT, len(keys), SOON)[0]
-        return by_parts(self._server.of_keys(self.name, keys, [*HIT, "code"], SOON), request, query, n)
-
-    def _rescored(self, request: Request, query: int, near: list[Near]) -> list[Near]:
-        rows = self._server.of_keys(self.name, [each.key for each in near], ["code"], SOON)
-        return rescored(near, rows, request, query)
+        return find(self._server, self._items, self._lists, request, self._expression(request.where))
 
     def _find_attributes(self, description: Description, k: int, where: Filter | None) -> tuple[list[Hit], int]:
         server, chosen = self._server, self._expression(where)
-        self._check("k", k)
+        check_most(server, "k", k)
         n = server.count(self.name, chosen)
-        found: list[Hit] = []
-        for weight, conditions in levels(description):
-            if len(found) == min(k, n):
-                break
-            left = k - len(found)
-            near = []
-            for each in conditions:
-                rows = chain.from_iterable(server.rows(self.name, both(chosen, each), HIT, size=left))
-                near += [Near(weight, row["key"], row) for row in islice(rows, left)]
-            near.sort(key=_by_key)
-            found += [hit_of(each)._replace(distance=description.distance(weight)) for each in near[:left]]
-        return found, n
+        return describe(server, self.name, description, k, chosen, n), n
 
     def _keep_contract(self, contract: Contract) -> None:
         (note,) = self._notebook.of("gallery")
         items = self._items.made_for(contract)
-        about = {"format": format_of(contract), "contract": contract.to_json()}
-        self._notebook.rewrite("gallery", note, {**note.content, **about})
+        about = {**note.content, "contract": contract.to_json()}
+        self._notebook.rewrite("gallery", note, about | {"format": format_of(contract, "lists" in about)})
         items.drop_older(self._items)
         self._items = items
 
@@ -325,42 +291,14 @@ class MilvusGallery(Gallery):
         self._notebook.drop("decision", self._decisions.pop(number))
 
     def _log(self, entry: Mapping[str, Any]) -> None:
-        if self.read_only:
-            return
-        self._pending.append(entry)
-        if not entry["action"].startswith("search"):
-            self._flush()
-        elif self._timer is None:
-            self._timer = threading.Timer(LOG_S, self._flush_later)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _flush_later(self) -> None:
-        self._timer = None
-        with suppress(GalleryError):  # the next write says so; the entries are kept
-            self._flush()
-
-    def _flush(self) -> None:
-        """Write the entries of the audit log that wait."""
-        _ = self._server
-        with self._lock:
-            entries = list(self._pending)
-            self._notebook.keep("audit", entries)
-            del self._pending[: len(entries)]
+        if not self.read_only:
+            self._entries.append(entry)
 
     def _cut_log(self, before: str) -> int:
-        self._flush()
-        old = [note for note in self._notebook.of("audit") if note.content["time"] < before]
-        for note in old:
-            self._notebook.drop("audit", note)
-        return len(old)
+        return self._entries.cut(before)
 
     def _blank_log(self, ids: frozenset[Id]) -> None:
-        self._flush()
-        for note in list(self._notebook.of("audit")):
-            content = blanked(note.content, ids)
-            if content is not None:
-                self._notebook.rewrite("audit", note, content)
+        self._entries.blank(ids)
 
     @property
     def _most(self) -> int | None:
@@ -386,15 +324,3 @@ class MilvusGallery(Gallery):
 
     def _expression(self, where: Filter | None) -> str:
         return "" if where is None else expression(where, self.contract.attributes)
-
-    def _check(self, name: str, number: int) -> None:
-        most = self._server.most_rows
-        if number > most:
-            raise Unsupported(
-                f"expected {name} of at most {most}, which is the limit of the Milvus server, got {number}; "
-                "ask for fewer"
-            )
-
-
-def _by_key(near: Near) -> int:
-    return near.key

@@ -20,8 +20,9 @@ from bitreid.gallery.milvus.server import SOON, Row, Server
 COLUMNS = ("key", "kind", "made", "note", "chunk", "chunks", "text")
 """`made` orders notes, in nanoseconds from 1970 on; `note` is the number of one, made of `chunks` rows."""
 N_BITS = 8
-FORMAT_VERSION = 2
-"""The newest format of a gallery's collections that this bitreid opens. A `Contract.plain` has 1."""
+FORMAT_VERSION = 3
+"""The newest format of a gallery's collections that this bitreid opens. A `Contract.plain` has 1, another one 2; one
+with inverted lists has 3: who does not know of them misses items."""
 
 _CHUNK = 60_000  # characters, which are bytes: JSON is written in ASCII
 _AT_ONCE = 100  # notes
@@ -114,9 +115,11 @@ def _key(note: int, chunk: int) -> int:
     return key_of(f"{note}/{chunk}")
 
 
-def format_of(contract: Contract) -> int:
-    """Return the format of the collections of a gallery."""
-    return 1 if contract == contract.plain() else FORMAT_VERSION
+def format_of(contract: Contract, lists: bool = False) -> int:
+    """Return the format of the collections of a gallery, with inverted lists or without."""
+    if lists:
+        return FORMAT_VERSION
+    return 1 if contract == contract.plain() else 2
 
 
 def about_of(server: Server, name: str, read_only: bool = False) -> Mapping[str, Any] | None:

@@ -2,7 +2,7 @@
 keys, and neighbours in the order of all galleries.
 
 All requests may be repeated: rows are written under keys that their writer chose. Milvus orders hits by distance alone
-and cuts where it likes among equals, so a group of equal distance that may have been cut is fetched whole.
+and cuts where it likes among equals, so more are asked for until the last are farther away than those that are wanted.
 
 While others replace rows, an answer may be short, and without rows that nobody touches. Milvus deletes the old version
 of a row and inserts the new one; up to 2.3 it keeps which versions are deleted for the last time that was asked about,
@@ -13,6 +13,7 @@ of two counts the smaller is right.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from bitreid.arrays import Bytes
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, GalleryUnreachable, Unsupported
+from bitreid.errors import BadRequest, GalleryBusy, GalleryUnreachable, Unsupported
 from bitreid.gallery.fields import FIELDS
 from bitreid.gallery.milvus.filter import above, both, keys_in
 
@@ -43,8 +44,13 @@ ROWS = 1000
 _WAIT_S = 0.2  # before the second try; twice as long before the third
 _MOST_TEXT = 65_535
 _MOST_ELEMENTS = 4096  # more than the longest metadata have keys
+ALL_LISTS = 65_536
+"""Inverted lists that a search visits at most; no collection has more."""
+_BEYOND = 16  # rows that are asked for beyond those that are wanted, at first
 _HITS = 50_000  # in a request of several queries
 _LAST = 2**63 - 1
+_NOT_LOADED = 101
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)  # or what is left, where the end is missing
 _REFUSED = {100, 1100}  # no such collection, wrong parameters: the same when asked again
 
 
@@ -95,6 +101,11 @@ class Server:
             except (MilvusException, RpcError) as error:
                 if _refused(error):
                     raise BadRequest(f"{self.address}: expected Milvus to answer, it said: {_said(error)}") from error
+                if not left and getattr(error, "code", None) == _NOT_LOADED:
+                    raise GalleryBusy(
+                        f"{self.address}: expected a gallery that the server has loaded, got one whose lists are being "
+                        "made; wait, or repeat `bitreid gallery cluster` if that was stopped"
+                    ) from error
                 if not left:
                     raise GalleryUnreachable(
                         f"{self.address}: expected a Milvus server that answers, got none in {TRIES} tries of "
@@ -124,13 +135,24 @@ class Server:
                     schema.add_field(column, is_primary=column == "key", **_column(column, DataType))
                 schema.add_field("code", DataType.BINARY_VECTOR, dim=n_bits)
                 self.call("create_collection", name, schema=schema, consistency_level="Strong", num_shards=1)
-            index = self._client.prepare_index_params()
-            index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
-            self.call("create_index", name, index, sync=False)
-            self.call("load_collection", name)
+            self.index(name)
 
         with ThreadPoolExecutor(len(collections)) as threads:
             list(threads.map(create, collections))
+
+    def index(self, collection: str, n_lists: int | None = None) -> None:
+        """Make an index of the codes, with so many inverted lists in each segment, or of a scan, and load the
+        collection: until the index is there, it is searched without."""
+        index, lists = self._client.prepare_index_params(), {} if n_lists is None else {"params": {"nlist": n_lists}}
+        kind = "BIN_FLAT" if n_lists is None else "BIN_IVF_FLAT"
+        index.add_index("code", index_type=kind, metric_type="HAMMING", **lists)
+        self.call("create_index", collection, index, sync=False)
+        self.call("load_collection", collection)
+
+    def segments(self, collection: str) -> list[tuple[int, bool]]:
+        """Return the rows of each segment that is loaded, and whether it is searched with an index."""
+        found = self.call("list_loaded_segments", collection)
+        return [(int(each.num_rows), bool(each.index_id)) for each in found]
 
     # Rows.
 
@@ -217,30 +239,46 @@ class Server:
         fields: Sequence[str],
         n: int,
         level: str = FRESH,
+        probed: int = ALL_LISTS,
     ) -> list[list[Near]]:
         """Return the `k` rows nearest to each query for which `where` holds, by (distance, key).
 
-        Where `n` rows do, shorter answers are asked for again: versions that were replaced have taken places in them.
+        Where the collection has inverted lists, the nearest `probed` of each segment are visited. Where `n` rows hold
+        and all lists are visited, shorter answers are asked for again: versions that were replaced have taken places in
+        them.
         """
-        asked = min(k + 1, self.most_rows)
-        found = []
-        step = max(_HITS // asked, 1)
-        for start in range(0, len(queries), step):
-            codes = queries.packed[start : start + step]
-            for _ in range(TRIES):
-                answers = self._search(collection, codes, asked, where, fields, {}, level)
-                level = SOON
-                if all(len(near) >= min(asked, n) for near in answers):
-                    break
-            for code, near in zip(codes, answers, strict=True):
-                last = near[-1].distance if near else 0
-                # With one more than k it shows whether the last distance goes on beyond them.
-                if len(near) == asked and (asked == k or near[k - 1].distance == last):
-                    nearer = [each for each in near if each.distance < last]
-                    ask = _Group(self, collection, code, last, fields)
-                    near = nearer + ask.first(k - len(nearer), where)
-                found.append(near[:k])
+        found: list[list[Near]] = [[] for _ in range(len(queries))]
+        left, asked = list(range(len(queries))), min(k + _BEYOND, self.most_rows)
+        while left:
+            cut = []
+            step = max(_HITS // asked, 1)
+            for some in (left[start : start + step] for start in range(0, len(left), step)):
+                codes = queries.packed[some]
+                for _ in range(TRIES):
+                    answers = self._search(collection, codes, asked, where, fields, level, probed)
+                    level = SOON
+                    if probed < ALL_LISTS or all(len(near) >= min(asked, n) for near in answers):
+                        break
+                for query, near in zip(some, answers, strict=True):
+                    found[query] = near[:k]
+                    # With more than k it shows whether the last distance goes on beyond them.
+                    if len(near) == asked and (asked == k or near[k - 1].distance == near[-1].distance):
+                        cut.append(query)
+            if asked == self.most_rows:
+                for query in cut:
+                    last = found[query][-1].distance
+                    nearer = [each for each in found[query] if each.distance < last]
+                    ask = _Group(self, collection, queries.packed[query], last, fields, probed)
+                    found[query] = (nearer + ask.first(k - len(nearer), where))[:k]
+                cut = []
+            left, asked = cut, min(2 * asked, self.most_rows)
         return found
+
+    def distances(self, collection: str, queries: Codes, k: int, probed: int) -> list[list[Near]]:
+        """Return `k` rows that are as near to each query as any, in the nearest `probed` lists, without fields."""
+        step = max(_HITS // k, 1)
+        blocks = (queries.packed[start : start + step] for start in range(0, len(queries), step))
+        return [near for block in blocks for near in self._search(collection, block, k, "", [], SOON, probed)]
 
     def _search(
         self,
@@ -249,8 +287,8 @@ class Server:
         limit: int,
         where: str,
         fields: Sequence[str],
-        limits: Mapping[str, int],
         level: str,
+        probed: int,
     ) -> list[list[Near]]:
         answers = self.call(
             "search",
@@ -260,7 +298,7 @@ class Server:
             limit=limit,
             filter=where,
             output_fields=list(fields),
-            search_params={"metric_type": "HAMMING", "params": dict(limits)},
+            search_params={"metric_type": "HAMMING", "params": {"nprobe": probed}},
             consistency_level=level,
         )
         return [
@@ -272,24 +310,24 @@ class Server:
 
 
 class _Group(NamedTuple):
-    """The rows at one distance from a query."""
+    """The rows at one distance from a query, of which fewer are nearer than the server returns."""
 
     server: Server
     collection: str
     code: Bytes
     distance: int
     fields: Sequence[str]
+    probed: int
 
     def first(self, n: int, where: str) -> list[Near]:
         """Return the `n` rows of the smallest keys, or all of them and perhaps more, by key."""
-        limits = {"range_filter": self.distance, "radius": self.distance + 1}
         most = self.server.most_rows
-        search = self.server._search
-        (near,) = search(self.collection, self.code[None], most, where, self.fields, limits, SOON)
-        if len(near) < most:
-            return near
+        # Not by a range of distances: in inverted lists Milvus leaves out some of the rows in it.
+        (near,) = self.server._search(self.collection, self.code[None], most, where, self.fields, SOON, self.probed)
+        if len(near) < most or near[-1].distance > self.distance:
+            return [each for each in near if each.distance == self.distance]
         # The group may be larger: the half of smaller keys, and the other one if that has too few.
-        middle = near[(most - 1) // 2].key
+        middle = sorted(each.key for each in near)[(most - 1) // 2]
         smaller = self.first(n, both(where, f"key < {middle + 1}"))
         return smaller if len(smaller) >= n else smaller + self.first(n - len(smaller), both(where, above(middle)))
 
@@ -328,5 +366,7 @@ def _refused(error: Exception) -> bool:
 
 
 def _said(error: Exception) -> str:
+    """Return what Milvus said, as one line, without the texts of a filter that it repeats: they may name people, and
+    this may be logged."""
     message = getattr(error, "message", "") or getattr(error, "details", lambda: "")() or error
-    return " ".join(str(message).split())[:300]
+    return " ".join(_QUOTED.sub('"..."', str(message)).split())[:300]

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from zlib import crc32
 
 from bitreid.errors import (
@@ -23,7 +22,7 @@ from bitreid.errors import (
 )
 from bitreid.gallery.about import About
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity
+from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity, uri
 from bitreid.gallery.sqlite.schema import (
     APPLICATION_ID,
     check_format,
@@ -144,13 +143,13 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     check_log(path)
     half_done = Path(f"{path.resolve()}-journal").exists()
     if read_only and half_done and can_be_written(path):
-        with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=BUSY_S)) as mending:
+        with closing(sqlite3.connect(uri(path, "rw"), uri=True, timeout=BUSY_S)) as mending:
             mending.execute("PRAGMA schema_version")  # what was killed half-way is undone
     alone = read_only and not half_done and not _can_have_log(path)
     mode = "ro&immutable=1" if alone else "ro" if read_only else "rw"
     before = _state(path)
     connection = sqlite3.connect(
-        _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
         _set_up(connection)
@@ -195,10 +194,6 @@ def _state(path: Path) -> tuple[int, int, bool]:
     """Return what is another after a file was written."""
     there = path.stat()
     return there.st_mtime_ns, there.st_size, Path(f"{path.resolve()}-wal").exists()
-
-
-def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

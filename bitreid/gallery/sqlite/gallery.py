@@ -120,25 +120,25 @@ class SqliteGallery(Gallery):
     def count(self, where: Where = None) -> int:
         return self._snapshot().matching(self._filter(where))[1]
 
-    def scan(self, where: Where = None, *, after: int | None = None, batch: int = BATCH) -> Iterator[Items]:
+    def scan(self, where: Where = None, *, after: int | None = None, batch_size: int = BATCH) -> Iterator[Items]:
         chosen = self._filter(where)
-        pages = self._pages(after, batch) if chosen is None else self._chosen(chosen, after, batch)
+        pages = self._pages(after, batch_size) if chosen is None else self._chosen(chosen, after, batch_size)
         return (joined(items, self.contract) for items in pages if items)
 
-    def _chosen(self, where: Filter, after: int | None, batch: int) -> Iterator[list[GalleryItem]]:
+    def _chosen(self, where: Filter, after: int | None, batch_size: int) -> Iterator[list[GalleryItem]]:
         snapshot = self._snapshot()
         rows, _ = snapshot.matching(where)
         keys = np.sort(snapshot.keys if rows is None else snapshot.keys[rows])
         keys = keys if after is None else keys[keys > after]
-        for start in range(0, len(keys), batch):
-            yield self._of_keys(keys[start : start + batch].tolist())
+        for start in range(0, len(keys), batch_size):
+            yield self._of_keys(keys[start : start + batch_size].tolist())
 
-    def _pages(self, after: int | None, batch: int) -> Iterator[list[GalleryItem]]:
+    def _pages(self, after: int | None, batch_size: int) -> Iterator[list[GalleryItem]]:
         first = -(2**63) if after is None else after + 1
         while first < 2**63:
             with self._read() as reader:
                 statement = f"SELECT {WHOLE} FROM items WHERE key >= ? ORDER BY key LIMIT ?"
-                rows = reader.execute(statement, (first, batch)).fetchall()
+                rows = reader.execute(statement, (first, batch_size)).fetchall()
             if not rows:
                 return
             yield items_of(rows, self._widths, self.path)

@@ -7,10 +7,13 @@ first page, and each commit writes that page: a log tells whose it is.
 
 import os
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from bitreid.errors import GalleryDamaged, Unsupported
 
@@ -28,6 +31,11 @@ def new_identity() -> int:
 def user_version(identity: int, version: int) -> int:
     """Return what the header of a file says: the file's number, and its format from 1 to 255."""
     return identity << 8 | version
+
+
+def uri(path: Path, mode: str) -> str:
+    """Return a file as SQLite is asked to open it: in `mode`, which may add other settings."""
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 def check_names(path: Path) -> None:
@@ -54,11 +62,12 @@ def check_log(path: Path) -> None:
 
 
 def _belong_together(file: Path) -> bool:
-    with file.open("rb") as opened:
-        opened.seek(_VERSION_AT)
-        mine = int.from_bytes(opened.read(4), "big") >> 8
+    # The file is read by SQLite, past the log: whoever closes a file ends all locks that its process has on it, unless
+    # SQLite does. Without them another process removes the log of this one as that of nobody.
+    plain = uri(file, "ro&immutable=1")
     try:
-        with Path(f"{file}-wal").open("rb") as log:
+        with Path(f"{file}-wal").open("rb") as log, closing(sqlite3.connect(plain, uri=True)) as opened:
+            mine = opened.execute("PRAGMA user_version").fetchone()[0] >> 8
             return not mine or _identity_in(log) in (mine, None)
     except FileNotFoundError:
         return True

@@ -14,6 +14,9 @@ import { count, explain } from "./words.js";
 const FINAL = ["filter_error", "bad_request", "picture_error", "unsupported_media", "too_large", "wrong_model"]; // the same again would not help
 const WAIT_MS = 250; // changes that come together make one search
 
+const PARTS_W = 10_000; // items whose parts are compared in a gallery that cannot compare those of all, such as one on Milvus
+
+let partsHow = {};
 let info = null, body = null, like = null, running = null, waiting = null;
 
 const ask = byId("ask");
@@ -22,7 +25,7 @@ const soon = () => { clearTimeout(waiting); waiting = setTimeout(() => ready() &
 const pictures = new Pictures({ chosen: () => (pictures.files.length ? search(true) : leave()), boxed: soon, refused: refuse });
 const description = new Description(byId("attributes"), soon);
 const limits = new Limits(soon);
-const results = new Results({ more: searchLike, select: showSelected });
+const results = new Results({ more: searchLike, select: showSelected, name: () => byId("decide-person").focus() });
 
 function ready() {
   if (mode() === "picture") return pictures.files.length > 0;
@@ -114,9 +117,18 @@ async function answered(signal) {
   }
   const parts = body.chosen, request = { k, where, parts, by: byId("by").value };
   const asked = { kind: mode(), parts: parts.length > 0, bits: parts.length ? parts.reduce((sum, name) => sum + body.bits.get(name), 0) : info.contract.n_bits };
-  if (like) return [first(await call("v1/search", { body: { ...request, id: like.id }, signal })), asked];
-  const form = withPictures({ ...request, ...pictures.request }, pictures.files);
-  return [first(await call("v1/search", { body: form, signal })), asked];
+  const send = () => {
+    const own = parts.length ? { ...request, ...partsHow } : request;
+    const sent = like ? { ...own, id: like.id } : withPictures({ ...own, ...pictures.request }, pictures.files);
+    return call("v1/search", { body: sent, signal });
+  };
+  try {
+    return [first(await send()), asked];
+  } catch (error) {
+    if (error.kind !== "unsupported" || !parts.length || partsHow.w) throw error;
+    partsHow = { w: PARTS_W };
+    return [first(await send()), asked];
+  }
 }
 
 const first = (answer) => answer.queries?.[0] ?? answer;
@@ -171,6 +183,7 @@ function showSelected(selected) {
   show(selected.size, byId("decide"));
   document.body.classList.toggle("deciding", selected.size > 0);
   byId("selected-count").textContent = `${count(selected.size, "picture")} selected`;
+  if (selected.size) say(`${count(selected.size, "picture")} selected. Enter to say who it is.`);
 }
 
 function nameKnown(hits) {

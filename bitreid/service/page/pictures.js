@@ -15,6 +15,12 @@ export class Pictures {
       this.put([...this.input.files]);
       this.input.value = "";
     });
+    // Browsers differ in whether Enter opens the list of files, as Space does.
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.input.click();
+    });
     byId("pictures-clear").addEventListener("click", () => { this.put([], false); this.input.focus(); });
     this.image.addEventListener("load", () => { show(true, byId("box-help")); show(false, byId("stage-blind")); this.stageFits(true); });
     this.image.addEventListener("error", () => { if (this.files.length) { show(true, byId("stage-blind")); show(false, byId("box-help")); this.stageFits(false); } });

@@ -5,10 +5,10 @@ import { byId, html, say, show } from "./dom.js";
 import { describe, figure } from "./figure.js";
 import { cameraName, count, number, percent, personName, time } from "./words.js";
 
-/** The hits of a search, and which of them are selected. */
+/** The hits of a search, and which of them are selected; `select` is called when others are, `name` to say who it is. */
 export class Results {
-  constructor({ more, select }) {
-    Object.assign(this, { more, select, hits: [], selected: new Set(), addresses: [], loading: null });
+  constructor({ more, select, name }) {
+    Object.assign(this, { more, select, name, hits: [], selected: new Set(), addresses: [], loading: null });
   }
 
   clear() {
@@ -56,6 +56,12 @@ export class Results {
       if (box.checked) this.selected.add(hit);
       else this.selected.delete(hit);
       this.select(this.selected);
+    });
+    // Who decides by keyboard need not pass all hits that follow.
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      if (!box.checked) box.click();
+      this.name();
     });
     const where = hit.camera === null ? "camera unknown" : cameraName(hit.camera, hit.camera_name);
     const when = hit.time ? html("time", { datetime: hit.time }, time(hit.time)) : "time unknown";

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from bitreid.service.answers import errors
 from bitreid.service.callers import check_scope
 from bitreid.service.entrance import caller_of, is_loopback
-from bitreid.service.problems import RETRY_S, Problem
+from bitreid.service.problems import Problem
 from bitreid.service.schemas import HealthOut
 from bitreid.service.service import service_of
 
@@ -28,7 +28,7 @@ async def readyz(request: Request) -> HealthOut:
     service = service_of(request)
     if not service.ready:
         message = f"expected a service that is ready, got one that {'stops' if service.stopping else 'loads'}; wait"
-        raise Problem(503, "not_ready", message, headers={"Retry-After": str(RETRY_S)})
+        raise Problem(503, "not_ready", message)
     return HealthOut(status="ready")
 
 

@@ -178,7 +178,7 @@ async def items(
         )
 
     def work() -> dict[str, Any]:
-        with closing(iter(gallery.scan(where, after=first, batch=limit))) as pages:  # type: ignore[type-var]
+        with closing(iter(gallery.scan(where, after=first, batch_size=limit))) as pages:  # type: ignore[type-var]
             found = [item for page in islice(pages, 1) for item in page]
         shown = [item_json(gallery, item) for item in found]
         with_pictures(service.pictures, shown)

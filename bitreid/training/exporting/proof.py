@@ -27,9 +27,9 @@ N_RANDOM = 64
 class Known:
     """Pictures of people whom a model was not trained on, and pictures that it was trained on.
 
-    pictures     (n, H, W, 3) uint8, of the card's size
+    pictures     (n, H, W, 3) uint8, of the card's size; those of training where nobody was held out
     training     (m, H, W, 3) uint8, to find the ranges of values from
-    people       whom the first show: n rows
+    people       whom the first show: n rows, none where they are those of training
     source       what they are
     """
 
@@ -48,7 +48,14 @@ def known_of(card: Card, data: Manifest, source: str, progress: Progress | None 
     train = train.take(spaced(len(train), MOST_CALIBRATED))
     size = card.input.height, card.input.width
     shown, training = (load_pictures(each.paths, *size, progress) for each in (people, train))
-    return Known(shown, training, people, f"held-out people of {source}")
+    return known_from(shown, training, people, source)
+
+
+def known_from(shown: Pixels, training: Pixels, people: Manifest, source: str) -> Known:
+    """Return what proves an engine: pictures of held-out people of `source`, or for want of any those of training."""
+    if len(shown):
+        return Known(shown, training, people, f"held-out people of {source}")
+    return Known(training, training, people, f"training pictures of {source}")
 
 
 def prove(card: Card, network: Engine, engine: Engine, known: Known | None) -> Proof:

@@ -1,4 +1,4 @@
-"""`bitreid gallery create`, `info`, `compact`, `repair` and `audit`."""
+"""`bitreid gallery create`, `info`, `compact`, `cluster`, `repair` and `audit`."""
 
 import json
 from pathlib import Path
@@ -73,6 +73,8 @@ def test_info_and_compact(place: Path, capsys: Capture) -> None:
     assert " bytes freed" in said(capsys, "compact", place)
     assert "0 items mended" in said(capsys, "repair", place)
     assert isinstance(answer(capsys, "compact", place)["freed_bytes"], int)
+    assert said(capsys, "cluster", place) == "nothing to do: a file has clusters already, and few items need none\n"
+    assert answer(capsys, "cluster", place, "--lists", 8) == {"lists": 0}
     assert n_items(place) == 8
 
 

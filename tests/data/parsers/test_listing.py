@@ -205,9 +205,9 @@ class TestParquet:
         path = table(tmp_path / "m.parquet", path=["a.jpg"])
         manifest = parse_table(path)
         monkeypatch.setitem(sys.modules, "pyarrow", None)
-        with pytest.raises(DataError, match=r"read Parquet files, got none; install bitreid\[parquet\]"):
+        with pytest.raises(DataError, match=r"read and write Parquet files, got none; install bitreid\[parquet\]"):
             parse_table(path)
-        with pytest.raises(DataError, match=r"write Parquet files, got none; install bitreid\[parquet\]"):
+        with pytest.raises(DataError, match=r"read and write Parquet files, got none; install bitreid\[parquet\]"):
             save_manifest(manifest, tmp_path / "n.parquet")
         assert list(tmp_path.iterdir()) == [path]
 
@@ -267,7 +267,9 @@ class TestSave:
             {"weather": ("rain", None, "sun"), "score": (0.5, None, 2.0), "floor": (None, -1, 3)},
         )
         save_manifest(written, tmp_path / f"m{suffix}")
-        with pytest.warns(DataWarning, match="2 names in column .* by the alphabet: 1 anna, 2 zoe|1 entrance, 2 yard"):
+        with pytest.warns(
+            DataWarning, match="2 names in column .* in alphabetical order: 1 anna, 2 zoe|1 entrance, 2 yard"
+        ):
             read = parse_table(tmp_path / f"m{suffix}", metadata="all")
         assert same(read, written)
         assert (read.dated, read.person_names, read.camera_names) == (True, written.person_names, written.camera_names)

@@ -63,7 +63,7 @@ def test_features_of_another_length_and_of_zeros(folder: Path) -> None:
     opened = FeatureMap.open(folder)
     with pytest.raises(DataError, match=r"expected 64 features of each picture, .* another network's"):
         opened.encode(np.ones((2, D + 1), np.float32))
-    with pytest.warns(DataWarning, match="1 of 2 pictures have features of zeros, first row 1"):
+    with pytest.warns(DataWarning, match="1 of 2 pictures have features that are all 0, first row 1"):
         opened.encode(np.stack([np.ones(D, np.float32), np.zeros(D, np.float32)]))
 
 

@@ -66,6 +66,12 @@ def test_what_onnxruntime_cannot_load_is_told_in_one_line() -> None:
         OnnxEngine(b"", CARD)
 
 
+@pytest.mark.parametrize("threads", [0, -1])
+def test_no_threads_are_refused(threads: int) -> None:
+    with pytest.raises(SettingsError, match=f"expected one thread or more, got {threads}"):
+        OnnxEngine(by_hand().SerializeToString(), CARD, threads)
+
+
 def test_providers_that_are_not_there_are_named() -> None:
     with pytest.raises(SettingsError, match=r"among .*CPUExecutionProvider.*, got NoSuchProvider"):
         OnnxEngine(by_hand().SerializeToString(), CARD, providers=["CPUExecutionProvider", "NoSuchProvider"])

@@ -1,18 +1,14 @@
 """The page in a browser: light and dark, wide and narrow, and on paper."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from bitreid.evaluation.report import Report, write_report
+from tests.browser import PATIENCE_MS
 from tests.evaluation.report.cases import full_report
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 240_000  # a machine that is busy with other things opens pages slowly
 
 # The contrast of every visible piece of text with what is behind it (WCAG 2.2, contrast ratio), those below `least`.
 FAINT = """(least) => {
@@ -64,16 +60,6 @@ WIDTHS = "() => [document.documentElement.scrollWidth, innerWidth]"
 OPEN_ALL = "() => document.querySelectorAll('details').forEach((each) => { each.open = true; })"
 SCROLLING = "() => [...document.querySelectorAll('.table')].filter((e) => e.scrollWidth > e.clientWidth).length"
 SHOWN = "(name) => [...document.querySelectorAll(name)].filter((e) => e.checkVisibility()).length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert executable, f"expected one of {', '.join(BROWSERS)} to open the page with; apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=PATIENCE_MS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

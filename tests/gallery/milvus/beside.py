@@ -40,7 +40,7 @@ def replacing(place: str, n_processes: int = 2) -> Iterator[None]:
 def looks(gallery: Gallery) -> Iterator[tuple[str, bool]]:
     """Yield the name of each way to look, and whether it saw all items."""
     yield "get", all(item is not None for item in gallery.get([*range(N)]))
-    found = [id for batch in gallery.scan(THEM, batch=150) for id in batch.ids]
+    found = [id for batch in gallery.scan(THEM, batch_size=150) for id in batch.ids]
     yield "scan", sorted(found, key=str) == sorted(range(N), key=str)
     yield "count", gallery.count(THEM) == N
 

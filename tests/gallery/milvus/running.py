@@ -80,7 +80,7 @@ with open(f"{folder}/etcd.yaml", "w") as file:
     file.write(f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\n")
 for section, settings in (
     ("etcd", f"  config:\n    path: {folder}/etcd.yaml\n"),
-    ("queryCoord", "  checkSegmentInterval: 20\n  checkChannelInterval: 20\n"),
+    ("queryCoord", "  checkSegmentInterval: 20\n  checkChannelInterval: 20\n  checkIndexInterval: 20\n"),
 ):
     config.template_text = config.template_text.replace(f"\n{section}:\n", f"\n{section}:\n{settings}", 1)
 server = MilvusServer(config)

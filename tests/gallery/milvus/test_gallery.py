@@ -19,6 +19,7 @@ from bitreid.errors import BadRequest, GalleryExists, GalleryNotFound, GalleryUn
 from bitreid.gallery import CameraIn, Contract, Filter, IdIn, Items, export_parquet
 from bitreid.gallery.items import key_of
 from bitreid.gallery.milvus import gallery as module
+from bitreid.gallery.milvus import log
 from bitreid.gallery.milvus.gallery import MilvusGallery, create_milvus, open_milvus
 from bitreid.gallery.milvus.items import short_collection
 from bitreid.gallery.milvus.notes import format_of
@@ -113,8 +114,8 @@ def test_what_the_server_cannot_do_is_said(filled: MilvusGallery, create: Create
 def test_a_gallery_of_a_newer_format_is_refused(create: Create, milvus: MilvusServer) -> None:
     gallery = create()
     (note,) = gallery._notebook.of("gallery")
-    gallery._notebook.rewrite("gallery", note, {**note.content, "format": 3})
-    with pytest.raises(Unsupported, match=f"format 2 or older, got {gallery.name} of format 3; update bitreid"):
+    gallery._notebook.rewrite("gallery", note, {**note.content, "format": 4})
+    with pytest.raises(Unsupported, match=f"format 3 or older, got {gallery.name} of format 4; update bitreid"):
         open_milvus(milvus.url, gallery.name)
 
 
@@ -375,11 +376,11 @@ def test_long_decisions_and_what_is_forgotten_of_them(create: Create) -> None:
 
 
 def test_entries_of_searches_wait_a_moment(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOG_S", 0.05)
+    monkeypatch.setattr(log, "LATER_S", 0.05)
     gallery = create()
     gallery.search(queries(1)[0])
     until = time.monotonic() + 10
-    while gallery._pending and time.monotonic() < until:
+    while gallery._entries._waiting and time.monotonic() < until:
         time.sleep(0.02)
     assert [note.content["action"] for note in gallery._notebook.of("audit")] == ["search"]
 

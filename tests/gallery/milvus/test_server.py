@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymilvus.exceptions import MilvusException
 
-from bitreid.errors import BadRequest, GalleryUnreachable
+from bitreid.errors import BadRequest, GalleryError, GalleryUnreachable
+from bitreid.gallery.milvus import server
 from bitreid.gallery.milvus.gallery import open_milvus
 from bitreid.gallery.milvus.server import Server
 from tests.gallery.milvus.running import MilvusServer
@@ -25,6 +27,28 @@ def test_no_message_shows_a_password() -> None:
         shown = f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
         assert "s3cr3t" not in shown
         assert "desk" not in shown
+
+
+@pytest.mark.parametrize(("code", "kind"), [(1100, BadRequest), (65535, GalleryUnreachable)])
+def test_no_message_repeats_the_texts_of_a_filter(
+    monkeypatch: pytest.MonkeyPatch, code: int, kind: type[GalleryError]
+) -> None:
+    """They may name people, and an operator's log shows what the server said."""
+
+    class Refusing:
+        def query(self, collection: str, **settings: Any) -> None:
+            raise MilvusException(code, f"cannot parse expression: {settings['filter']}, error: no such field")
+
+    def connected(self: Server) -> None:
+        self._client, self.address, self.timeout_s = Refusing(), "http://here:19530", 1
+
+    monkeypatch.setattr(Server, "__init__", connected)
+    monkeypatch.setattr(server, "_WAIT_S", 0)
+    for person in ('"Anna"', r'"An\"na"', '"Anna', r"\"Anna\""):
+        with pytest.raises(kind, match=r'cannot parse expression: person == .*"\.\.\."') as raised:
+            Server().call("query", "people", filter=f"person == {person}")  # type: ignore[call-arg]
+        assert "nna" not in str(raised.value)
+        assert "na" not in str(raised.value).partition("==")[2].partition(",")[0]
 
 
 def test_the_server_of_the_tests_is_on_loopback_only(milvus: MilvusServer) -> None:

@@ -3,14 +3,15 @@
 A process adds, replaces and deletes batches of 1 to 200 items, and compacts now and then; it says through a pipe what
 it is about to do, and then that it is done. Its segments are small, so that some are written, merged and written anew
 all the time; after some kills one is removed or damaged, which the next process finds. It is killed (SIGKILL) at a
-random moment, again and again on the same gallery. After each kill the gallery is opened: every item must be as it was
-acknowledged, the batch that was under way there as a whole or not at all, a search must find what plain numpy finds
-among the codes that should be there, and the audit log must hold one entry for each write that is there. After every
-tenth kill SQLite checks all its pages.
+random moment, or soon after it began one of `AIMS`, again and again on the same gallery. After each kill the gallery is
+opened: every item must be as it was acknowledged, the batch that was under way there as a whole or not at all, a search
+must find what plain numpy finds among the codes that should be there, and the audit log must hold one entry for each
+write that is there. After every tenth kill SQLite checks all its pages.
 """
 
 import hashlib
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -30,6 +32,9 @@ from bitreid.codes import Codes
 from bitreid.errors import DataWarning
 from bitreid.gallery import Contract, Gallery, GalleryItem, Items, create_gallery, open_gallery
 from bitreid.gallery.items import Id, key_of
+from bitreid.gallery.sqlite.segments import plan
+from bitreid.gallery.sqlite.segments.listed import Listed
+from bitreid.gallery.sqlite.segments.writer import SegmentWriter
 from tests.gallery.sqlite.cases import write_small_segments
 
 N_BITS = 128
@@ -40,6 +45,12 @@ QUERIES, K = 4, 20
 CHECK_PAGES_EVERY = 10
 TAIL = 300  # items of which a segment is written meanwhile
 HARMED = 0.3  # share of the kills after which a segment is harmed
+AIMS = ("", "compact", "new", "merged", "rebuilt", "rewritten")
+"""What a writer is killed at, in turn: "" is any moment, the others are a compaction and the kinds of segments that are
+written (`kind_of`)."""
+AIMED_S = 0.03  # from then to the kill
+SEGMENTS = "segments: "
+PATIENCE_S = 30.0  # how long is waited for that
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class Found:
     acknowledged_items: int = 0
     cut_and_there: int = 0
     cut_and_not_there: int = 0
+    cut_in: Counter[str] = field(default_factory=Counter)  # compactions, and the writing of segments, by kind
     items_at_the_end: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -68,15 +80,17 @@ class Found:
 # The writer, a process of its own.
 
 
-def write(path: Path, seed: int) -> None:
-    """Change the gallery until killed, saying before what and after that."""
+def write(path: Path, seed: int, aim: str) -> None:
+    """Change the gallery until killed, saying before what and after that, and which segments are begun."""
     chance = random.Random(seed)
-    write_small_segments(TAIL)
+    write_small_segments(TAIL // 3 if aim == "merged" else TAIL)
+    say_segments()
+    compactions = 3 if aim in ("compact", "rewritten") else 0.3
     with open_gallery(path) as gallery:
         numbers = [number_of(id) for batch in gallery.scan() for id in batch.ids]
-        print("ready", flush=True)
+        say("ready")
         while True:
-            action = chance.choices(("add", "upsert", "delete", "compact"), (6, 2, 2, 0.3))[0]
+            action = chance.choices(("add", "upsert", "delete", "compact"), (6, 2, 2, compactions))[0]
             action = action if numbers else "add"  # whether nothing was deleted cannot be seen
             n = chance.randint(1, MOST)
             if action == "add":
@@ -85,13 +99,43 @@ def write(path: Path, seed: int) -> None:
             else:
                 chosen = chance.sample(numbers, min(n, len(numbers)))
             about = Write(action, tuple(chosen), chance.randrange(2**31))
-            print(json.dumps(asdict(about)), flush=True)
+            say(json.dumps(asdict(about)))
             do(gallery, about)
-            print("done", flush=True)
+            say("done")
             if action == "add":
                 numbers += chosen
             elif action == "delete":
                 numbers = sorted(set(numbers) - set(chosen))
+
+
+def say(line: str) -> None:
+    """Write a line at once, so that those of several threads do not mix."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
+def say_segments() -> None:
+    """Have this process say what kinds of segments it is about to write, and when they are listed and others gone."""
+    planned, clean = plan.Rows.plan, SegmentWriter.clean
+
+    def told(self: plan.Rows, least: int, everything: bool) -> Iterator[plan.New]:
+        found = list(planned(self, least, everything))
+        if found:
+            say(f"{SEGMENTS}{' '.join(sorted({kind_of(new, self.listed) for new in found}))}")
+        return iter(found)
+
+    def cleaned(self: SegmentWriter, listed: Listed) -> None:
+        clean(self, listed)
+        say(SEGMENTS)
+
+    plan.Rows.plan = told  # type: ignore[method-assign]
+    SegmentWriter.clean = cleaned  # type: ignore[method-assign]
+
+
+def kind_of(new: plan.New, listed: int) -> str:
+    """Return what a segment holds: what came since, what a missing one did, several in one, or one without waste."""
+    if new.replaces:
+        return "merged" if len(new.replaces) > 1 else "rewritten"
+    return "rebuilt" if new.first <= listed else "new"
 
 
 def do(gallery: Gallery, about: Write) -> None:
@@ -152,7 +196,11 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
     found, writes_there = Found(), 0
     versions: dict[int, int] = {}
     for number in range(kills):
-        done, cut = killed_writer(path, number, chance.uniform(0, LONGEST_S))
+        aim = AIMS[number % len(AIMS)]
+        if aim == "rebuilt":
+            harm(path, chance)
+        done, cut, begun = killed_writer(path, number, chance.uniform(0, LONGEST_S), aim)
+        found.cut_in.update(begun)
         for each in done:
             apply(each, versions)
         with warnings.catch_warnings():  # of segments that were harmed
@@ -168,18 +216,24 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
         found.faults += [f"kill {number}: {fault}" for fault in faults]
         found.acknowledged_writes += len(done)
         found.acknowledged_items += sum(len(each.numbers) for each in done if each.action != "compact")
-        if cut is not None and cut.action != "compact":
+        if cut is not None and cut.action == "compact":
+            found.cut_in["compact"] += 1
+        elif cut is not None:
             found.cut_and_there += there
             found.cut_and_not_there += not there
         found.items_at_the_end = len(versions)
         yield found
-        harm(path, chance)
+        if chance.random() < HARMED:
+            harm(path, chance)
+
+
+def segments_of(path: Path) -> list[Path]:
+    return sorted(path.with_name(f"{path.name}.d").glob("*.segment"))
 
 
 def harm(path: Path, chance: random.Random) -> None:
-    """Now and then remove a segment, cut it short, or change one of its bytes."""
-    segments = sorted(path.with_name(f"{path.name}.d").glob("*.segment"))
-    if segments and chance.random() < HARMED:
+    """Remove a segment, cut it short, or change one of its bytes."""
+    if segments := segments_of(path):
         segment = chance.choice(segments)
         content = bytearray(segment.read_bytes())
         how = chance.choice(("remove", "cut", "change"))
@@ -189,28 +243,41 @@ def harm(path: Path, chance: random.Random) -> None:
             segment.write_bytes(content[: chance.randrange(len(content))] if how == "cut" else content)
 
 
-def killed_writer(path: Path, seed: int, seconds: float) -> tuple[list[Write], Write | None]:
-    """What a writer that was killed so long after its start acknowledged, and what was then under way."""
-    command = [sys.executable, "-m", __name__, str(path), str(seed)]
+def killed_writer(path: Path, seed: int, seconds: float, aim: str = "") -> tuple[list[Write], Write | None, list[str]]:
+    """What a writer acknowledged, what was then under way, and the kinds of segments that it was writing.
+
+    It is killed so many seconds after its start, or, with an aim, soon after it said that it begins that.
+    """
+    command = [sys.executable, "-m", __name__, str(path), str(seed), aim]
     root = Path(__file__).parents[3]
+    said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as writer:
         assert writer.stdout is not None, "it is a pipe"
         ready = writer.stdout.readline()
-        threading.Timer(seconds, writer.kill).start()
-        said = writer.stdout.read()
+        timer = threading.Timer(PATIENCE_S if aim else seconds, writer.kill)
+        timer.start()
+        for line in writer.stdout:
+            said.append(line)
+            if aim and aim in line:
+                timer.cancel()
+                timer = threading.Timer(seconds * AIMED_S / LONGEST_S, writer.kill)
+                timer.start()
+                aim = ""
     if ready != "ready\n" or writer.returncode != -signal.SIGKILL:
         raise RuntimeError(f"expected a writer that writes until it is killed, got its return code {writer.returncode}")
     done: list[Write] = []
-    under_way = None
-    for line in said.splitlines(keepends=True):
+    under_way, begun = None, []
+    for line in said:
         if line == "done\n":
             assert under_way is not None, "it says first what it does"
             done.append(under_way)
             under_way = None
+        elif line.startswith(SEGMENTS):
+            begun = line.removeprefix(SEGMENTS).split()
         elif line.endswith("\n"):
             values = json.loads(line)
             under_way = Write(values["action"], tuple(values["numbers"]), values["version"])
-    return done, under_way
+    return done, under_way, begun
 
 
 def apply(write: Write, versions: dict[int, int]) -> None:
@@ -273,4 +340,4 @@ def check_audit(path: Path, writes: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]))
+    write(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bitreid.arrays import Ints
-from bitreid.codes import Codes, Part, pack_bits
+from bitreid.codes import Part
 from bitreid.errors import DataWarning
-from bitreid.gallery import Contract, Items, create_gallery, open_gallery
+from bitreid.gallery import Contract, create_gallery, open_gallery
 from bitreid.gallery.items import Hits, key_of
 from bitreid.gallery.sqlite.file import sealed
 from bitreid.gallery.sqlite.gallery import SqliteGallery
@@ -21,6 +21,7 @@ from bitreid.gallery.sqlite.segments import plan
 from bitreid.gallery.sqlite.segments.listed import listed_in
 from bitreid.gallery.table.segment import HEADER, Segment, header_of
 from bitreid.hamming import distances_at
+from tests.gallery.cases import crowd
 from tests.gallery.sqlite.cases import Other
 
 N_BITS, N_PEOPLE, N = 256, 60, 1200
@@ -29,23 +30,7 @@ LATER = 40  # items that come after the segment
 K = 20
 
 
-def made_up() -> tuple[Items, Codes, np.ndarray[Any, np.dtype[np.float64]]]:
-    """Pictures of 60 people, in random order, and a query of each of 30, with floats."""
-    rng = np.random.default_rng(1)
-    features = rng.standard_normal((N_PEOPLE, N_BITS))
-    pids = rng.permutation(np.repeat(np.arange(N_PEOPLE), (N + LATER) // N_PEOPLE + 1))[: N + LATER]
-    pictures = features[pids] + 0.5 * rng.standard_normal((len(pids), N_BITS))
-    asked = features[:30] + 0.5 * rng.standard_normal((30, N_BITS))
-    ids = [f"picture {i}" if i % 3 else i for i in range(len(pids))]
-    columns: dict[str, Any] = {
-        "persons": [f"P{pid}" for pid in pids],
-        "cameras": rng.integers(0, 6, len(pids)),
-        "tracklets": [f"t{i // 4}" for i in range(len(pids))],
-    }
-    return Items.of(ids, pack_bits(pictures > 0), **columns), pack_bits(asked > 0), asked
-
-
-ITEMS, QUERIES, FEATURES = made_up()
+ITEMS, QUERIES, FEATURES = crowd(N_PEOPLE, N + LATER, N_BITS)
 
 
 @pytest.fixture(autouse=True)
@@ -107,29 +92,6 @@ def test_what_is_found_is_exact_among_the_rows_that_are_visited(path: Path) -> N
             assert pairs([hits])[0] == [(id, bits[id]) for id in wanted]
 
 
-def test_as_many_are_found_as_were_asked_for(path: Path) -> None:
-    with opened(path) as gallery:
-        exact = gallery.search(QUERIES, K)
-        for recall in (0.8, 0.95, 0.99):
-            found = gallery.search(QUERIES, K, method="clustered", recall=recall)
-            shares = [len({*a.ids} & {*b.ids}) / K for a, b in zip(found, exact, strict=True)]
-            assert np.mean(shares) >= recall - 0.05
-        assert max(hits.n_visited for hits in gallery.search(QUERIES, K, method="clustered")) < 0.6 * N
-        assert gallery.search(QUERIES, K, method="clustered", recall=1) == exact
-        assert [len(hits) for hits in gallery.search(QUERIES, N, method="clustered", recall=0.1)] == [N] * 30
-
-
-def test_a_filter_that_few_pass_visits_those(path: Path) -> None:
-    with opened(path) as gallery:
-        for where in ("person = P3", "person in (P4, P5) and camera = 2", "person = P1 and not camera = 1"):
-            found = gallery.search(QUERIES, K, where=where, method="clustered", recall=0.8)
-            assert found == gallery.search(QUERIES, K, where=where)
-            assert {hits.n_visited for hits in found} == {gallery.count(where)}
-        some = gallery.search(QUERIES, K, where="not camera = 1", method="clustered", recall=0.8)
-        assert {hit.camera for hits in some for hit in hits} == {0, 2, 3, 4, 5}
-        assert max(hits.n_visited for hits in some) < some[0].n_gallery == gallery.count("not camera = 1")
-
-
 def test_what_is_deleted_is_not_found_by_anybody(path: Path) -> None:
     with opened(path) as gallery, Other(path, read_only=True) as other:
         code = f"Codes(np.array({QUERIES.packed[:1].tolist()}, np.uint8), {N_BITS})"
@@ -142,26 +104,6 @@ def test_what_is_deleted_is_not_found_by_anybody(path: Path) -> None:
         found = gallery.search(QUERIES, K, method="clustered", recall=1)
         assert found == gallery.search(QUERIES, K)
         assert {hits.n_visited for hits in found} == {N + LATER - 10}
-
-
-def test_all_that_a_search_can_be_asked_for(path: Path) -> None:
-    with opened(path) as gallery:
-        hows: list[dict[str, Any]] = [
-            {"parts": ["legs"]},
-            {"max_distance": 60},
-            {"by": "person"},
-            {"by": "tracklet"},
-            {"rescore": True, "features": FEATURES},
-            {"person": "P3", "where": "camera in (1, 2, 3)"},
-        ]
-        gallery.reject([gallery.search(QUERIES, 1)[3][0].id], "P3")
-        for how in hows:
-            exact = gallery.search(QUERIES, 5, **how)
-            assert gallery.search(QUERIES, 5, method="clustered", recall=1, **how) == exact
-            some = gallery.search(QUERIES, 5, method="clustered", recall=0.95, **how)
-            same = [len({*a.ids} & {*b.ids}) / max(len(b), 1) for a, b in zip(some, exact, strict=True) if len(b)]
-            assert np.mean(same) > 0.85
-            assert all(hits.n_visited <= hits.n_gallery for hits in some)
 
 
 def test_segments_are_by_cluster_when_they_are_merged_and_written_anew(path: Path) -> None:

@@ -363,7 +363,7 @@ def check_what_is_there(gallery: Gallery, plain: PlainGallery) -> int:
         for id, found in zip(IDS, gallery.get(IDS), strict=True):
             assert found is None or same(found, plain.items[id])
     with suppress(GalleryError):
-        for item in (item for some in gallery.scan(batch=50) for item in some):
+        for item in (item for some in gallery.scan(batch_size=50) for item in some):
             assert same(item, plain.items[item.id])
     with suppress(GalleryError):
         assert gallery.count("metadata.version = 0") <= len(hits)

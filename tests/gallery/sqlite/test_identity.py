@@ -46,6 +46,20 @@ def test_the_log_of_a_killed_process_is_its_files_own(tmp_path: Path) -> None:
         assert gallery.count() == 69
 
 
+def test_the_log_stays_when_others_end(tmp_path: Path) -> None:
+    path = tmp_path / "people.gallery"
+    filled(path)
+    with open_gallery(path) as gallery, open_gallery(path, read_only=True) as reader:
+        with Other(path) as other:
+            assert other.ask("gallery.count()") == 40
+        gallery.add(SECOND)
+        for end in ("", "-wal"):  # what is on the disk if this process is killed now
+            shutil.copy(f"{path}{end}", f"{tmp_path / 'killed.gallery'}{end}")
+        assert reader.count() == 70
+    with open_gallery(tmp_path / "killed.gallery") as gallery:
+        assert gallery.count() == 70
+
+
 @pytest.mark.parametrize("n_changes", range(4))
 def test_the_log_of_another_gallery_is_refused_and_changes_nothing(tmp_path: Path, n_changes: int) -> None:
     path, other = tmp_path / "people.gallery", tmp_path / "other.gallery"

@@ -20,6 +20,7 @@ def test_after_each_kill_all_that_was_acknowledged_is_there(tmp_path: Path, pyte
         f"\n{kills} kills; {found.acknowledged_writes:,} writes of {found.acknowledged_items:,} items acknowledged",
         f"after {kills - found.whole_after} kills something was lost, changed or half-written",
         f"of the batches under way {found.cut_and_there} were there as a whole, {found.cut_and_not_there} not at all",
+        f"killed meanwhile: {', '.join(f'{n} {kind}' for kind, n in sorted(found.cut_in.items()))}",
         f"{found.items_at_the_end:,} items at the end",
     ):
         print(line)
@@ -28,6 +29,8 @@ def test_after_each_kill_all_that_was_acknowledged_is_there(tmp_path: Path, pyte
     assert found.acknowledged_writes > kills
     assert found.acknowledged_items > 100 * kills
     assert found.cut_and_there + found.cut_and_not_there > 0
+    assert found.cut_in["compact"]
+    assert found.cut_in.total() > found.cut_in["compact"]
 
 
 def test_the_check_sees_what_is_lost_changed_or_half_there(tmp_path: Path) -> None:
@@ -50,6 +53,6 @@ def test_the_check_sees_what_is_lost_changed_or_half_there(tmp_path: Path) -> No
 def test_a_writer_says_what_it_does_before_and_after(tmp_path: Path) -> None:
     path = tmp_path / "people.gallery"
     create_gallery(path, CONTRACT).close()
-    done, _ = killed_writer(path, seed=1, seconds=0.2)
+    done, _, _ = killed_writer(path, seed=1, seconds=0.2)
     assert done
     assert {each.action for each in done} <= {"add", "upsert", "delete", "compact"}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 from playwright.sync_api import Locator, Page
 
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, Gallery, Items, create_gallery
 
-PATIENCE_MS = 60_000  # a machine that is busy with other things opens pages slowly
 WIDTHS = "() => [document.documentElement.scrollWidth, innerWidth]"
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 CAMERAS = {1: "entrance", 2: "stairs"}
@@ -38,6 +38,14 @@ def gallery_of(encoder: Encoder, pictures: list[Path]) -> Gallery:
         )
     )
     return gallery
+
+
+def two_people(left: Path, right: Path) -> Image.Image:
+    """Return a picture of 80 x 96 pixels with two others side by side, from 4 and from 44 pixels on."""
+    scene = Image.new("RGB", (80, 96), "gray")
+    for x, path in ((4, left), (44, right)):
+        scene.paste(Image.open(path), (x, 0))
+    return scene
 
 
 @contextmanager

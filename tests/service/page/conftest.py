@@ -1,17 +1,17 @@
-"""One browser, one service and one gallery of drawn people for all tests of a file."""
+"""One service and one gallery of drawn people for all tests of a file."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from bitreid.encoding.encoder import Encoder
 from bitreid.service.app import create_app
 from bitreid.service.service import Loaded
 from bitreid.service.settings import ServiceSettings
-from tests.service.page.cases import PATIENCE_MS, gallery_of, serving
+from tests.browser import PATIENCE_MS
+from tests.service.page.cases import gallery_of, serving
 
 # Keeps what is asked with pictures: the browser does not tell what forms with files hold.
 ASKED = """
@@ -22,17 +22,6 @@ window.fetch = (path, options = {}) => {
   return fetched(path, options);
 };
 """
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    assert executable, f"expected one of {', '.join(BROWSERS)} to open the page with; apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=PATIENCE_MS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

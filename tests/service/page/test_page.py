@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from fastapi import FastAPI
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from bitreid.encoding.encoder import Encoder
@@ -16,7 +15,8 @@ from bitreid.service.app import create_app
 from bitreid.service.keys import create_key
 from bitreid.service.service import Loaded
 from bitreid.service.settings import ServiceSettings
-from tests.service.page.cases import PATIENCE_MS, WIDTHS, gallery_of, hits_of, search, serving
+from tests.browser import PATIENCE_MS
+from tests.service.page.cases import WIDTHS, gallery_of, hits_of, search, serving, two_people
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -30,12 +30,6 @@ GIVE = """([event, name, bytes]) => {
 }"""
 # Whether the last search by pictures asked for this.
 ASKED = "([name, value]) => JSON.stringify(window.asked.at(-1)[name]) === JSON.stringify(value)"
-# What the element that has the focus is called, and whether that can be seen.
-FOCUSED = """() => {
-  const at = document.activeElement, shown = at.matches(":is(.segments, .drop) input") ? at.nextElementSibling : at;
-  const outline = getComputedStyle(shown);
-  return [at.id || at.textContent.trim(), outline.outlineStyle !== "none" && parseFloat(outline.outlineWidth) >= 2];
-}"""
 
 
 def choose(page: Page, way: str) -> None:
@@ -100,12 +94,29 @@ def test_an_item_is_a_query_and_parts_of_the_body_count(page: Page, pictures: li
     expect(hits).to_have_count(12)
 
 
+def test_parts_are_searched_for_in_two_stages_where_the_gallery_needs_it(page: Page, pictures: list[Path]) -> None:
+    def as_milvus(route: Route) -> None:
+        if b'"w":' in (route.request.post_data_buffer or b""):
+            route.continue_()
+        else:
+            error = {"kind": "unsupported", "message": "expected w in a search by parts, got none", "where": None}
+            route.fulfill(status=400, json={"error": error})
+
+    hits = search(page, pictures[0])
+    hits.first.locator("text=More like this").click()  # JSON, whose text the browser tells
+    expect(hits).to_have_count(11)
+    page.route("**/v1/search", as_milvus)
+    page.locator("#parts label:has-text('Upper')").click()
+    expect(page.locator("#status")).to_contain_text("nobody knows which hits are certain")
+    expect(hits).to_have_count(11)
+    page.locator("#parts label:has-text('Lower')").click()
+    expect(page.locator("#problem")).to_be_empty()
+    expect(hits).to_have_count(11)
+
+
 def test_a_box_says_who_is_meant(page: Page, pictures: list[Path], tmp_path: Path) -> None:
     left, right = pictures[0], pictures[6]
-    scene = Image.new("RGB", (80, 96), "gray")
-    for x, path in ((4, left), (44, right)):
-        scene.paste(Image.open(path), (x, 0))
-    scene.save(tmp_path / "scene.png")
+    two_people(left, right).save(tmp_path / "scene.png")
     search(page, tmp_path / "scene.png")
     stage = page.locator("#stage-image").bounding_box()
     assert stage is not None
@@ -336,24 +347,6 @@ def test_a_service_that_is_gone_and_comes_back(browser: Browser, encoder: Encode
         expect(page.locator("#answer-title")).to_have_text("Nothing to compare")
         expect(problem).to_be_empty()
     page.close()
-
-
-def test_everything_is_reached_by_keyboard_and_seen(page: Page) -> None:
-    found, seen = [], True
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        name, visible = page.evaluate(FOCUSED)
-        found.append(name)
-        seen = seen and visible
-        if name == "search":
-            break
-    assert seen, found
-    assert found[0] == "Skip to the answer"
-    assert {"open-add", "open-merge", "undo", "open-key", "pictures", "k", "by", "search"} <= set(found)
-    page.locator("#open-key").press("Enter")
-    expect(page.locator("#key-value")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(page.locator("#open-key")).to_be_focused()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -135,7 +135,7 @@ class Odd(TinyBackbone):
 def test_a_network_that_cannot_be_exported_is_trained_all_the_same(people: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(epochs=1, validate_every=1, warmup_epochs=0)
     with pytest.warns(
-        DataWarning, match="the model was saved, and not exported as onnx: expected a network that ONNX has"
+        DataWarning, match="the model was saved, but not exported as onnx: expected a network that ONNX has"
     ):
         artifact = train(recipe, tiny_task(recipe, people), tmp_path / "run", Recorder(), backbone=Odd())
     assert not artifact.card.engines
@@ -169,6 +169,6 @@ def test_a_run_ends_with_8_bits_if_they_are_within_their_limits(
     assert {each.tobytes() for each in calibrated[0]} <= shown
 
     monkeypatch.setitem(engines_module.LIMITS, INT8, Limits(flipped=0.0, lost=0.0))
-    with pytest.warns(DataWarning, match="the model was saved, and not exported as onnx-int8: expected onnx-int8"):
+    with pytest.warns(DataWarning, match="the model was saved, but not exported as onnx-int8: expected onnx-int8"):
         card = tiny_train(recipe, people, tmp_path / "other").card
     assert set(card.engines) == {ONNX}

@@ -1,0 +1,65 @@
+"""Figures that a page repeats are those of the page, or of the model's card, that they come from."""
+
+import re
+
+import pytest
+
+from bitreid.artifact.folder import load_card
+from bitreid.artifact.shipped import folder_of
+from tests.pages import text_of
+
+
+def cells_of(page: str) -> list[list[str]]:
+    """Return the cells of each row of a page's tables."""
+    lines = [line for line in text_of(page).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, list[str]]:
+    """The first table of the results: rank-1, rank-5, mAP, mINP and matches kept, by descriptor."""
+    first: dict[str, list[str]] = {}
+    for name, *scores in cells_of("docs/results.md"):
+        first.setdefault(name, scores)
+    return first
+
+
+def test_the_readme(results: dict[str, list[str]]) -> None:
+    (scores,) = [row[1] for row in cells_of("README.md") if row[0].startswith("CUHK03-NP")]
+    rank1, _, mean_ap, *_ = results["2048 bits"]
+    assert scores == f"{rank1} / {mean_ap}"
+
+
+def test_choosing_bits(results: dict[str, list[str]]) -> None:
+    page = cells_of("docs/howto/bits_and_w.md")
+    lengths = [row for row in page if row[0].isdigit()]
+    assert len(lengths) == 6
+    for n_bits, n_bytes, mean_ap, rank1 in lengths:
+        scores = results["2048 bits" if n_bits == "2048" else f"first {n_bits} bits"]
+        assert (int(n_bytes), mean_ap, rank1) == (int(n_bits) // 8, scores[2], scores[0])
+    said = re.findall(r"(\d+\.\d) at (\d+)(?: bits)?", text_of("docs/howto/bits_and_w.md"))
+    assert [results[f"first {n_bits} bits, rescored w = 534"][2] for _, n_bits in said] == [value for value, _ in said]
+
+
+def test_choosing_w(results: dict[str, list[str]]) -> None:
+    names = {"none, exact": "2048 bits", "attribute code, as in the paper": "AFR"}
+    page = cells_of("docs/howto/bits_and_w.md")
+    stages = page[page.index(["first stage", "w", "mAP", "matches kept, %"]) + 2 :]
+    assert len(stages) == 5
+    for stage, w, mean_ap, kept in stages:
+        name = names.get(stage, "coarse")
+        scores = results[f"{name}, w = {w}" if name != "2048 bits" else name]
+        assert (mean_ap, kept) == (scores[2], scores[4] or "100")
+
+
+def test_probabilities_of_the_shipped_model() -> None:
+    card = load_card(folder_of("drawn"))
+    assert card.calibration is not None
+    model = card.calibration.open_set
+    text = " ".join(text_of("docs/evaluation.md").split())
+    said = re.findall(r"(\d+) % among ([\d,]+)", text.partition("A hit of the shipped model")[2].partition("(`")[0])
+    assert len(said) == 3
+    for percent, rows in said:
+        n_gallery = int(rows.replace(",", ""))
+        probability = model.probability(model.threshold(0.01, n_gallery), n_gallery)
+        assert round(100 * float(probability)) == int(percent)
