@@ -63,10 +63,13 @@ def check_log(path: Path) -> None:
 
 def _belong_together(file: Path) -> bool:
     # The file is read by SQLite, past the log: whoever closes a file ends all locks that its process has on it, unless
-    # SQLite does. Without them another process removes the log of this one as that of nobody.
+    # SQLite does. Without them another process removes the log of this one as that of nobody. While the log is brought
+    # into the file, and where that was killed, the first page names more pages than the file has: SQLite takes that for
+    # damage unless a file's tables are there to be mended, which nothing here does.
     plain = uri(file, "ro&immutable=1")
     try:
         with Path(f"{file}-wal").open("rb") as log, closing(sqlite3.connect(plain, uri=True)) as opened:
+            opened.execute("PRAGMA writable_schema = ON")
             mine = opened.execute("PRAGMA user_version").fetchone()[0] >> 8
             return not mine or _identity_in(log) in (mine, None)
     except FileNotFoundError:

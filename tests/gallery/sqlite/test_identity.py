@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bitreid.errors import BadRequest, GalleryBusy, GalleryDamaged, GalleryNotFound, GalleryUnreachable, Unsupported
-from bitreid.gallery import create_gallery, open_gallery, restore_gallery
+from bitreid.gallery import Items, create_gallery, open_gallery, restore_gallery
 from bitreid.gallery.sqlite.schema import identity_of
 from tests.gallery.sqlite.cases import CONTRACT, Other, batch_of, check_whole, overwritten, plain_of, small_files
 
@@ -23,11 +23,11 @@ def filled(path: Path) -> None:
         gallery.add(FIRST)
 
 
-def left_behind(path: Path) -> None:
-    """A gallery of `SECOND` with its log, as a process leaves it that is killed."""
+def left_behind(path: Path, items: Items = SECOND) -> None:
+    """A gallery with its log, as a process leaves it that is killed."""
     running = path.with_name("running.gallery")
     with create_gallery(running, CONTRACT) as gallery:
-        gallery.add(SECOND)
+        gallery.add(items)
         for end in ("", "-wal"):
             shutil.copy(f"{running}{end}", f"{path}{end}")
     running.unlink()
@@ -108,6 +108,27 @@ def test_half_a_log_and_a_log_that_begins_anew(tmp_path: Path) -> None:
         Path(f"{path}-wal").write_bytes(log[: chance.randrange(len(log))])
         with open_gallery(path) as gallery:
             assert gallery.count() in (0, len(SECOND))
+
+
+def test_a_log_that_was_brought_into_its_file_in_part(tmp_path: Path) -> None:
+    """As a process leaves it that is killed while it does so: the first page is there, and names pages that are not."""
+    path, many = tmp_path / "people.gallery", batch_of(range(200))
+    left_behind(path, many)
+    log, file = Path(f"{path}-wal").read_bytes(), path.read_bytes()
+    starts = range(32, len(log) - 24, 24 + 4096)
+    pages = {int.from_bytes(log[at : at + 4], "big"): log[at + 24 : at + 24 + 4096] for at in starts}
+    assert max(pages) * 4096 > len(file)
+    for n in range(len(pages) + 1):
+        path.write_bytes(file)
+        Path(f"{path}-shm").unlink(missing_ok=True)
+        Path(f"{path}-wal").write_bytes(log)
+        with path.open("r+b") as half:
+            for number in sorted(pages)[:n]:
+                half.seek((number - 1) * 4096)
+                half.write(pages[number])
+        for read_only in (True, False):
+            with open_gallery(path, read_only=read_only) as gallery:
+                check_whole(gallery, plain_of(many))
 
 
 def test_every_commit_tells_whose_it_is(tmp_path: Path) -> None:
