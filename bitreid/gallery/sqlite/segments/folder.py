@@ -83,6 +83,8 @@ class Folder:
             self.path.mkdir(exist_ok=True)
             self.path.chmod(self.mode() | (self.mode() & 0o444) >> 2)
         file = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, self.mode())
+        with suppress(PermissionError):  # somebody else made it, and did the same
+            os.fchmod(file, self.mode())  # whatever the umask is: all who may write the gallery lock this
         try:
             until = time.monotonic() + wait_s
             while True:
@@ -98,7 +100,8 @@ class Folder:
                     time.sleep(0.02)
             yield
         finally:
-            os.close(file)  # and the lock is gone
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile would keep it
+            os.close(file)
 
     def clean(self, entries: Sequence[Entry]) -> None:
         """Remove all segments but those listed. Who has them mapped goes on with them."""
@@ -111,7 +114,7 @@ class Folder:
     def n_bytes(self) -> int:
         """Bytes of all files."""
         total = 0
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # there is none, or nobody may look
             for file in self.path.iterdir():
                 with suppress(FileNotFoundError):
                     total += file.stat().st_size

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -88,10 +88,13 @@ class SegmentWriter:
     def alone(self) -> Iterator[None]:
         """Be the only one who writes segments, for a compaction; nobody else may start to meanwhile."""
         self.end()
-        if AVAILABLE and (self._folder.path.is_dir() or self._is_due(self._cache.known(say=False), plan.FEWEST)):
-            with self._folder.locked(BUSY_S):
-                yield
-        else:
+        with ExitStack() as held:
+            if AVAILABLE and (self._folder.path.is_dir() or self._is_due(self._cache.known(say=False), plan.FEWEST)):
+                try:
+                    held.enter_context(self._folder.locked(BUSY_S))
+                except OSError:
+                    if self._folder.path.is_dir():
+                        raise  # what lies there could not be removed
             yield
 
     def write_anew(self) -> tuple[tuple[int] | None, Listed]:

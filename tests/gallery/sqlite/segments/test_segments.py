@@ -1,5 +1,6 @@
 """Segments of SQLite galleries: written, shared, merged, and in other places."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -235,6 +236,48 @@ def test_segments_are_for_those_who_may_read_the_gallery(tmp_path: Path) -> None
         gallery.add(FIRST)
     assert segments_of(path)[0].stat().st_mode & 0o777 == 0o600
     assert segments_of(path)[0].parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_segments_are_written_by_all_who_may_write_the_gallery(tmp_path: Path) -> None:
+    path = tmp_path / "people.gallery"
+    with create_gallery(path, CONTRACT) as gallery:
+        path.chmod(0o660)
+        gallery.add(FIRST)
+    files = list(segments_of(path)[0].parent.iterdir())
+    assert len(files) == 2, "a segment, and the lock"
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o660}
+
+
+def test_a_child_that_was_forked_meanwhile_keeps_no_lock(path: Path) -> None:
+    with opened(path) as gallery:
+        with gallery._cache.folder.locked(0):
+            started, ended = os.pipe()
+            child = os.fork()
+            if not child:
+                os.read(started, 1)
+                os._exit(0)
+        try:
+            with gallery._cache.folder.locked(0):
+                pass
+        finally:
+            os.write(ended, b"!")
+            os.waitpid(child, 0)
+            os.close(started)
+            os.close(ended)
+
+
+def test_compaction_forgets_where_a_file_is_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "people.gallery"
+    beside = tmp_path / "people.gallery.d"
+    beside.write_bytes(b"something else")
+    filled(path)
+    with opened(path) as gallery:
+        gallery.delete([3])
+        gallery.compact()
+        plain = plain_of(FIRST)
+        plain.delete([3])
+        check_whole(gallery, plain)
+    assert beside.read_bytes() == b"something else"
 
 
 def test_a_full_disk_leaves_the_gallery_without_segments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
