@@ -15,6 +15,7 @@ import numpy as np
 from bitreid.arrays import Bytes, Ints
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.fields import FIELDS
 from bitreid.gallery.items import Id
 from bitreid.gallery.sqlite.file import chunks, damaged
 from bitreid.gallery.sqlite.rows import (
@@ -34,12 +35,14 @@ from bitreid.gallery.sqlite.rows import (
 from bitreid.gallery.sqlite.segments.folder import Folder
 from bitreid.gallery.sqlite.segments.listed import Listed, gaps, listed_in
 from bitreid.gallery.table.base import Base, Unconfirmed
+from bitreid.gallery.table.segment import Segment
 from bitreid.gallery.table.snapshot import Snapshot
 from bitreid.gallery.table.table import Rows, Table
 
 _CHUNK = 2_000  # items read at once: few enough to stay in a processor's cache
 _HALF = 2**32
 _MOST_SEQ = 2**63 - 1
+_HIT = ", ".join(("seq", "key", "code", "id", *(field.name for field in FIELDS if field.searched)))
 
 
 class Known(NamedTuple):
@@ -115,6 +118,10 @@ class Cache:
     def known(self, say: bool = True) -> Known:
         """Return the items as they were last committed, and what else is known; `say` gives the warnings that wait."""
         with self._read() as reader:
+            if cut := [segment for segment in self._table.base.segments if segment.is_cut]:
+                self._reset()  # nothing of them is looked at again
+                for segment in cut:
+                    self._distrust(segment, "a file that was cut short")
             (version,) = reader.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 reader.execute("BEGIN")
@@ -150,18 +157,27 @@ class Cache:
             warn(text)
         return known
 
+    def verified(self) -> Snapshot:
+        """Return the items as they were last committed; all segments were compared with their checksums."""
+        while True:
+            snapshot = self.snapshot()
+            wrong = [n for n, each in enumerate(snapshot.base.segments) if not (each.verified or each.verify())]
+            if not wrong:
+                return snapshot
+            self.doubt(snapshot, wrong, "other bytes than were written")
+
     def doubt(self, snapshot: Snapshot, numbers: Sequence[int], what: str) -> None:
         """Leave out segments of a snapshot, by number, unless the file was changed since the snapshot."""
         if self.known(say=False).snapshot is not snapshot:
             return
         with self._read():
-            for segment in (snapshot.base.segments[number] for number in numbers):
-                self.folder.distrust(segment.name)
-                self._warnings.append(
-                    f"{segment.path}: expected a sound segment, got {what}; its items are read from the gallery's file "
-                    "meanwhile"
-                )
+            for number in numbers:
+                self._distrust(snapshot.base.segments[number], what)
             self._version = -1
+
+    def _distrust(self, segment: Segment, what: str) -> None:
+        self.folder.distrust(segment.name)
+        self._warnings.append(f"{segment.damaged(what)}; its items are read from the gallery's file meanwhile")
 
     def go_on(self, generation: tuple[Any, ...] | None) -> None:
         """Follow a compaction of this process, which changed nothing that is not known here.
@@ -321,30 +337,28 @@ class Cache:
         if fresh:
             self._warnings.append(f"{self._path}: {damaged_items(fresh)}")
 
-    def _confirm(self, snapshot: Snapshot, positions: Ints) -> None:
-        """Check that codes and keys of rows of segments are what the file holds; else `Unconfirmed`."""
-        rows = np.unique(positions)
-        rows = rows[: np.searchsorted(rows, snapshot.base.n)]
+    def _confirm(self, snapshot: Snapshot, rows: Ints, columns: Sequence[Sequence[Any]]) -> None:
+        """Check that rows of segments, ascending, and columns of them are what the file holds; else `Unconfirmed`."""
         if not len(rows):
             return
-        seqs = snapshot.seqs[rows]
-        if (seqs[1:] < seqs[:-1]).any():
-            order = np.argsort(seqs)
-            rows, seqs = rows[order], seqs[order]
-        found: list[tuple[int, bytes]] = []
+        seqs = snapshot.seqs[rows].tolist()
+        found: dict[int, tuple[Any, ...]] = {}
         with self._read() as reader:
-            for some in chunks(seqs.tolist()):
+            for some in chunks(seqs):
                 marks = ",".join("?" * len(some))
-                statement = f"SELECT key, code FROM items WHERE seq IN ({marks}) ORDER BY seq"
-                found += reader.execute(statement, some).fetchall()
-        if len(found) == len(rows):
-            keys, codes = zip(*found, strict=True)
-            if list(keys) == snapshot.keys[rows].tolist() and b"".join(codes) == snapshot.codes.packed[rows].tobytes():
-                return
-        there = set(found)
-        mine = zip(snapshot.keys[rows].tolist(), map(bytes, snapshot.codes.packed[rows]), strict=True)
-        wrong = [row for row, each in zip(rows.tolist(), mine, strict=True) if each not in there]
-        raise Unconfirmed(sorted({snapshot.base.number_of(row) for row in wrong}))
+                found |= {
+                    row[0]: row for row in reader.execute(f"SELECT {_HIT} FROM items WHERE seq IN ({marks})", some)
+                }
+        numbers = snapshot.base.numbers_of(rows)
+        keys, codes = snapshot.keys[rows].tolist(), map(bytes, snapshot.codes.packed[rows])
+        wrong = {
+            number
+            for number, *mine in zip(numbers, seqs, keys, codes, *columns, strict=True)
+            # Each is there once, and nothing that the segment does not cover.
+            if found.pop(mine[0], None) != tuple(mine) or not snapshot.base.segments[number].covers(mine[0])
+        }
+        if wrong:
+            raise Unconfirmed(sorted(wrong))
 
     def _metadata(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield a stretch of the file at a time, so that others get their turn between."""

@@ -126,7 +126,7 @@ class SqliteGallery(Gallery):
         return (joined(items, self.contract) for items in pages if items)
 
     def _chosen(self, where: Filter, after: int | None, batch_size: int) -> Iterator[list[GalleryItem]]:
-        snapshot = self._snapshot()
+        snapshot = self._cache.verified()  # decisions follow from what it finds
         rows, _ = snapshot.matching(where)
         keys = np.sort(snapshot.keys if rows is None else snapshot.keys[rows])
         keys = keys if after is None else keys[keys > after]
@@ -247,13 +247,13 @@ class SqliteGallery(Gallery):
         return new
 
     def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
-        return self._snapshot().added_of(ids)
+        return self._cache.verified().added_of(ids)
 
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):
             found = chosen_of(self._writer, list(where.ids))
         else:
-            snapshot = self._snapshot()
+            snapshot = self._cache.verified()
             rows, _ = snapshot.matching(where)
             at = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
             found = dict(zip(snapshot.seqs[at].tolist(), snapshot.ids(at.tolist()), strict=True))

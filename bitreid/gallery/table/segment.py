@@ -86,13 +86,16 @@ class Segment:
     def __init__(self, path: Path, contract: Contract, header: int) -> None:
         self.path, self.name = path, path.name
         self.header = header
-        self.file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        # Nothing waits for whoever writes to a pipe of this name.
+        self.file = os.open(
+            path, sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NOFOLLOW", "O_BINARY", "O_NONBLOCK"))
+        )
         weakref.finalize(self, os.close, self.file)
         size = os.fstat(self.file).st_size
-        said = self._said()
         self._offsets: dict[str, tuple[int, int]] = {}  # and checksums
         self.arrays: dict[str, AnyArray] = {}
         try:
+            said = self._said()
             self._memory = mmap.mmap(self.file, size, access=mmap.ACCESS_READ)
             self.rows, self.items = _whole(said["rows"]), _whole(said["items"])
             self.first, self.last = _whole(said["first"]), _whole(said["last"])
@@ -102,7 +105,9 @@ class Segment:
             for name, (kind, shape, offset, checksum) in said["arrays"].items():
                 self._add(name, kind, tuple(map(_whole, shape)), _whole(offset), _whole(checksum), size)
             self._check(contract, said)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self.coarse_bytes: int = self.arrays["coarse"].shape[1] if self.coarse else 0
+            """Bytes of a row's coarse code."""
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self.damaged(f"a header that does not fit ({error})") from error
         self.verified = self.compared = False  # as a whole, and with the record
         self._clusters: Clusters | None = None
@@ -149,6 +154,10 @@ class Segment:
             low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
         return np.asarray(order[low.clip(max=self.rows - 1)].clip(0, self.rows - 1), np.int64)
 
+    def covers(self, seq: int) -> bool:
+        """Return whether an item of this sequence number belongs here."""
+        return self.first <= seq <= self.last
+
     def id_text(self, row: int) -> bytes | None:
         """Return the id of a row as text; None where the key is the id."""
         return None if self.texts is None else self.texts[row] or None
@@ -166,10 +175,17 @@ class Segment:
         """Return whether an array is what was written; None where `wait` ended that."""
         data, found = self.arrays[name].reshape(-1).view(np.uint8).data, 0
         for start in range(0, len(data), _READ_AT_ONCE):
+            if self.is_cut:
+                return False
             found = crc32(data[start : start + _READ_AT_ONCE], found)
             if wait is not None and wait():
                 return None
         return found == self._offsets[name][1]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file was cut short since it was opened: reading what is gone ends the process."""
+        return os.fstat(self.file).st_size < self.n_bytes
 
     @property
     def n_bytes(self) -> int:

@@ -106,8 +106,7 @@ class Snapshot:
 
     def ids(self, rows: Sequence[int]) -> list[Id]:
         """Return the ids of rows."""
-        keys = self.keys[np.asarray(rows, np.intp)].tolist()
-        return [key if text is None else text.decode() for key, text in zip(keys, self.id_texts(rows), strict=True)]
+        return _ids(self.keys[np.asarray(rows, np.intp)], self.id_texts(rows))
 
     def id_texts(self, rows: Sequence[int]) -> list[bytes | None]:
         """Return the ids of rows as UTF-8; None where the key is the id."""
@@ -172,7 +171,7 @@ class Snapshot:
         if at == len(base.segments):
             return {number: later[number].encode() for number in numbers}
         names = base.segments[at].names[field]
-        if max(numbers, default=NOBODY) >= len(names):
+        if numbers and not NOBODY - len(later) <= min(numbers) <= max(numbers) < len(names):
             raise Unconfirmed([at], "names that are none")
         return {n: names[n] if n > NOBODY else later[NOBODY - 1 - n].encode() for n in numbers}
 
@@ -227,33 +226,46 @@ class Snapshot:
         return [hit._replace(distance=description.distance(int(hit.distance))) for hit in found], n
 
     def _hits(self, ranking: Ranking) -> list[list[Hit]]:
-        self._table.confirm(self, ranking.positions)
+        rows, at = np.unique(ranking.positions, return_inverse=True)
+        texts, fields = self.id_texts(rows.tolist()), [field for field in FIELDS if field.searched]
+        stored = [self._stored(field, rows) for field in fields]
+        if n_files := int(np.searchsorted(rows, self.base.n)):
+            self._table.confirm(self, rows[:n_files], [column[:n_files] for column in (texts, *stored)])
+        shown: list[list[Any]] = [_ids(self.keys[rows], texts)]
+        for field, column in zip(fields, stored, strict=True):
+            shown.append([field.kind.shown(_decoded(each)) for each in column])
         found = []
-        for rows, distances in zip(ranking.positions, ranking.distances, strict=True):
-            n = len(rows)
-            fields = [self._shown(field, rows) for field in FIELDS if field.searched]
-            columns = self.ids(rows.tolist()), distances.tolist(), (None,) * n, *fields, (1,) * n
+        for places, distances in zip(at.reshape(ranking.positions.shape), ranking.distances, strict=True):
+            n = len(places)
+            ids, *others = ([column[place] for place in places.tolist()] for column in shown)
+            columns = ids, distances.tolist(), (None,) * n, *others, (1,) * n
             found.append(list(map(Hit._make, zip(*columns, strict=True))))
         return found
 
-    def _shown(self, field: Field, rows: Ints) -> list[Any]:
-        numbers = self.fields[field.name][rows].tolist()
+    def _stored(self, field: Field, rows: Ints) -> list[Any]:
+        """Return what is stored of a field of rows: numbers, or texts as UTF-8 and None."""
+        numbers: list[int] = self.fields[field.name][rows].tolist()
         if field.kind.is_number:
-            return list(map(field.kind.shown, numbers))
-        later = self._table.names[field.name].of_number
-        if not self.base.n:
-            return [None if number == NOBODY else later[number] for number in numbers]
-        names = [segment.names[field.name] for segment in self.base.segments]
-        shown: list[str | None] = []
-        for number, at in zip(numbers, self.base.numbers_of(rows), strict=True):
+            return numbers
+        base, later = self.base, self._table.names[field.name].of_number
+        names = [segment.names[field.name] for segment in base.segments]
+        stored: list[bytes | None] = []
+        for number, at in zip(numbers, base.numbers_of(rows), strict=True):
+            place = number if number > NOBODY else NOBODY - 1 - number
             if number == NOBODY:
-                shown.append(None)
-            elif at == len(names):
-                shown.append(later[number])
-            elif number < NOBODY:
-                shown.append(later[NOBODY - 1 - number])
-            elif number < len(names[at]):
-                shown.append(names[at][number].decode(errors="replace"))
+                stored.append(None)
+            elif at < len(names) and number > NOBODY and place < len(names[at]):
+                stored.append(names[at][place])
+            elif (at == len(names) or number < NOBODY) and place < len(later):
+                stored.append(later[place].encode())
             else:
                 raise Unconfirmed([at], "names that are none")
-        return shown
+        return stored
+
+
+def _ids(keys: Ints, texts: Sequence[bytes | None]) -> list[Id]:
+    return [key if text is None else text.decode() for key, text in zip(keys.tolist(), texts, strict=True)]
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value

@@ -9,7 +9,7 @@ import json
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from bitreid.gallery.table.snapshot import NOBODY, Snapshot
 
 Metadata = Callable[[int, int], Iterable[tuple[int, str | bytes]]]
 """Sequence numbers and metadata (JSON) of the items numbered from the first to the last of two numbers, if any."""
-Confirm = Callable[[Snapshot, Ints], None]
-"""Raises `Unconfirmed` where rows of segments are not what the record holds."""
+Confirm = Callable[[Snapshot, Ints, Sequence[Sequence[Any]]], None]
+"""Raises `Unconfirmed` where rows of segments, ascending, are not what the record holds: they and what hits show of
+them, the ids that are text and the searched fields, a column each."""
 
 WASTE = 0.3
 """Share of rows marked as removed from which on a table is compacted."""
@@ -64,7 +65,7 @@ class Table:
         attributes: Sequence[str],
         metadata: Metadata,
         base: Base | None = None,
-        confirm: Confirm = lambda snapshot, rows: None,
+        confirm: Confirm = lambda snapshot, rows, columns: None,
     ) -> None:
         self.n_bits, self.attributes, self._metadata = n_bits, list(attributes), metadata
         self.base, self.confirm = base or Base(), confirm
@@ -277,7 +278,8 @@ class Table:
         """Return the coarse codes of the rows. Made when first asked for, then kept, until another is asked for."""
         with self._reading:
             if self._coarse != coarse:
-                in_files = all(each.coarse == coarse_name(coarse) for each in self.base.segments)
+                wanted = coarse_name(coarse), coarse.n_bits // 8
+                in_files = all((each.coarse, each.coarse_bytes) == wanted for each in self.base.segments)
                 pieces = self.base.pieces("coarse") if in_files else []
                 self._coarse, self._coarse_codes = coarse, Column(np.uint8, coarse.n_bits // 8, pieces)
             while (first := self._coarse_codes.n) < len(snapshot):

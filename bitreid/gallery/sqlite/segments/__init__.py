@@ -21,7 +21,9 @@ file that nobody lists, and the next one removes it. `FANOUT` neighbours of abou
 **Forgetting.** What was deleted stays in its segment until that is rewritten: by `compact` at the latest, and before,
 where much of it was deleted. Then the file is removed.
 
-**Checks.** A header is checked before any of a file is mapped: sizes, types and places of its arrays. Codes and keys of
-hits are compared with the record each time. A thread compares whole segments with their checksums, slowly; `info` does
-at once, and compares them with the record. What is found wrong is left out, with a warning, and written anew.
+**Checks.** A header is checked before any of a file is mapped: sizes, types and places of its arrays. Hits, their codes
+and all that they show, are compared with the record each time. A thread compares whole segments with their checksums,
+slowly. Scans and deletions by a filter do so before, once, because what is deleted cannot be made anew; and so does
+`info`, which compares them with the record, too. Before each look the size of each file is asked for: who reads a
+mapped file past its end is ended by the system. What is found wrong is left out, with a warning, and written anew.
 """

@@ -48,7 +48,7 @@ def _read(text: object, checksum: object, path: Path) -> Listed:
         said = unsealed(text, checksum, path)
         entries = tuple(Entry(str(name), *map(_number, rest)) for name, *rest in said["entries"])
         listed = Listed(entries, _number(said["change"]), tuple(map(_number, said["damaged"])))
-    except (GalleryDamaged, KeyError, TypeError, ValueError):
+    except (GalleryDamaged, LookupError, TypeError, ValueError, RecursionError):
         return Listed()
     before = 0
     for entry in entries:

@@ -1,21 +1,27 @@
 """Segments that are missing, damaged or hostile: never a wrong answer."""
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from bitreid.errors import DataWarning, GalleryDamaged
+from bitreid.gallery import GalleryItem
+from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.sqlite.file import sealed
 from bitreid.gallery.sqlite.segments import check
 from bitreid.gallery.table.segment import BLOCK, HEADER, Segment, header_of
 from tests.gallery.sqlite.cases import (
     CONTRACT,
     QUERY,
+    Other,
     batch_of,
     check_whole,
     plain_of,
@@ -35,9 +41,9 @@ def test_what_is_missing_is_read_from_the_record_and_written_anew(path: Path) ->
         check_whole(gallery, plain_of(FIRST, batch_of([100])))
 
 
-def change(segment: Path, at: int) -> None:
+def change(segment: Path, at: int, bits: int = 4) -> None:
     content = bytearray(segment.read_bytes())
-    content[at] ^= 4
+    content[at] ^= bits
     segment.unlink()
     segment.write_bytes(content)
 
@@ -60,6 +66,72 @@ def test_a_hit_that_is_not_what_the_record_holds_is_seen(path: Path, name: str, 
         assert gallery._cache.base.n_items == 60
         check_whole(gallery, plain_of(FIRST))
         assert gallery.info().details["segments"] == 1
+
+
+@pytest.mark.parametrize("name", ["id names", "camera", "time", "tracklet", "tracklet names", "person names"])
+@pytest.mark.parametrize("byte", [4, 0xF0])  # the second makes no UTF-8
+def test_a_hit_that_shows_something_else_than_the_record_is_seen(path: Path, name: str, byte: int) -> None:
+    change(segments_of(path)[0], offset_of(segments_of(path)[0], name), byte)
+    plain = plain_of(FIRST)
+    with opened(path) as gallery:
+        with pytest.warns(DataWarning, match="expected a sound segment"):
+            hits = gallery.search(QUERY, 60)[0]
+        assert [(hit.id, hit.distance) for hit in hits] == plain.search(QUERY.packed[0].tobytes(), 60)
+        for hit in hits:
+            item = plain.items[hit.id]
+            shown = hit.camera, hit.time, hit.tracklet, hit.person
+            assert shown == (item.camera, item.time, item.tracklet, item.person)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_sequence_numbers_of_other_items_are_seen(path: Path, twice: bool) -> None:
+    """Two that are exchanged, or one that is there twice: all keys and codes are in the record."""
+    segment = segments_of(path)[0]
+    content, size = bytearray(segment.read_bytes()), 8
+    seqs = slice(at := offset_of(segment, "seq"), at + 2 * size)
+    first, second = content[at : at + size], content[at + size : seqs.stop]
+    content[seqs] = first * 2 if twice else second + first
+    segment.unlink()
+    segment.write_bytes(content)
+    with opened(path) as gallery:
+        with pytest.warns(DataWarning, match="other codes than the gallery's file"):
+            hits = gallery.search(QUERY, 60)[0]
+        assert [(hit.id, hit.distance) for hit in hits] == plain_of(FIRST).search(QUERY.packed[0].tobytes(), 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("camera", "camera = 3"),
+        ("person", 'person = "person 3"'),
+        ("time", "time >= 1980-01-02"),
+        ("seq", "camera = 3"),
+    ],
+)
+def test_a_deletion_and_a_scan_by_filter_go_by_the_record(path: Path, name: str, where: str) -> None:
+    """What is deleted cannot be made anew from the record."""
+    at = offset_of(segments_of(path)[0], name)
+    for row in range(60):
+        change(segments_of(path)[0], at + row * (4 if name == "person" else 8), 1)
+    plain = plain_of(FIRST)
+    with opened(path) as gallery:
+        chosen = parse_filter(where, CONTRACT)
+        wanted = {id for id, item in plain.items.items() if passes(item, where)}
+        assert 0 < len(wanted) < 60
+        with pytest.warns(DataWarning, match="expected a sound segment"):
+            assert {id for batch in gallery.scan(chosen) for id in batch.ids} == wanted
+    with opened(path) as gallery:
+        assert gallery.delete_where(chosen) == len(wanted)
+        plain.delete(sorted(wanted, key=str))
+        check_whole(gallery, plain)
+
+
+def passes(item: GalleryItem, where: str) -> bool:
+    if where.startswith("camera"):
+        return item.camera == 3
+    if where.startswith("person"):
+        return item.person == "person 3"
+    return item.time is not None and item.time >= datetime(1980, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +191,7 @@ HOSTILE: dict[str, Callable[[dict[str, object]], object]] = {
     "unaligned": lambda said: said["arrays"]["code"].__setitem__(2, HEADER + 8),  # type: ignore[index]
     "within the header": lambda said: said["arrays"]["code"].__setitem__(2, 0),  # type: ignore[index]
     "list": lambda said: said.update(arrays=[1]),
+    "coarse": lambda said: said.update(coarse="x", arrays=said["arrays"] | {"coarse": said["arrays"]["time"]}),  # type: ignore[operator,index]
 }
 
 
@@ -167,6 +240,36 @@ def test_a_damaged_list_costs_nothing_but_time(path: Path) -> None:
     with opened(path) as gallery:
         assert gallery._cache.base.n_items == 60
     assert len(segments_of(path)) == 1
+
+
+def test_a_list_that_is_too_deep_to_read_costs_nothing_but_time(path: Path) -> None:
+    deep = "[" * 100_000
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'segments'", (deep,))
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'segments checksum'", (crc32(deep.encode()),))
+        connection.commit()
+    with opened(path) as gallery:
+        check_whole(gallery, plain_of(FIRST))
+
+
+def test_a_pipe_in_the_place_of_a_segment_keeps_nobody_waiting(path: Path) -> None:
+    segments_of(path)[0].unlink()
+    os.mkfifo(path.with_name(f"{path.name}.d") / listed(path).entries[0].name)
+    with Other(path, read_only=True) as other:  # which would wait for ever
+        assert other.ask("gallery.count()") == 60
+
+
+def test_a_file_cut_short_while_it_is_used_is_read_no_more(path: Path) -> None:
+    with Other(path) as other:  # which the system would end
+        expression = "[hit.id for hit in gallery.search(QUERY, 60)[0]]"
+        before = other.ask(expression)
+        os.truncate(segments_of(path)[0], HEADER + 5000)
+        assert other.ask(expression) == before
+        assert other.ask("gallery.delete_where('camera = 3')") > 0
+    with opened(path) as gallery:
+        plain = plain_of(FIRST)
+        plain.delete([id for id, item in plain.items.items() if item.camera == 3])
+        check_whole(gallery, plain)
 
 
 def test_files_that_are_not_listed_are_removed(path: Path) -> None:
