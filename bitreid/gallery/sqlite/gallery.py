@@ -106,7 +106,7 @@ class SqliteGallery(Gallery):
                 self._cache, self._writes, lambda: self.contract.coarse, lambda: self.on_writing
             )
             self._snapshot()
-            self._watch = Watch(self._cache) if self._cache.listed.entries else None
+            self._watch = Watch(self._cache)
             if not self.read_only:
                 remove_leftovers(path.resolve().parent)
             opened.pop_all()  # they stay open
@@ -214,8 +214,7 @@ class SqliteGallery(Gallery):
                 copy_to(own, unfinished)
 
     def close(self) -> None:
-        if self._watch is not None:
-            self._watch.end()
+        self._watch.end()
         if self._reader is not None and not self.read_only:
             self._segments.end()
             self._segments.settle(plan.FEWEST)

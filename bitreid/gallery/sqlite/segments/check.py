@@ -85,15 +85,20 @@ class Watch:
         self._ended.set()
 
     def _watch(self) -> None:
-        while not self._ended.wait(LATER_S):
-            cache = self._cache()
-            if cache is None:
-                return
-            with suppress(GalleryError):  # closed meanwhile, or nothing that a search would not say
-                snapshot = cache.known(say=False).snapshot
-                for number, segment in enumerate(snapshot.base.segments):
-                    if not segment.verified and not self._verify(segment):
-                        cache.doubt(snapshot, [number], "other bytes than were written")
+        while not self._ended.wait(LATER_S) and self.look():
+            pass
+
+    def look(self) -> bool:
+        """Check segments that were not checked yet; return whether the gallery is still there."""
+        cache = self._cache()
+        if cache is None:
+            return False
+        with suppress(GalleryError):  # closed meanwhile, or nothing that a search would not say
+            snapshot = cache.known(say=False).snapshot
+            for number, segment in enumerate(snapshot.base.segments):
+                if not segment.verified and not self._verify(segment):
+                    cache.doubt(snapshot, [number], "other bytes than were written")
+        return True
 
     def _verify(self, segment: Segment) -> bool:
         self._since = time.monotonic()

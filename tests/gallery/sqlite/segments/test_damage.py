@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from bitreid.errors import DataWarning, GalleryDamaged
-from bitreid.gallery import GalleryItem
+from bitreid.gallery import GalleryItem, create_gallery
 from bitreid.gallery.filters.text import parse_filter
 from bitreid.gallery.sqlite.file import sealed
 from bitreid.gallery.sqlite.segments import check
@@ -153,6 +153,17 @@ def test_a_thread_sees_any_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -
             time.sleep(0.01)
             if segments_of(path)[0].name in gallery._cache.folder._damaged:
                 break
+        with pytest.warns(DataWarning, match="got other bytes than were written"):
+            check_whole(gallery, plain_of(FIRST))
+
+
+def test_segments_that_were_written_later_are_watched_too(tmp_path: Path) -> None:
+    path = tmp_path / "people.gallery"
+    with create_gallery(path, CONTRACT), opened(path, read_only=True) as gallery:
+        with opened(path) as other:
+            other.add(FIRST)
+        change(segments_of(path)[0], offset_of(segments_of(path)[0], "time") + 1)
+        assert gallery._watch.look()
         with pytest.warns(DataWarning, match="got other bytes than were written"):
             check_whole(gallery, plain_of(FIRST))
 
