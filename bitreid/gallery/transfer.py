@@ -24,7 +24,7 @@ from bitreid.gallery.base import Gallery
 from bitreid.gallery.contract import Contract
 from bitreid.gallery.fields import FIELDS, JSON_OBJECT, TEXT, TIME, WHOLE_NUMBER
 from bitreid.gallery.items import GalleryItem, Items
-from bitreid.gallery.leftovers import remove_leftovers
+from bitreid.gallery.leftovers import check_lasting_name, remove_leftovers
 from bitreid.gallery.requests import BATCH, Where
 
 FORMAT_VERSION = 1
@@ -46,6 +46,7 @@ def export_parquet(gallery: Gallery, path: Path, where: Where = None, progress: 
     complete; one that was there is replaced. `progress` gets items done and in all. `GalleryUnreachable` where there
     is no room, or nothing can be written.
     """
+    check_lasting_name(path)
     remove_leftovers(path.parent)
     try:
         return _export(gallery, path, where, progress)

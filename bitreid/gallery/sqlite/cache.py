@@ -157,15 +157,6 @@ class Cache:
             warn(text)
         return known
 
-    def verified(self) -> Snapshot:
-        """Return the items as they were last committed; all segments were compared with their checksums."""
-        while True:
-            snapshot = self.snapshot()
-            wrong = [n for n, each in enumerate(snapshot.base.segments) if not (each.verified or each.verify())]
-            if not wrong:
-                return snapshot
-            self.doubt(snapshot, wrong, "other bytes than were written")
-
     def doubt(self, snapshot: Snapshot, numbers: Sequence[int], what: str) -> None:
         """Leave out segments of a snapshot, by number, unless the file was changed since the snapshot."""
         if self.known(say=False).snapshot is not snapshot:

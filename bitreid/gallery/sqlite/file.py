@@ -22,6 +22,7 @@ from bitreid.errors import (
 )
 from bitreid.gallery.about import About
 from bitreid.gallery.contract import Contract
+from bitreid.gallery.leftovers import check_lasting_name
 from bitreid.gallery.sqlite.identity import check_log, check_names, new_identity, uri
 from bitreid.gallery.sqlite.schema import (
     APPLICATION_ID,
@@ -104,6 +105,7 @@ def create_file(path: Path, contract: Contract, audited: bool) -> None:
     undone what was half done.
     """
     there = GalleryExists(f"expected a new file for the gallery, got {path}, which is there; open it, or name another")
+    check_lasting_name(path)
     with explained(path):
         if path.is_dir():
             raise there

@@ -25,7 +25,7 @@ from bitreid.gallery.contract import Contract
 from bitreid.gallery.description import Description
 from bitreid.gallery.filters.types import Filter, IdIn
 from bitreid.gallery.items import GalleryItem, Hit, Id, Items, joined, key_of, plain_id
-from bitreid.gallery.leftovers import remove_leftovers
+from bitreid.gallery.leftovers import check_lasting_name, remove_leftovers
 from bitreid.gallery.requests import BATCH, Found, Info, Request, Where
 from bitreid.gallery.sqlite import audit
 from bitreid.gallery.sqlite.cache import Cache
@@ -59,7 +59,7 @@ from bitreid.gallery.sqlite.rows import (
 )
 from bitreid.gallery.sqlite.schema import identity_of, mark
 from bitreid.gallery.sqlite.segments import plan
-from bitreid.gallery.sqlite.segments.check import Watch, check
+from bitreid.gallery.sqlite.segments.check import Watch, check, verified
 from bitreid.gallery.sqlite.segments.folder import Folder, remove_segments
 from bitreid.gallery.sqlite.segments.writer import SegmentWriter
 from bitreid.gallery.table.base import Unconfirmed
@@ -126,7 +126,7 @@ class SqliteGallery(Gallery):
         return (joined(items, self.contract) for items in pages if items)
 
     def _chosen(self, where: Filter, after: int | None, batch_size: int) -> Iterator[list[GalleryItem]]:
-        snapshot = self._cache.verified()  # decisions follow from what it finds
+        snapshot = verified(self._cache)  # decisions follow from what it finds
         rows, _ = snapshot.matching(where)
         keys = np.sort(snapshot.keys if rows is None else snapshot.keys[rows])
         keys = keys if after is None else keys[keys > after]
@@ -206,6 +206,7 @@ class SqliteGallery(Gallery):
         with explained(f"backup of {self.path} to {path}"):
             if path.exists():
                 raise GalleryExists(f"expected a new file for the backup, got {path}, which is there; name another")
+            check_lasting_name(path)
             remove_leftovers(path.parent)
             self._flush()
             with self._read():  # it is open
@@ -246,13 +247,13 @@ class SqliteGallery(Gallery):
         return new
 
     def _added(self, ids: Sequence[Id]) -> Mapping[Id, int]:
-        return self._cache.verified().added_of(ids)
+        return verified(self._cache).added_of(ids)
 
     def _remove(self, where: Filter) -> list[Id]:
         if isinstance(where, IdIn):
             found = chosen_of(self._writer, list(where.ids))
         else:
-            snapshot = self._cache.verified()
+            snapshot = verified(self._cache)
             rows, _ = snapshot.matching(where)
             at = np.arange(len(snapshot)) if rows is None else np.flatnonzero(rows)
             found = dict(zip(snapshot.seqs[at].tolist(), snapshot.ids(at.tolist()), strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitreid.data.files import sync_folder
 from bitreid.errors import BadRequest, GalleryBusy, GalleryUnreachable
-from bitreid.gallery.leftovers import remove_leftovers
+from bitreid.gallery.leftovers import check_lasting_name, remove_leftovers
 from bitreid.gallery.sqlite.file import connect, contract_in, copy_to, damaged, explained
 from bitreid.gallery.sqlite.identity import check_names
 from bitreid.gallery.sqlite.segments.folder import remove_segments
@@ -20,6 +20,7 @@ def restore_sqlite(backup: Path, path: Path) -> None:
     `GalleryBusy` while somebody has the gallery open, `GalleryDamaged` for a backup that is damaged: then nothing is
     changed.
     """
+    check_lasting_name(path)
     if not path.parent.is_dir():
         raise GalleryUnreachable(f"expected a folder for the gallery, got {path.parent}, which is not there; make it")
     if path.exists():

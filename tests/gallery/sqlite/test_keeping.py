@@ -6,15 +6,15 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bitreid.errors import DataWarning, GalleryBusy, GalleryExists, GalleryNotFound, GalleryUnreachable
-from bitreid.gallery import Gallery, create_gallery, export_parquet, open_gallery
+from bitreid.errors import BadRequest, DataWarning, GalleryBusy, GalleryExists, GalleryNotFound, GalleryUnreachable
+from bitreid.gallery import Gallery, create_gallery, export_parquet, open_gallery, restore_gallery
 from bitreid.gallery.sqlite import schema
 from bitreid.gallery.sqlite.cache import Cache
 from tests.gallery.sqlite.cases import CONTRACT, QUERY, Other, batch_of, check_whole, plain_of, small_files
@@ -203,6 +203,24 @@ def test_what_killed_backups_and_exports_left_is_removed_when_it_is_old(path: Pa
         assert not list(path.parent.glob(".2.*"))
     assert (path.parent / ".3.gallery.0123abcd").exists()
     check_whole(gallery, plain_of(batch_of(range(9))))
+
+
+@pytest.mark.parametrize("name", [".people.20261201", ".people.gallery.0123abcd-journal"])
+def test_nothing_that_lasts_has_the_name_of_what_is_removed(path: Path, gallery: Gallery, name: str) -> None:
+    """A hidden backup with a date for an ending would be gone an hour later."""
+    gallery.add(batch_of(range(9)))
+    gallery.backup(path.parent / "backup.gallery")
+    new = path.parent / name
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: gallery.backup(new),
+        lambda: export_parquet(gallery, new),
+        lambda: create_gallery(new, CONTRACT),
+        lambda: restore_gallery(path.parent / "backup.gallery", new),
+    )
+    for write in ways:
+        with pytest.raises(BadRequest, match="expected a name that may last"):
+            write()
+        assert not new.exists()
 
 
 def test_an_export_to_a_full_disk_is_a_clear_error(path: Path, gallery: Gallery) -> None:

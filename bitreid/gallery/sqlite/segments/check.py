@@ -48,6 +48,16 @@ def check(cache: Cache, read: Read, widths: Widths, path: Path) -> None:
             )
 
 
+def verified(cache: Cache) -> Snapshot:
+    """Return the items as they were last committed; all segments were compared with their checksums."""
+    while True:
+        snapshot = cache.snapshot()
+        wrong = [n for n, each in enumerate(snapshot.base.segments) if not (each.verified or each.verify())]
+        if not wrong:
+            return snapshot
+        cache.doubt(snapshot, wrong, "other bytes than were written")
+
+
 def _as_recorded(snapshot: Snapshot, number: int, cache: Cache, read: Read, widths: Widths) -> bool:
     """Return whether all items of the record that a segment covers are sound, and in it as they are."""
     segment = snapshot.base.segments[number]
