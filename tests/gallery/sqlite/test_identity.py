@@ -236,7 +236,8 @@ def test_nothing_is_written_to_a_gallery_that_was_removed_or_replaced(tmp_path: 
         with pytest.raises(GalleryNotFound, match="got nothing; nothing was written"):
             gallery.add(SECOND)
         shutil.copy(tmp_path / "other.gallery", path)
-        for write in (lambda: gallery.add(SECOND), lambda: gallery.delete([1])):
+        writes: list[Callable[[], object]] = [lambda: gallery.add(SECOND), lambda: gallery.delete([1])]
+        for write in writes:
             with pytest.raises(GalleryNotFound, match="got another file"):
                 write()
         assert gallery.count() == 40  # what was read is there still
