@@ -93,7 +93,7 @@ def test_an_empty_gallery_says_what_to_do(browser: Browser, encoder: Encoder, pi
         page.locator("summary:has-text('Limit the search')").click()
         page.fill("#where", "camera = 1")
         page.click("#search")
-        expect(page.locator("#status")).to_contain_text("none has camera = 1")
+        expect(page.locator("#status")).to_contain_text("within these limits")
         page.close()
 
 
