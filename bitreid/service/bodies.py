@@ -37,12 +37,14 @@ async def read_json(request: Request, schema: type[Body]) -> Body:
     """Return the JSON of a request; a `Problem` (415) for another kind of content."""
     if _media(request) != JSON:
         raise _unsupported(JSON, request)
+    _check_plain(request)
     return schema.model_validate_json(await request.body())
 
 
 async def read_parts(request: Request, schema: type[Body], most: int) -> Parts[Body]:
     """Return the JSON and the pictures of a request, parts `request` and `picture`, or JSON alone."""
     media = _media(request)
+    _check_plain(request)
     if media == JSON:
         return Parts(schema.model_validate_json(await request.body()), [])
     if media != MULTIPART:
@@ -88,6 +90,14 @@ def described(
 
 def _media(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_plain(request: Request) -> None:
+    """Check that a body is not compressed; a `Problem` (415). What a few bytes become has no limit before they do."""
+    got = request.headers.get("content-encoding", "identity").strip().lower()
+    if got != "identity":
+        message = f"expected a body as it is, without Content-Encoding, got {got:.40}; send it so"
+        raise Problem(415, "unsupported_media", message, "content-encoding")
 
 
 def _unsupported(expected: str, request: Request) -> Problem:

@@ -1,6 +1,7 @@
 """The Python client of the service."""
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ from pydantic import ValidationError
 
 from bitreid.arrays import Features
 from bitreid.codes import Codes
-from bitreid.errors import BadRequest, PictureError, ServiceError, SettingsError
+from bitreid.errors import BadRequest, GalleryClosed, GalleryUnreachable, PictureError, ServiceError, SettingsError
 from bitreid.gallery.items import Id
-from bitreid.service.kinds import error_of
+from bitreid.service.kinds import error_of, no_answer_of
 from bitreid.service.packing import packed
 from bitreid.service.paths import path_of
 from bitreid.service.schemas import (
@@ -22,6 +23,7 @@ from bitreid.service.schemas import (
     DecideOut,
     DeleteOut,
     EncodeOut,
+    HealthOut,
     HitsOut,
     InfoOut,
     ItemIn,
@@ -33,6 +35,7 @@ from bitreid.service.schemas import (
     SearchOut,
     UndoOut,
 )
+from bitreid.text import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -77,9 +80,20 @@ class Client:
             ) from error
         if tries < 1:
             raise SettingsError(f"expected at least 1 try of each request, got {tries}")
+        if not 0 < timeout_s < math.inf:
+            raise SettingsError(f"expected a number of seconds above 0 for a request, got {timeout_s}")
+        try:
+            place = httpx.URL(address)
+        except (httpx.InvalidURL, TypeError):
+            place = httpx.URL()
+        if place.scheme not in ("http", "https") or not place.host or place.query or place.fragment:
+            raise SettingsError(f"expected an address such as http://127.0.0.1:8080, got {shown(address)}")
+        key = None if key is None else key.strip()  # what is read from a file ends with a line
+        if key is not None and not (key.isascii() and key.isprintable() and key):
+            raise SettingsError("expected a key that `bitreid keys create` made, got text with other characters")
         self._tries = tries
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._client = httpx.Client(base_url=address, headers=headers, timeout=timeout_s, transport=transport)
+        self._client = httpx.Client(base_url=place, headers=headers, timeout=timeout_s, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -182,7 +196,10 @@ class Client:
 
     def picture(self, id: Id) -> bytes:
         """Return the thumbnail of an item, a JPEG; `ServiceError` (not_found) where none is kept."""
-        return self._send("GET", f"{path_of(id)}/picture").content
+        answer = self._send("GET", f"{path_of(id)}/picture")
+        if answer.headers.get("Content-Type") != "image/jpeg":
+            raise no_answer_of(answer.status_code)
+        return answer.content
 
     def delete(self, ids: Sequence[Id], *, dry_run: bool = False) -> int:
         """Delete items; return how many there were."""
@@ -220,10 +237,19 @@ class Client:
         """Return whether the service answers and has loaded all; tries once."""
         import httpx
 
+        self._check_open()
         try:
-            return self._client.get("/readyz").status_code == 200
-        except httpx.TransportError:
+            answer = self._client.get("/readyz")
+        except httpx.RequestError:
             return False
+        try:
+            return answer.is_success and bool(HealthOut.model_validate_json(answer.content))
+        except ValidationError:
+            return False  # somebody else answers there
+
+    def _check_open(self) -> None:
+        if self._client.is_closed:
+            raise GalleryClosed("expected an open client, got one that was closed; make another one")
 
     def _search(self, asked: SearchIn, pictures: Sequence[tuple[str, bytes]] = ()) -> list[HitsOut]:
         return self._ask(SearchOut, "POST", "/v1/search", asked.model_dump(exclude_unset=True), pictures).queries
@@ -250,7 +276,11 @@ class Client:
         query: Mapping[str, str] | None = None,
         once: bool = False,
     ) -> Answer:
-        return schema.model_validate_json(self._send(method, path, body, pictures, query=query, once=once).content)
+        answer = self._send(method, path, body, pictures, query=query, once=once)
+        try:
+            return schema.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise no_answer_of(answer.status_code) from error
 
     def _send(
         self,
@@ -265,10 +295,14 @@ class Client:
         """Return the answer to a request; with `once` it is not sent again when it may have arrived."""
         import httpx
 
-        content: dict[str, Any] = {} if body is None else {"json": body}
-        if pictures:
-            files: list[tuple[str, Any]] = [("picture", each) for each in pictures]
-            content = {"files": [*files, ("request", (None, json.dumps(body), "application/json"))]}
+        self._check_open()
+        content: dict[str, Any] = {}
+        if body is not None:
+            text = _json(body)
+            content = {"content": text, "headers": {"Content-Type": "application/json"}}
+            if pictures:
+                files: list[tuple[str, Any]] = [("picture", each) for each in pictures]
+                content = {"files": [*files, ("request", (None, text, "application/json"))]}
         wait_s = _FIRST_WAIT_S
         for left in reversed(range(self._tries)):
             try:
@@ -278,11 +312,16 @@ class Client:
                 if not left or (once and arrived):
                     message = f"expected an answer of the service at {self._client.base_url}, got none: {error}"
                     raise ServiceError(f"{message}; see that it runs", "unreachable") from error
+            except httpx.DecodingError as error:
+                raise no_answer_of(None) from error
             else:
                 if answer.is_success:
                     return answer
-                if answer.status_code not in _LATER or not left:
-                    raise error_of(answer.status_code, answer.content)
+                told = error_of(answer.status_code, answer.content)
+                # A gallery's server that went away may have done the half of it.
+                arrived = isinstance(told, GalleryUnreachable)
+                if answer.status_code not in _LATER or not left or (once and arrived):
+                    raise told
                 wait_s = max(wait_s, _seconds(answer.headers.get("Retry-After")))
             time.sleep(min(wait_s, _LONGEST_WAIT_S))
             wait_s *= 2
@@ -318,6 +357,15 @@ def _made(schema: type[Asked], **values: Any) -> Asked:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise BadRequest(f"expected fields of {schema.__name__}, got another {name}: {first['msg']}") from error
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """Return a request as JSON; `BadRequest` for what JSON cannot hold, such as NaN."""
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        message = f"expected a request of texts, finite numbers, lists and dicts, got another: {error}"
+        raise BadRequest(message) from None
 
 
 def _seconds(text: str | None) -> float:

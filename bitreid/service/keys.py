@@ -116,6 +116,11 @@ def read_keys(path: Path) -> list[Key]:
         raise SettingsError(
             f"expected a file of keys, got nothing at {printable(str(path))}; `bitreid keys create` makes one"
         ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"expected a file of keys that can be read at {printable(str(path))}, got: {error.strerror}; look at path "
+            "and owner"
+        ) from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SettingsError(
             f"expected a file that `bitreid keys create` wrote at {printable(str(path))}, got another, a newer or a "
@@ -149,7 +154,7 @@ class Keys:
             try:
                 status = self.path.stat()
                 seen = status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode
-            except FileNotFoundError:
+            except OSError:
                 pass  # which reading it tells
             if seen != self._seen or not seen:
                 self._seen, self._keys = (), {}
@@ -171,6 +176,20 @@ def _changing(path: Path) -> Iterator[list[Key]]:
             # Nobody else may open the file, not even before it is complete.
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            _keep_owner(unfinished, path)
+
+
+def _keep_owner(unfinished: Path, path: Path) -> None:
+    """Give a file to the owner of the one in whose place it comes: root changes keys that a service's user reads."""
+    if os.name == "posix" and path.exists() and path.stat().st_uid != unfinished.stat().st_uid:
+        before = path.stat()
+        try:
+            os.chown(unfinished, before.st_uid, before.st_gid)
+        except PermissionError:
+            raise SettingsError(
+                f"expected to be the owner of {printable(str(path))}, or root, got another user; change them "
+                "as its owner"
+            ) from None
 
 
 @contextmanager

@@ -27,7 +27,13 @@ def error_of(status: int, content: bytes) -> BitreidError:
     try:
         told = ErrorAnswer.model_validate_json(content).error
     except ValidationError:
-        message = f"expected an answer of bitreid's service, got another with the status {status}; look at the address"
-        return ServiceError(message, "not_bitreid", status)
+        return no_answer_of(status)
     made = _CLASSES.get(told.kind)
     return ServiceError(told.message, told.kind, status) if made is None else made(told.message)
+
+
+def no_answer_of(status: int | None) -> ServiceError:
+    """Return the error of an answer that is none of this service, with its status if that is known."""
+    which = "one that cannot be read" if status is None else f"another with the status {status}"
+    message = f"expected an answer of bitreid's service, got {which}; look at the address, and at both versions"
+    return ServiceError(message, "not_bitreid", status)

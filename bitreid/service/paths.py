@@ -15,7 +15,7 @@ def path_of(id: Id) -> str:
     >>> path_of("a/b.jpg")
     '/v1/items/s:a%2Fb.jpg'
     """
-    return "/v1/items/" + (f"s:{quote(id, safe='')}" if isinstance(id, str) else str(id))
+    return "/v1/items/" + (f"s:{quote(id, safe='', errors='surrogatepass')}" if isinstance(id, str) else str(id))
 
 
 def id_of(part: str) -> Id:

@@ -1,5 +1,6 @@
 """The service as a process, or several."""
 
+import math
 import os
 import signal
 import socket
@@ -88,10 +89,12 @@ def _config(app: object, settings: ServiceSettings, factory: bool = False) -> uv
         factory=factory,
         workers=settings.workers,
         access_log=False,
-        log_level="warning",
+        # Strangers' broken requests are answered, and fill no log.
+        log_level="error",
+        ws="none",
         server_header=False,
         http=CarefulProtocol,
-        timeout_graceful_shutdown=int(settings.grace_s) or None,
+        timeout_graceful_shutdown=math.ceil(settings.grace_s),
         backlog=_BACKLOG,
         timeout_keep_alive=_IDLE_S,
         timeout_worker_healthcheck=_HEALTHCHECK_S,

@@ -25,7 +25,9 @@ Text = Annotated[str, Field(min_length=1, max_length=4096)]
 class Schema(BaseModel):
     """What all have in common: no unknown fields, no guessing of types, no NaN."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, ser_json_inf_nan="constants", populate_by_name=True
+    )
 
 
 # What goes wrong.

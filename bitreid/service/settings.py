@@ -1,5 +1,6 @@
 """Settings of the service."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class ServiceSettings:
             raise SettingsError(f"expected 1 to {MOST_WORKERS} processes that decode pictures, got {self.decoders}")
         if not 1 <= self.max_pixels <= MAX_PIXELS:
             raise SettingsError(f"expected pictures of at most 1 to {MAX_PIXELS:,} pixels, got {self.max_pixels:,}")
-        if self.grace_s < 0:
+        if not 0 <= self.grace_s < math.inf:
             raise SettingsError(f"expected a number of seconds to stop in, got {self.grace_s}")
 
     @property

@@ -1,6 +1,7 @@
 """The client and the service understand each other, and the client tries again what may succeed later."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from bitreid.errors import (
     DataError,
     FilterError,
     GalleryBusy,
+    GalleryClosed,
+    GalleryUnreachable,
     ItemNotFound,
     PictureError,
     ServiceError,
@@ -169,12 +172,101 @@ def test_what_will_not_succeed_is_not_tried_again(waits: list[float]) -> None:
     assert (told.value.kind, told.value.status, waits) == ("unauthorised", 401, [])
 
 
-def test_an_answer_of_somebody_else() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>proxy</html>"))
-    with pytest.raises(ServiceError, match="got another with the status 502"):
-        Client(transport=transport).info()
-    with pytest.raises(SettingsError, match="at least 1 try"):
-        Client(tries=0)
+def test_an_undo_that_a_server_may_have_half_done_is_not_sent_again(waits: list[float]) -> None:
+    error = {"error": {"kind": "gallery_unreachable", "message": "expected a server, got none", "where": None}}
+    paths: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        return httpx.Response(503, json=error, headers={"Retry-After": "0"})
+
+    client = Client(transport=httpx.MockTransport(answer), tries=2)
+    with pytest.raises(GalleryUnreachable):
+        client.undo()
+    assert len(paths) == 1
+    with pytest.raises(GalleryUnreachable):
+        client.info()
+    assert (len(paths), len(waits)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, text="<html>proxy</html>"),
+        httpx.Response(200, text="<html>another program</html>"),
+        httpx.Response(200, json={"version": "1"}),
+        httpx.Response(204),
+    ],
+)
+def test_an_answer_of_somebody_else(answer: httpx.Response, pictures: list[Path]) -> None:
+    client = Client(transport=httpx.MockTransport(lambda _: answer))
+    asks: list[Callable[[], object]] = [
+        client.info,
+        lambda: list(client.items()),
+        lambda: client.picture(1),
+        lambda: client.delete([1]),
+        lambda: client.add(pictures[0]),
+    ]
+    for ask in asks:
+        with pytest.raises(ServiceError, match=f"got another with the status {answer.status_code}") as told:
+            ask()
+        assert (told.value.kind, told.value.status) == ("not_bitreid", answer.status_code)
+    assert not client.ready()
+
+
+def test_an_answer_that_cannot_be_unpacked() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(b"no gzip"), headers={"Content-Encoding": "gzip"})
+
+    client = Client(transport=httpx.MockTransport(answer))
+    with pytest.raises(ServiceError, match="one that cannot be read") as told:
+        client.info()
+    assert told.value.kind == "not_bitreid"
+    assert not client.ready()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        *(
+            ({"address": address}, "an address such as")
+            for address in ("localhost:8080", "", "ftp://x", "http://", "//x", "http://x:y", "http://x/?a=1")
+        ),
+        *(({"timeout_s": seconds}, "seconds above 0") for seconds in (0, -1, math.nan, math.inf)),
+        *(({"key": key}, "a key that") for key in ("", " ", "schl\u00fcssel", "bitreid\u200b_1", "a\nb")),
+        ({"tries": 0}, "at least 1 try"),
+    ],
+)
+def test_a_client_of_nothing_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as told:
+        Client(**settings)
+    assert "schl" not in str(told.value)  # a key is in no message
+
+
+def test_a_client_that_was_closed_says_so() -> None:
+    client = Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"status": "ready"})))
+    assert client.ready()
+    client.close()
+    for ask in (client.info, client.ready):
+        with pytest.raises(GalleryClosed, match="got one that was closed"):
+            ask()
+
+
+def test_what_json_cannot_hold_is_refused_and_not_changed(client: Client, pictures: list[Path]) -> None:
+    before = client.info().items
+    for value in (math.nan, math.inf, {"deep": [-math.inf]}):
+        with pytest.raises(BadRequest):
+            client.add(pictures[0], [{"metadata": {"a": value}}])
+    asks: list[Callable[[], object]] = [
+        lambda: client.search_attributes({"hat": math.nan}),
+        lambda: client.get("\ud800"),
+        lambda: client.delete(["\ud800"]),
+        lambda: client.delete([b"x"]),  # type: ignore[list-item]
+    ]
+    for ask in asks:
+        with pytest.raises(BadRequest):
+            ask()
+    assert client.info().items == before
 
 
 def test_the_key_is_sent(pictures: list[Path]) -> None:
@@ -184,5 +276,5 @@ def test_the_key_is_sent(pictures: list[Path]) -> None:
         seen.append(request.headers.get("Authorization"))
         return httpx.Response(200, json={"deleted": 0})
 
-    Client(key="secret", transport=httpx.MockTransport(answer)).delete([1])
+    Client(key="secret\n", transport=httpx.MockTransport(answer)).delete([1])  # as it is read from a file
     assert seen == ["Bearer secret"]

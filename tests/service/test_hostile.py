@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import socket
@@ -125,6 +126,22 @@ async def test_what_a_body_says_that_it_is(encoder: Encoder) -> None:
         for content_type, body, status in BODIES:
             answer = await client.post("/v1/search", content=body, headers={"content-type": content_type})
             assert error_in(answer)[0] == status, (content_type, answer.text)
+
+
+async def test_a_compressed_body_is_refused(encoder: Encoder) -> None:
+    packed = gzip.compress(b'{"id": 1}')
+    async with asked(app_of(empty(encoder), encoder)) as client:
+        for path, body, coding in (
+            ("/v1/search", packed, "gzip"),
+            ("/v1/search", b'{"id": 1}', "GZIP"),  # it lies
+            ("/v1/items/delete", packed, "deflate, gzip"),
+            ("/v1/items", packed, "br"),
+        ):
+            answer = await client.post(path, content=body, headers=JSON | {"content-encoding": coding})
+            assert error_in(answer) == (415, "unsupported_media"), answer.text
+            assert answer.json()["error"]["where"] == "content-encoding"
+        plain = await client.post("/v1/search", content=b'{"id": 1}', headers=JSON | {"content-encoding": "identity"})
+        assert error_in(plain) == (404, "item_not_found")
 
 
 async def test_pictures_that_are_none_leave_the_others_alone(encoder: Encoder) -> None:

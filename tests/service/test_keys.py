@@ -1,6 +1,7 @@
 """Keys: made, found, revoked and expired; a file that others cannot read, and that is not trusted when changed."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +67,42 @@ def test_a_running_service_sees_changes(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(SettingsError, match="got nothing"):
             keys.find(again)
+
+
+def test_keys_that_cannot_be_read_are_none(path: Path) -> None:
+    _, token = create_key(path, "anna", "search")
+    keys, text = Keys(path), path.read_text()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsError, match="look at path and owner"):
+        keys.find(token)
+    path.rmdir()
+    path.symlink_to(path)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="look at path and owner"):
+            keys.find(token)
+    path.unlink()
+    path.write_text(text)
+    assert keys.find(token)
+
+
+def test_keys_stay_with_their_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root changes the keys of a service that runs as somebody else; who is neither cannot take them away."""
+    create_key(path, "anna", "search")
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+        create_key(path, "ben", "search")
+        revoke_key(path, "anna")
+        assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (65534, 65534, 0o600)
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr("bitreid.service.keys.os.chown", refuse)
+        with pytest.raises(SettingsError, match="as its owner"):
+            create_key(path, "cleo", "search")
+        assert [key.name for key in read_keys(path)] == ["anna", "ben"]
+    assert [each.name for each in path.parent.iterdir()] == ["keys.json"]
 
 
 def test_keys_made_at_once_are_all_kept(path: Path) -> None:

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from bitreid import Client
 from bitreid.commands.main import main
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, create_gallery, open_gallery
-from bitreid.service.running import listen
+from bitreid.service.running import _config, listen
 from bitreid.service.settings import ServiceSettings
 from tests.service.cases import PATIENCE_S, started
 
@@ -81,11 +82,34 @@ def test_what_keeps_it_from_starting_is_said(
     assert "expected a gallery at" in refusal("--gallery", tmp_path / "none.gallery")
     assert "expected --keys with the address 0.0.0.0" in refusal("--host", "0.0.0.0")
     assert "which share it" in refusal("--workers", 2)
+    for seconds in ("-1", "nan", "inf"):
+        assert "expected a number of seconds to stop in" in refusal("--grace", seconds)
+    assert "look at path and owner" in refusal("--keys", tmp_path)
     assert "expected a model's folder" in refusal("--model", "another")
     create_gallery(tmp_path / "other.gallery", Contract(encoder.n_bits, "another")).close()
     assert "expected codes of the model" in refusal("--gallery", tmp_path / "other.gallery")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "in use" in refusal("--port", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(("grace_s", "whole"), [(0.0, 0), (0.5, 1), (20.0, 20)])
+def test_stopping_takes_as_long_as_was_said(grace_s: float, whole: int) -> None:
+    settings = ServiceSettings(grace_s=grace_s)
+    assert _config(FastAPI(), settings).timeout_graceful_shutdown == whole  # None would be for ever
+
+
+def test_what_strangers_send_is_in_no_log() -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n"
+    with started() as (run, address):
+        port = int(address.rsplit(":", 1)[1])
+        for said in (b"HELP\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n"):
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(said)
+                assert connection.recv(100).startswith(b"HTTP/1.1 ")
+        run.send_signal(signal.SIGTERM)
+        assert run.stdout is not None
+        assert run.stdout.read() == ""
+        assert run.wait(PATIENCE_S) == 0
 
 
 def test_small_answers_are_sent_at_once() -> None:

@@ -48,15 +48,9 @@ from bitreid.gallery.sqlite.file import (
     size_of,
     unsealed,
 )
+from bitreid.gallery.sqlite.identity import Place
 from bitreid.gallery.sqlite.record import asks_for_metadata, judged
-from bitreid.gallery.sqlite.rows import (
-    WHOLE,
-    Row,
-    Widths,
-    items_of,
-    stored,
-    warn,
-)
+from bitreid.gallery.sqlite.rows import WHOLE, Row, Widths, items_of, stored, warn
 from bitreid.gallery.sqlite.schema import identity_of, mark
 from bitreid.gallery.sqlite.segments import plan
 from bitreid.gallery.sqlite.segments.check import Watch, check, verified
@@ -97,7 +91,7 @@ class SqliteGallery(Gallery):
             self.read_only = read_only or (path.is_file() and not can_be_written(path))
             self._reader: sqlite3.Connection | None = opened.enter_context(closing(connect(path, self.read_only)))
             self._writer = self._reader if self.read_only else opened.enter_context(closing(connect(path)))
-            self._identity = identity_of(self._reader)
+            self._identity, self._place = identity_of(self._reader), Place.of(path)
             self.contract, self.audited = contract_in(self._reader, path)
             self.about = about_in(self._reader, path)
             self._widths = Widths.of(self.contract)
@@ -368,6 +362,7 @@ class SqliteGallery(Gallery):
             self._owner = threading.get_ident()
             try:
                 writer.execute("BEGIN IMMEDIATE")
+                self._place.check()
                 mark(writer, self._identity)  # so that the log tells whose it is
                 for entry in waiting:
                     self._log(entry)

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, Self
 from urllib.parse import quote
 
-from bitreid.errors import GalleryDamaged, Unsupported
+from bitreid.errors import GalleryDamaged, GalleryNotFound, Unsupported
 
 _MOST = 2**23
 _VERSION_AT = 60  # in the first page
@@ -36,6 +36,32 @@ def user_version(identity: int, version: int) -> int:
 def uri(path: Path, mode: str) -> str:
     """Return a file as SQLite is asked to open it: in `mode`, which may add other settings."""
     return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+
+
+class Place(NamedTuple):
+    """Where a file was when it was opened, and which it is. What is written to one that was removed is lost."""
+
+    path: Path
+    which: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the place of a file that is there."""
+        there = path.stat()
+        return cls(path.absolute(), (there.st_dev, there.st_ino))
+
+    def check(self) -> None:
+        """Check that the file is there still; else `GalleryNotFound`."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != self.which:
+            got = "nothing" if there is None else "another file"
+            raise GalleryNotFound(
+                f"expected the gallery that was opened at {self.path}, got {got}; nothing was written, put it back or "
+                "open what is there"
+            )
 
 
 def check_names(path: Path) -> None:

@@ -97,7 +97,7 @@ export class Box {
     const values = this.fields.map((field) => field.valueAsNumber);
     if (values.some(Number.isNaN)) return;
     const [wide, high] = [this.image.naturalWidth, this.image.naturalHeight];
-    const width = within(values[2] / wide, LEAST, 1), height = within(values[3] / high, LEAST, 1);
+    const width = within(values[2], 1, wide) / wide, height = within(values[3], 1, high) / high; // a person far away has few pixels
     this.#set(this.#at(values[0] / wide, values[1] / high, width, height));
     this.#done();
   }

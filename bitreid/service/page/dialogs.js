@@ -5,6 +5,8 @@ import { byId, show } from "./dom.js";
 import { camerasOf } from "./gallery.js";
 import { count, megabytes } from "./words.js";
 
+const SENDABLE = /^[\x21-\x7e]+$/; // what a header of a request may hold, as keys do
+
 /** Make the buttons of all dialogs work that close them. */
 export function prepareDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {
@@ -24,6 +26,10 @@ export function askForKey(wrong, opened = false) {
       event.preventDefault();
       const given = value.value.trim();
       if (!given) return;
+      if (!SENDABLE.test(given)) {
+        byId("key-why").textContent = "This is no key: it holds characters that no key has. Copy it again.";
+        return;
+      }
       key.set(given);
       entered = true;
       dialog.close();

@@ -11,12 +11,13 @@ import { Pictures } from "./pictures.js";
 import { Results } from "./results.js";
 import { count, explain } from "./words.js";
 
-const FINAL = ["filter_error", "bad_request", "picture_error", "unsupported_media", "too_large", "wrong_model"]; // the same again would not help
+const FINAL = ["filter_error", "bad_request", "picture_error", "unsupported_media", "too_large", "wrong_model", "item_not_found"]; // the same again would not help
 const WAIT_MS = 250; // changes that come together make one search
 
 const PARTS_W = 10_000; // items whose parts are compared in a gallery that cannot compare those of all, such as one on Milvus
 
 let partsHow = {};
+let keyOfInfo = null; // `info` says what this key may do
 let info = null, body = null, like = null, running = null, waiting = null;
 
 const ask = byId("ask");
@@ -35,6 +36,7 @@ function ready() {
 async function load() {
   try {
     info = await call("v1/info");
+    keyOfInfo = key.get();
     showGallery(info);
     document.body.classList.toggle("searching", !info.scopes.includes("write"));
     if (!body) {
@@ -61,7 +63,6 @@ async function start() {
 function leave() {
   running?.abort();
   results.clear();
-  byId("answer").classList.remove("nobody");
   byId("answer-title").textContent = "In this gallery";
   if (info) byId("status").replaceChildren(welcome(info, add));
 }
@@ -89,6 +90,7 @@ async function search(comes = false) {
   try {
     const [answer, asked] = await answered(current.signal);
     if (current.signal.aborted) return;
+    if (key.get() !== keyOfInfo && !(await load())) return; // another key was asked for meanwhile
     results.show(answer, body, info, asked);
     if (comes) toAnswer();
     nameKnown(answer.hits);
@@ -113,10 +115,10 @@ async function answered(signal) {
   if (mode() === "description") {
     const wanted = description.wanted;
     const answer = await call("v1/search/attributes", { body: { wanted, k, where }, signal });
-    return [first(answer), { kind: "description", n: Object.keys(wanted).length }];
+    return [first(answer), { kind: "description", n: Object.keys(wanted).length, limited: where !== null }];
   }
   const parts = body.chosen, request = { k, where, parts, by: byId("by").value };
-  const asked = { kind: mode(), parts: parts.length > 0, bits: parts.length ? parts.reduce((sum, name) => sum + body.bits.get(name), 0) : info.contract.n_bits };
+  const asked = { kind: mode(), limited: where !== null, parts: parts.length > 0, bits: parts.length ? parts.reduce((sum, name) => sum + body.bits.get(name), 0) : info.contract.n_bits };
   const send = () => {
     const own = parts.length ? { ...request, ...partsHow } : request;
     const sent = like ? { ...own, id: like.id } : withPictures({ ...own, ...pictures.request }, pictures.files);

@@ -22,7 +22,12 @@ export class Pictures {
       this.input.click();
     });
     byId("pictures-clear").addEventListener("click", () => { this.put([], false); this.input.focus(); });
-    this.image.addEventListener("load", () => { show(true, byId("box-help")); show(false, byId("stage-blind")); this.stageFits(true); });
+    this.image.addEventListener("load", () => {
+      this.image.classList.toggle("wide", this.image.naturalWidth > 1.5 * this.image.naturalHeight);
+      show(true, byId("box-help"));
+      show(false, byId("stage-blind"));
+      this.stageFits(true);
+    });
     this.image.addEventListener("error", () => { if (this.files.length) { show(true, byId("stage-blind")); show(false, byId("box-help")); this.stageFits(false); } });
     this.#watchDrops();
   }
@@ -62,18 +67,21 @@ export class Pictures {
 
   #watchDrops() {
     const drop = byId("drop");
-    const hasFiles = (event) => [...event.dataTransfer.types].includes("Files") && !document.querySelector("dialog[open]");
+    const hasFiles = (event) => [...event.dataTransfer.types].includes("Files");
+    const dialog = () => document.querySelector("dialog[open]");
     document.addEventListener("dragover", (event) => {
       if (!hasFiles(event)) return;
       event.preventDefault();
-      drop.classList.add("over");
+      if (!dialog()) drop.classList.add("over");
     });
     document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
     document.addEventListener("drop", (event) => {
       drop.classList.remove("over");
       if (!hasFiles(event)) return;
-      event.preventDefault();
-      this.put([...event.dataTransfer.files]);
+      event.preventDefault(); // else the browser leaves the page, and shows the file
+      const open = dialog(), field = open?.querySelector("input[type=file]");
+      if (field) field.files = event.dataTransfer.files;
+      else if (!open) this.put([...event.dataTransfer.files]);
     });
     document.addEventListener("paste", (event) => {
       const files = [...(event.clipboardData?.files ?? [])];

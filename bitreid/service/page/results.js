@@ -17,6 +17,7 @@ export class Results {
     Object.assign(this, { hits: [], addresses: [], loading: null });
     byId("results").replaceChildren();
     byId("status").replaceChildren();
+    byId("answer").classList.remove("nobody");
     this.selectNone();
   }
 
@@ -36,7 +37,7 @@ export class Results {
     byId("answer-title").textContent = title;
     const seen = Object.entries(answer.attributes ?? {}).filter(([, probability]) => probability > 0.5).map(([attribute]) => attribute);
     byId("status").replaceChildren(html("p", {}, words), ...(seen.length ? [html("p", { class: "recognised" }, `Recognised in your picture: ${describe(seen)}.`)] : []));
-    byId("answer").classList.toggle("nobody", answer.nobody && asked.kind !== "description");
+    byId("answer").classList.toggle("nobody", answer.nobody && answer.n_gallery > 0 && asked.kind !== "description");
     const places = [];
     const card = (hit) => this.#card(hit, body, info, asked);
     if (certain.length) places.push(html("ol", { class: "hits", "aria-label": "Certain" }, certain.map(card)));
@@ -119,6 +120,10 @@ function details(hit) {
 function conclusion(answer, certain, asked) {
   const among = `${count(answer.n_gallery, "picture")} compared`;
   if (!answer.n_gallery) {
+    if (!asked.limited) {
+      const empty = "The gallery is empty. Add pictures of people, cut to one person each, and search among them.";
+      return ["Nothing to compare", asked.kind === "item" ? "No other picture is in the gallery." : empty];
+    }
     const missing = answer.unmet.length ? `: none has ${answer.unmet.join(" or ")}` : "";
     return ["Nothing to compare", `No picture in the gallery is within these limits${missing}.`];
   }

@@ -224,3 +224,24 @@ def test_restoring_waits_for_nobody_and_is_whole_or_not_at_all(tmp_path: Path) -
     with open_gallery(path) as gallery:
         check_whole(gallery, plain_of(FIRST))
     assert not list(tmp_path.glob(".*"))
+
+
+def test_nothing_is_written_to_a_gallery_that_was_removed_or_replaced(tmp_path: Path) -> None:
+    """It would be acknowledged, and gone when the last process closes the file."""
+    path, away = tmp_path / "people.gallery", tmp_path / "away.gallery"
+    filled(path)
+    filled(tmp_path / "other.gallery")
+    with open_gallery(path) as gallery:
+        path.rename(away)
+        with pytest.raises(GalleryNotFound, match="got nothing; nothing was written"):
+            gallery.add(SECOND)
+        shutil.copy(tmp_path / "other.gallery", path)
+        writes: list[Callable[[], object]] = [lambda: gallery.add(SECOND), lambda: gallery.delete([1])]
+        for write in writes:
+            with pytest.raises(GalleryNotFound, match="got another file"):
+                write()
+        assert gallery.count() == 40  # what was read is there still
+        away.replace(path)
+        assert gallery.add(SECOND) == 30
+    with open_gallery(path) as gallery:
+        assert gallery.count() == 70
