@@ -37,9 +37,9 @@ def test_bars_follow_from_the_tables(results: dict[str, list[str]]) -> None:
             scores = (float(results[f"first {n_bits[1]} bits{way}"][2]) for way in ("", ", rescored w = 534"))
             assert [float(each) for each in value.split("; ")] == pytest.approx([x / code for x in scores], abs=2e-3)
     for name, stage in (("by the coarse code", "coarse"), ("by the plain attribute code", "AFR")):
-        (value,) = [float(bar) for of, bar in bars.items() if name in of]
+        (bar,) = [float(each) for of, each in bars.items() if name in of]
         below, above = (code - float(results[f"{stage}, w = {w}"][2]) for w in ("267 (5 %)", "107 (2 %)"))
-        assert below < value < above, "w = 4.6 % lies between them"
+        assert below < bar < above, "w = 4.6 % lies between them"
 
 
 def test_the_size_of_the_models() -> None:
