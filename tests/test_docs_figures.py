@@ -6,7 +6,7 @@ import pytest
 
 from bitreid.artifact.folder import load_card
 from bitreid.artifact.shipped import folder_of
-from tests.pages import text_of
+from tests.pages import ROOT, text_of
 
 
 def cells_of(page: str) -> list[list[str]]:
@@ -22,6 +22,32 @@ def results() -> dict[str, list[str]]:
     for name, *scores in cells_of("docs/results.md"):
         first.setdefault(name, scores)
     return first
+
+
+def test_bars_follow_from_the_tables(results: dict[str, list[str]]) -> None:
+    rows = cells_of("docs/results.md")
+    start = rows.index(["bar", "value", "with `--flip`", "bar", "met"])
+    bars = {name: value for name, value, *_ in rows[start + 2 : start + 14]}
+    code, floats, rescored = (float(results[name][2]) for name in ("2048 bits", "float", "2048 bits, rescored w = 534"))
+    assert [float(bars[f"{name} of 2048 bits"]) for name in ("rank-1", "mAP")] == [float(results["2048 bits"][0]), code]
+    lost = float(bars["mAP lost from floats to 2048 bits, at most"]), float(bars["the same, rescored"])
+    assert lost == pytest.approx((floats - code, floats - rescored), abs=0.051)
+    for name, value in bars.items():
+        if (n_bits := re.search(r"by (\d+) bits", name)) is not None:
+            scores = (float(results[f"first {n_bits[1]} bits{way}"][2]) for way in ("", ", rescored w = 534"))
+            assert [float(each) for each in value.split("; ")] == pytest.approx([x / code for x in scores], abs=2e-3)
+    for name, stage in (("by the coarse code", "coarse"), ("by the plain attribute code", "AFR")):
+        (bar,) = [float(each) for of, each in bars.items() if name in of]
+        below, above = (code - float(results[f"{stage}, w = {w}"][2]) for w in ("267 (5 %)", "107 (2 %)"))
+        assert below < bar < above, "w = 4.6 % lies between them"
+
+
+def test_the_size_of_the_models() -> None:
+    (said,) = [row[1] for row in cells_of("docs/results.md") if row[0].startswith("both models with their")]
+    folders = folder_of("drawn"), ROOT / "models/cuhk03-lite2"
+    files = [file for folder in folders for file in folder.iterdir()]
+    engines = sum(file.stat().st_size for file in files if file.suffix in (".onnx", ".safetensors"))
+    assert float(said) == pytest.approx(engines / 1e6, abs=0.051)
 
 
 def test_the_readme(results: dict[str, list[str]]) -> None:

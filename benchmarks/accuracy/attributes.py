@@ -1,6 +1,6 @@
 """How well attributes are told, and found without a picture, on the people that a model's training held out.
 
-    python benchmarks/accuracy/attributes.py --data DATA [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/attributes.py --data DATA --artifact ARTIFACT [--quick] [--json FILE] [--markdown]
 
 Before and after: with one threshold of 1/2 for all attributes, and with a threshold for each, fitted on other held-out
 people than those whom it is judged on (ten folds). Balanced accuracy is a mean over the bits of the attribute code that
@@ -37,7 +37,7 @@ K = 10
 
 
 def main() -> None:
-    parser = parser_of(__doc__)
+    parser = parser_of(__doc__, held_out=True)
     arguments = parser.parse_args()
     console = Console()
     encoder = load_encoder(arguments.artifact)

@@ -1,6 +1,6 @@
 """Short codes for the first stage of a search, compared on the people whom a model's training held out.
 
-    python benchmarks/accuracy/coarse.py --data CUHK03_NP [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/coarse.py --data CUHK03_NP --artifact ARTIFACT [--quick] [--json FILE] [--markdown]
 
 Cross-validation over identities: the coarse code of each fold is chosen on the people of the others. The pictures of
 the people of a fold are searched among all training pictures. `--quick` takes one partition of the people instead of
@@ -39,7 +39,7 @@ PARTITIONS = 3
 
 
 def main() -> None:
-    arguments = parser_of(__doc__).parse_args()
+    arguments = parser_of(__doc__, held_out=True).parse_args()
     console = Console()
     encoder = load_encoder(arguments.artifact)
     card, manifest = encoder.card, parse(arguments.data).split("train")

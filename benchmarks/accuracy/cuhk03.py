@@ -43,7 +43,8 @@ def main() -> None:
     ws = [rows_of_share(share, len(gallery)) for share in (0.01, 0.02, 0.05, 0.1, 0.2)]
     evaluation = evaluate_model(sides[0], sides[1], ws, rescore_w=100, coarse=encoder.card.coarse)
     attributes = attribute_scores(encoder, manifest, arguments.data / "attributes_train.csv")
-    for table in (evaluation_table(encoder.card.name, evaluation), attribute_table(attributes)):
+    tables = [evaluation_table(encoder.card.name, evaluation), *([attribute_table(attributes)] if attributes else [])]
+    for table in tables:
         show(console, as_markdown(table) if arguments.markdown else table)
     cost = encoding_cost(encoder, gallery)
     console.print(", ".join(f"{name} {value:.4g}" for name, value in cost.items()))
@@ -55,11 +56,16 @@ def main() -> None:
         arguments.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def parser_of(description: str | None) -> argparse.ArgumentParser:
-    """Return the arguments of a benchmark of a model on a data set."""
+def parser_of(description: str | None, held_out: bool = False) -> argparse.ArgumentParser:
+    """Return the arguments of a benchmark of a model on a data set.
+
+    With `held_out` it judges on people whom the model's training held out. The repository's own model held nobody out,
+    so that one has to be given.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, default=Path("models/cuhk03-lite2"))
+    default = None if held_out else Path("models/cuhk03-lite2")
+    parser.add_argument("--artifact", type=Path, required=held_out, default=default)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
@@ -77,11 +83,11 @@ def splits_of(manifest: Manifest, quick: bool) -> tuple[Manifest, Manifest]:
 def attribute_scores(encoder: Encoder, manifest: Manifest, labels: Path) -> dict[str, dict[str, float | None]]:
     """Return accuracy, balanced accuracy and share of positives of each bit of the attribute code.
 
-    Over pictures of the training identities that the model's run held out. The balanced accuracy is None for a bit with
-    one value only.
+    Over pictures of the training identities that the model's run held out; empty if it held out nobody. The balanced
+    accuracy is None for a bit with one value only.
     """
     card = encoder.card
-    if card.attributes is None:
+    if card.attributes is None or card.training.get("held_out_identities") == 0:
         return {}
     rows = held_out_pictures(manifest, card.training)
     truth = read_attributes_as(labels, card.attributes, manifest.identities()).labels_of(rows.pids)
@@ -108,10 +114,9 @@ def attribute_table(scores: dict[str, dict[str, float | None]]) -> Table:
     table = Table("attribute", "accuracy", "balanced", "positives", title="attributes of held-out training identities")
     for name, each in scores.items():
         table.add_row(name, *("-" if value is None else f"{100 * value:.1f}" for value in each.values()))
-    if scores:
-        columns = ("accuracy", "balanced", "positives")
-        known = [[value for each in scores.values() if (value := each[name]) is not None] for name in columns]
-        table.add_row("mean", *(f"{100 * np.mean(values):.1f}" for values in known))
+    columns = ("accuracy", "balanced", "positives")
+    known = [[value for each in scores.values() if (value := each[name]) is not None] for name in columns]
+    table.add_row("mean", *(f"{100 * np.mean(values):.1f}" for values in known))
     return table
 
 

@@ -1,6 +1,6 @@
 """How calibrations keep their promises for people who were not fitted, on those whom a model's training held out.
 
-    python benchmarks/accuracy/nobody.py --data DATA [--artifact ARTIFACT] [--quick] [--plot FILE.svg] [--json FILE]
+    python benchmarks/accuracy/nobody.py --data DATA --artifact ARTIFACT [--quick] [--plot FILE.svg] [--json FILE]
         [--markdown]
 
 Over and over, a random half of the held-out people is calibrated on and the other half looked at: the first against
@@ -48,7 +48,7 @@ SEARCHED = (100, 270, 1000, 5000)
 
 
 def main() -> None:
-    parser = parser_of(__doc__)
+    parser = parser_of(__doc__, held_out=True)
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     arguments = parser.parse_args()
     console = Console()

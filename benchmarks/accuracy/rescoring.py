@@ -1,6 +1,6 @@
 """What flip averaging and rescoring give, by length of the code, on the people that a model's training held out.
 
-    python benchmarks/accuracy/rescoring.py --data DATA [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/rescoring.py --data DATA --artifact ARTIFACT [--quick] [--json FILE] [--markdown]
 
 Each picture of the held-out identities is a query; the gallery is all training pictures, those of the other identities
 as distractors. A shorter code is the first bits of a nested code, or else in an order in which each part has its share.
@@ -35,7 +35,7 @@ RESCORED = 100
 
 
 def main() -> None:
-    arguments = parser_of(__doc__).parse_args()
+    arguments = parser_of(__doc__, held_out=True).parse_args()
     console = Console()
     everybody = parse(arguments.data).split("train")
     train = everybody.take(np.arange(0, len(everybody), 10 if arguments.quick else 1))

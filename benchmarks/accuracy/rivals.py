@@ -1,6 +1,6 @@
 """Codes without training against nested codes, at equal bytes a person: rank-1 and mAP by our own evaluation.
 
-    python benchmarks/accuracy/rivals.py --data DATA [--artifact ARTIFACT ...] [--test] [--out DIR]
+    python benchmarks/accuracy/rivals.py --data DATA --artifact ARTIFACT ... [--test] [--out DIR]
         [--quick] [--json FILE] [--markdown]
 
 Of each artifact's float features, fitted on its training pictures: principal directions and their signs (PCA), these
@@ -61,7 +61,7 @@ Distances = Callable[[Floats32, Floats32], Numbers]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--artifact", type=Path, nargs="+", default=[Path("models/cuhk03-lite2")])
+    parser.add_argument("--artifact", type=Path, nargs="+", required=True)
     parser.add_argument("--test", action="store_true", help="search the test set, too")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/rivals"), help="folder of features (default %(default)s)"

@@ -1,6 +1,6 @@
 """How many items of a tracklet should vote, on the people that a model's training held out.
 
-    python benchmarks/accuracy/voting.py --data DATA [--artifact ARTIFACT] [--quick] [--json FILE] [--markdown]
+    python benchmarks/accuracy/voting.py --data DATA --artifact ARTIFACT [--quick] [--json FILE] [--markdown]
 
 Each picture is a query. The gallery is all pictures of the other cameras; a person's pictures by one camera are a
 tracklet. A tracklet is as near as the mean distance of so many of its nearest pictures (`bitreid.gallery.people`).
@@ -32,7 +32,7 @@ VOTES = (1, 2, 3, 5, 100)
 
 
 def main() -> None:
-    arguments = parser_of(__doc__).parse_args()
+    arguments = parser_of(__doc__, held_out=True).parse_args()
     console = Console()
     encoder = load_encoder(arguments.artifact)
     held_out = held_out_pictures(parse(arguments.data), encoder.card.training)

@@ -18,7 +18,7 @@ HELP = "train a model with a recipe on pictures, and save its artifact"
 EXAMPLES = (
     "bitreid train drawn_lite0 --data people --out runs/people",
     "bitreid train --resume --out runs/people",
-    "bitreid train ssr_lite2_cuhk03 --data mine --init models/cuhk03-lite2 --set epochs=3 --out runs/mine",
+    "bitreid train drawn --data people --init drawn --set epochs=3 --set learning_rate=1e-4 --out runs/tuned",
     "bitreid train drawn_lite0 --data people --teacher runs/larger --out runs/taught",
     "bitreid train drawn_lite0 --data people --set held_out_identities=0 --twin runs/people --out runs/all",
 )
