@@ -162,11 +162,25 @@ def recipe_path(name: str) -> Path:
     return Path(name) if Path(name).is_file() else shipped[name]
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with a limit on brackets within brackets: PyYAML's time grows with the square of their number."""
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _MOST_BRACKETS:
+            raise yaml.YAMLError(f"brackets stand more than {_MOST_BRACKETS} deep in each other")
+        super().fetch_flow_collection_start(token)
+
+
+def _parsed(text: str) -> Any:
+    """Return the values of a text in YAML; nothing in it is run."""
+    return yaml.load(text, _Loader)
+
+
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe called `name` (see `recipe_path`), changed by overrides such as `network.n_bits=512`."""
     path = recipe_path(name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _parsed(path.read_text(encoding="utf-8"))
     # PyYAML raises whatever Python does for an impossible date, a tag on something else or endless nesting.
     except Exception as error:
         raise SettingsError(f"expected a recipe in YAML at {path}, could not read it: {brief(error)}") from error
@@ -225,6 +239,7 @@ def _near(name: str) -> list[str]:
     ]
 
 
+_MOST_BRACKETS = 30
 _RETIRED = ("licence", "licence_text")
 _NO_SUCH = ("extra_forbidden", "unexpected_keyword_argument")
 _FAULTS = {
@@ -244,7 +259,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise SettingsError(f"expected {room!r} in {override!r} to be a group of settings, got a single value")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = _parsed(text)
     except Exception as error:
         raise SettingsError(
             f"expected a value in YAML in {shown(override)}, could not read it: {brief(error)}"

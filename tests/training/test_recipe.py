@@ -189,6 +189,15 @@ def test_hostile_recipes_are_refused_in_one_short_sentence(tmp_path: Path, text:
     assert time.process_time() - start < 5
 
 
+def test_brackets_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("name: " + "[" * 31, encoding="utf-8")
+    with pytest.raises(SettingsError, match="brackets stand more than 30 deep"):
+        load_recipe(str(path))
+    with pytest.raises(SettingsError, match="brackets stand more than 30 deep"):
+        load_recipe("drawn_tiny", ["epochs=" + "{a: " * 31])
+
+
 def test_an_override_that_is_no_value_is_refused() -> None:
     with pytest.raises(SettingsError, match="expected a value in YAML in 'epochs=2026-99-99'"):
         load_recipe("drawn_tiny", ["epochs=2026-99-99"])

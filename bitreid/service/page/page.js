@@ -56,12 +56,20 @@ async function load() {
 
 async function start() {
   byId("problem").replaceChildren();
-  if (await load()) leave();
+  if (!(await load()) || running) return;
+  if (ready()) search(); // what was chosen while the service was asked about its gallery
+  else leave();
+}
+
+function stop() {
+  running?.abort();
+  running = null;
+  byId("answer").removeAttribute("aria-busy");
 }
 
 /** Show what is in the gallery instead of an answer. */
 function leave() {
-  running?.abort();
+  stop();
   results.clear();
   byId("answer-title").textContent = "In this gallery";
   if (info) byId("status").replaceChildren(welcome(info, add));
@@ -70,7 +78,7 @@ function leave() {
 /** Search; `comes` says that the answer is waited for, and is to be seen where it lies below what is asked. */
 async function search(comes = false) {
   clearTimeout(waiting);
-  running?.abort();
+  stop();
   byId("problem").replaceChildren();
   if (comes) show(false, byId("done"));
   if (!info && !(await load())) return;
@@ -85,6 +93,7 @@ async function search(comes = false) {
     showProblem(explain(new Problem("too_large"), info.limits), large);
     return;
   }
+  stop(); // one that began while the service was asked about its gallery
   const current = (running = new AbortController());
   byId("answer").setAttribute("aria-busy", "true");
   try {
@@ -100,7 +109,7 @@ async function search(comes = false) {
     byId("answer-title").textContent = "No answer";
     fail(error, () => search(comes));
   } finally {
-    if (running === current) byId("answer").removeAttribute("aria-busy");
+    if (running === current) stop();
   }
 }
 
@@ -240,7 +249,10 @@ function showKey() {
 }
 
 async function changeKey() {
-  if (await askForKey(false, true)) start();
+  if (await askForKey(false, true)) {
+    stop();
+    start();
+  }
   showKey();
 }
 

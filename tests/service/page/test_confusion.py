@@ -1,10 +1,12 @@
 """What people do to the page without meaning to, and what others change meanwhile."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from bitreid.encoding.encoder import Encoder
 from bitreid.gallery import Contract, create_gallery
@@ -95,6 +97,39 @@ def test_an_empty_gallery_says_what_to_do(browser: Browser, encoder: Encoder, pi
         page.click("#search")
         expect(page.locator("#status")).to_contain_text("within these limits")
         page.close()
+
+
+def test_a_picture_that_is_chosen_before_the_gallery_is_known(
+    browser: Browser, encoder: Encoder, pictures: list[Path]
+) -> None:
+    loaded = Loaded(gallery_of(encoder, pictures), encoder)
+    asked: list[Route] = []  # of the gallery: by the page as it opens, and by the search
+    searched: list[Route] = []
+    with serving(create_app(ServiceSettings(decoders=1), lambda _: loaded)) as address:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.route("**/v1/info", lambda route: asked.append(route))
+        page.route("**/v1/search", lambda route: searched.append(route))
+        page.goto(address)
+        page.set_input_files("#pictures", pictures[0])
+        wait_until(page, lambda: len(asked) == 2)
+        asked[1].continue_()
+        wait_until(page, lambda: len(searched) == 1)
+        with page.expect_response("**/v1/info"):
+            asked[0].continue_()
+        page.wait_for_timeout(100)
+        with page.expect_response("**/v1/search"):
+            searched[0].continue_()
+        expect(hits_of(page).first).to_be_visible()
+        assert len(searched) == 1
+        page.close()
+
+
+def wait_until(page: Page, done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not done():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
 
 
 def test_a_key_that_is_replaced_while_the_page_is_open(
