@@ -198,7 +198,7 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
     for number in range(kills):
         aim = AIMS[number % len(AIMS)]
         if aim == "rebuilt":
-            harm(path, chance)
+            harm(path, chance, "remove")
         done, cut, begun = killed_writer(path, number, chance.uniform(0, LONGEST_S), aim)
         found.cut_in.update(begun)
         for each in done:
@@ -231,12 +231,12 @@ def segments_of(path: Path) -> list[Path]:
     return sorted(path.with_name(f"{path.name}.d").glob("*.segment"))
 
 
-def harm(path: Path, chance: random.Random) -> None:
-    """Remove a segment, cut it short, or change one of its bytes."""
+def harm(path: Path, chance: random.Random, *hows: str) -> None:
+    """Remove a segment, cut it short, or change one of its bytes: one of `hows`, by default any."""
     if segments := segments_of(path):
         segment = chance.choice(segments)
         content = bytearray(segment.read_bytes())
-        how = chance.choice(("remove", "cut", "change"))
+        how = chance.choice(hows or ("remove", "cut", "change"))
         segment.unlink()
         content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
         if how != "remove":
