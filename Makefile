@@ -8,8 +8,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 # How long, in seconds, each run of the fuzzer takes.
 FUZZ_S ?= 20
-# Processes that run the tests, a thread each.
-TEST_PROCESSES ?= 2
+# Processes that run the tests, a thread each; one more than this project's two cores, as tests also wait for servers.
+TEST_PROCESSES ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin

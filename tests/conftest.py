@@ -28,8 +28,8 @@ settings.register_profile("quick", deadline=None, max_examples=40, derandomize=T
 settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile("quick")
 
-_LONGEST = ("tests/training/test_distils", "tests/gallery/", "tests/test_readme", "tests/training/", "tests/test_wheel")
-_ON_MILVUS = ("tests/gallery/", "tests/service/test_galleries.py")
+_MILVUS = "milvus"
+_LONGEST = (_MILVUS, "tests/training/test_distils.py", "tests/commands/test_train.py")
 _LEFT_OUT = ("skipped", "xfailed", "xpassed")
 _DESELECTED = pytest.StashKey[int]()
 _SERVER = pytest.StashKey["MilvusServer"]()
@@ -37,26 +37,25 @@ _SERVER = pytest.StashKey["MilvusServer"]()
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all tests of galleries, which share a Milvus server.
+    """Keep the tests of a file in one process, and all tests that share a Milvus server.
 
     What takes longest comes first, so that no process goes on long after the other. Processes are those of pytest-xdist
-    (`-n 2 --dist loadgroup --no-loadscope-reorder`); without it the marks mean nothing.
+    (`-n 3 --dist loadgroup --no-loadscope-reorder`); without it the marks mean nothing.
     """
     for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("galleries" if file.startswith(_ON_MILVUS) else file))
-    items.sort(key=_place)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _LONGEST.index(_group(item)) if _group(item) in _LONGEST else len(_LONGEST))
 
 
-def _place(item: pytest.Item) -> int:
-    place = next((i for i, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), 99)
-    return _LONGEST.index(_ON_MILVUS[0]) if item.nodeid.startswith(_ON_MILVUS) else place
+def _group(item: pytest.Item) -> str:
+    """Return what the test is kept in one process with: those on Milvus, which their names tell, or its file."""
+    return _MILVUS if _MILVUS in item.nodeid.lower() else item.nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(trylast=True)  # after the fixtures of the test
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Stop the Milvus server after the last test that may want it: it takes a third of a core while nobody asks it."""
-    if nextitem is None or not nextitem.nodeid.startswith(_ON_MILVUS):
+    if nextitem is None or _group(nextitem) != _MILVUS:
         server = item.config.stash.get(_SERVER, None)
         if server is not None:
             server.stop()
