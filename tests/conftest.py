@@ -52,10 +52,10 @@ def _group(item: pytest.Item) -> str:
     return _MILVUS if _MILVUS in item.nodeid.lower() else item.nodeid.partition("::")[0]
 
 
-@pytest.hookimpl(trylast=True)  # after the fixtures of the test
+@pytest.hookimpl(trylast=True)  # after the fixtures of the test and, where it is the last one, of its file
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Stop the Milvus server after the last test that may want it: it takes a third of a core while nobody asks it."""
-    if nextitem is None or _group(nextitem) != _MILVUS:
+    if nextitem is None or (nextitem.path != item.path and _group(nextitem) != _MILVUS):
         server = item.config.stash.get(_SERVER, None)
         if server is not None:
             server.stop()

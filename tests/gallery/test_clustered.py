@@ -15,10 +15,11 @@ from bitreid.gallery.sqlite.segments import plan
 from tests.gallery.cases import crowd
 
 N_BITS, K = 256, 20
-N, LATER = 2600, 40
-"""Items that are clustered, enough that Milvus makes an index of them, and items that come after that."""
+N, LATER = 3260, 40
+"""Items that are clustered, enough that Milvus makes an index of them, and items that come after that. Each person has
+more pictures than the 100 nearest that lists are measured by: those of fewer lie anywhere, and take most lists."""
 CONTRACT = Contract(N_BITS, parts=(Part("head", 0, 64), Part("legs", 64, N_BITS)))
-ITEMS, QUERIES, FEATURES = crowd(130, N + LATER, N_BITS)
+ITEMS, QUERIES, FEATURES = crowd(30, N + LATER, N_BITS)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "milvus"])
@@ -51,9 +52,7 @@ def test_as_many_are_found_as_were_asked_for(gallery: Gallery) -> None:
         shares = [len({*a.ids} & {*b.ids}) / K for a, b in zip(found, exact, strict=True)]
         assert np.mean(shares) >= recall - 0.05
     visited = [hits.n_visited for hits in gallery.search(QUERIES, K, method="clustered")]
-    # Milvus makes other lists each time, some of them long; those of a file are always the same.
-    assert (np.mean(visited) if isinstance(gallery, MilvusGallery) else max(visited)) < 0.75 * N
-    assert max(visited) < N
+    assert max(visited) < 0.75 * N
     assert gallery.search(QUERIES, K, method="clustered", recall=1) == exact
     everybody = gallery.search(QUERIES, N, method="clustered", recall=0.1)
     assert [len(hits) for hits in everybody] == [N] * len(QUERIES)
@@ -72,7 +71,11 @@ def test_hits_are_in_order_and_items_that_came_later_are_among_them(gallery: Gal
 
 
 def test_a_filter_that_few_pass_visits_those(gallery: Gallery) -> None:
-    for where in ("person = P3", "person in (P4, P5) and camera = 2", "person = P1 and not camera = 1"):
+    for where in (
+        "person = P3 and camera in (0, 1)",
+        "person in (P4, P5) and camera = 2",
+        "person = P1 and camera not in (0, 1, 2)",
+    ):
         found = gallery.search(QUERIES, K, where=where, method="clustered", recall=0.8)
         assert found == gallery.search(QUERIES, K, where=where)
         assert {hits.n_visited for hits in found} == {gallery.count(where)}
