@@ -186,9 +186,9 @@ def _origin(model: Path) -> dict[str, str]:
     """
     if (model / "checkpoint.pt").is_file():
         if not (model / "artifact").is_dir():
-            recipe = yaml.safe_load((model / "recipe.yaml").read_text(encoding="utf-8"))
+            recipe = load_recipe(str(model / "recipe.yaml"))
             record = json.loads((model / "environment.json").read_text(encoding="utf-8"))
-            return {"name": str(recipe["name"]), "licence": str(record.get("licence", UNTOLD))}
+            return {"name": recipe.name, "licence": str(record.get("licence", UNTOLD))}
         model = model / "artifact"
     card = load_artifact(model).card
     return {"name": card.name, "licence": card.licence, "fingerprint": fingerprint(card)}

@@ -1,5 +1,6 @@
 """A next stage of training starts from all that a run has learned."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from bitreid.artifact import fingerprint
 from bitreid.data.about import Facts
 from bitreid.drawn.data_set import ABOUT
+from bitreid.errors import SettingsError
 from bitreid.training import export
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD
@@ -73,6 +75,17 @@ def test_the_card_says_what_a_run_started_from_and_under_which_licence(people: P
         assert card.licence == "Apache-2.0; started from first: research only"
         text = (tmp_path / run / "artifact" / "LICENSE").read_text(encoding="utf-8")
         assert text == "For research only.\n", "which its start is still under"
+
+
+def test_the_recipe_of_a_stopped_run_is_checked(people: Path, tmp_path: Path) -> None:
+    recipe, first = tiny_recipe(name="first", epochs=2), tmp_path / "first"
+    tiny_train(recipe, people, first)
+    shutil.rmtree(first / "artifact")
+    card = tiny_train(recipe, people, tmp_path / "second", init=first).card
+    assert card.training["init"] == {"name": "first", "licence": ABOUT.licence}
+    (first / "recipe.yaml").write_text("name: " + "[" * 1000, encoding="utf-8")
+    with pytest.raises(SettingsError, match="expected a recipe in YAML at"):
+        tiny_train(recipe, people, tmp_path / "third", init=first)
 
 
 def test_a_card_says_what_is_told_of_the_data_and_of_the_recipe(people: Path, tmp_path: Path) -> None:

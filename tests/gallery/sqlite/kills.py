@@ -2,11 +2,12 @@
 
 A process adds, replaces and deletes batches of 1 to 200 items, and compacts now and then; it says through a pipe what
 it is about to do, and then that it is done. Its segments are small, so that some are written, merged and written anew
-all the time; after some kills one is removed or damaged, which the next process finds. It is killed (SIGKILL) at a
-random moment, or soon after it began one of `AIMS`, again and again on the same gallery. After each kill the gallery is
-opened: every item must be as it was acknowledged, the batch that was under way there as a whole or not at all, a search
-must find what plain numpy finds among the codes that should be there, and the audit log must hold one entry for each
-write that is there. After every tenth kill SQLite checks all its pages.
+all the time; after some kills one is removed or damaged, which the next process finds, and before those that strike
+while segments are built anew each of them is. It is killed (SIGKILL) at a random moment, or soon after it began one of
+`AIMS`, again and again on the same gallery. After each kill the gallery is opened: every item must be as it was
+acknowledged, the batch that was under way there as a whole or not at all, a search must find what plain numpy finds
+among the codes that should be there, and the audit log must hold one entry for each write that is there. After every
+tenth kill SQLite checks all its pages.
 """
 
 import hashlib
@@ -197,8 +198,8 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
     versions: dict[int, int] = {}
     for number in range(kills):
         aim = AIMS[number % len(AIMS)]
-        if aim == "rebuilt":
-            harm(path, chance, "remove")
+        for segment in segments_of(path) if aim == "rebuilt" else ():
+            harm(segment, chance)
         done, cut, begun = killed_writer(path, number, chance.uniform(0, LONGEST_S), aim)
         found.cut_in.update(begun)
         for each in done:
@@ -223,24 +224,22 @@ def kill_writers(path: Path, kills: int, seed: int = 5) -> Iterator[Found]:
             found.cut_and_not_there += not there
         found.items_at_the_end = len(versions)
         yield found
-        if chance.random() < HARMED:
-            harm(path, chance)
+        if chance.random() < HARMED and (segments := segments_of(path)):
+            harm(chance.choice(segments), chance)
 
 
 def segments_of(path: Path) -> list[Path]:
     return sorted(path.with_name(f"{path.name}.d").glob("*.segment"))
 
 
-def harm(path: Path, chance: random.Random, *hows: str) -> None:
-    """Remove a segment, cut it short, or change one of its bytes: one of `hows`, by default any."""
-    if segments := segments_of(path):
-        segment = chance.choice(segments)
-        content = bytearray(segment.read_bytes())
-        how = chance.choice(hows or ("remove", "cut", "change"))
-        segment.unlink()
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        if how != "remove":
-            segment.write_bytes(content[: chance.randrange(len(content))] if how == "cut" else content)
+def harm(segment: Path, chance: random.Random) -> None:
+    """Remove a segment, cut it short, or change one of its bytes."""
+    content = bytearray(segment.read_bytes())
+    how = chance.choice(("remove", "cut", "change"))
+    segment.unlink()
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    if how != "remove":
+        segment.write_bytes(content[: chance.randrange(len(content))] if how == "cut" else content)
 
 
 def killed_writer(path: Path, seed: int, seconds: float, aim: str = "") -> tuple[list[Write], Write | None, list[str]]:
