@@ -7,12 +7,14 @@ trained in TensorFlow: convolutions with stride 2 pad more at the right and bott
 import importlib
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bitreid.errors import SettingsError
+from bitreid.models.depthwise import depthwise_conv2d
 
 # kernel, stride, expansion, channels out, repeats of Lite0. The sixth stage keeps stride 1 here, so that the map is
 # H / 16.
@@ -64,10 +66,12 @@ class _SameConv2d(nn.Conv2d):
         total = self.kernel_size[0] - self.stride[0]
         before = total // 2
         after = total - before
-        if before == after:
-            return F.conv2d(input, self.weight, None, self.stride, before, 1, self.groups)
-        padded = F.pad(input, (before, after, before, after))
-        return F.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
+        padding = before
+        if before != after:
+            input, padding = F.pad(input, (before, after, before, after)), 0
+        if self.training and self.groups > 1 and input.device.type == "cpu":
+            return depthwise_conv2d(input, self.weight, self.stride, (padding, padding))
+        return F.conv2d(input, self.weight, None, self.stride, padding, 1, self.groups)
 
 
 def _conv(n_in: int, n_out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -94,10 +98,17 @@ class InvertedBottleneck(nn.Module):
         )
         self.project = nn.Sequential(_conv(width, n_out, 1), _norm(n_out))
         self.shortcut = stride == 1 and n_in == n_out
+        self.drop_path = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.project(self.depthwise(self.expand(x)))
-        return out + x if self.shortcut else out
+        if not self.shortcut:
+            return out
+        if self.training and self.drop_path:
+            # Other pictures count for more, so that the sum is as large on average as with all.
+            kept = (torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop_path) / (1 - self.drop_path)
+            out = out * kept.to(out.dtype)
+        return out + x
 
 
 class EfficientNetLite(nn.Module):
@@ -121,6 +132,12 @@ class EfficientNetLite(nn.Module):
                 n_in = stage.n_out
         self.blocks = nn.Sequential(*blocks)
         self.n_channels = n_in
+
+    def set_drop_path(self, rate: float) -> None:
+        """Let pictures pass a block by its shortcut alone in training: with probability `rate` at the last, less before
+        in a straight line (stochastic depth; Huang et al., ECCV 2016)."""
+        for i, block in enumerate(self.blocks):
+            cast(InvertedBottleneck, block).drop_path = rate * (i + 1) / len(self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)  # (N, 32, H/2, W/2)

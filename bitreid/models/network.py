@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bitreid.errors import SettingsError
 from bitreid.models.attention import AttributeBlock
 from bitreid.models.descriptors import Descriptor
+from bitreid.models.efficientnet import EfficientNetLite
 from bitreid.models.nested import NestedMap, check_nested
 from bitreid.models.parts import code_layout, pool_parts
 
@@ -122,6 +123,14 @@ class HashingNetwork(nn.Module):
     def new_nested(self) -> NestedMap:
         """Return a map to nested codes for this network's student, with random values: `nested` once it is fitted."""
         return NestedMap(self.layout, self.settings.n_parts)
+
+    def set_drop_path(self, rate: float) -> None:
+        """Let pictures skip blocks of the backbone in training, `EfficientNetLite.set_drop_path`; others refuse it."""
+        if not isinstance(self.backbone, EfficientNetLite):
+            raise SettingsError(
+                f"expected drop_path=0 with {self.settings.backbone}, got {rate}; Lite backbones have it"
+            )
+        self.backbone.set_drop_path(rate)
 
     def check_input(self, height: int, width: int) -> None:
         """Refuse a picture size that the stripes cannot cut equally."""

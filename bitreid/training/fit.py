@@ -123,6 +123,8 @@ class _Training:
     ) -> None:
         network.check_input(recipe.input.height, recipe.input.width)
         network.backbone_batch = recipe.backbone_batch
+        if recipe.drop_path:
+            network.set_drop_path(recipe.drop_path)
         self.recipe, self.task = recipe, task
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.bf16 = trains_in_bf16(recipe, self.device)

@@ -31,6 +31,8 @@ class AugmentationSettings(_Settings):
     """Probability of a mirror image."""
     pad: int = Field(10, ge=0)
     """Pixels of padding before a crop at the old size; 0: none."""
+    scale: float = Field(0.0, ge=0, le=0.5)
+    """People shrink or grow by up to this, their width and their height each for itself (share of it)."""
     erase: float = Field(0.5, ge=0, le=1)
     """Probability of random erasing (Zhong et al., AAAI 2020)."""
     colour: float = Field(0.15, ge=0, le=0.5)
@@ -94,6 +96,9 @@ class Recipe(_Settings):
     """The backbone's learning rate as a share of `learning_rate`."""
     weight_decay: float = Field(5e-4, ge=0)
     """Of matrices and kernels; biases and norms have none."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Probability that a picture skips a block of an EfficientNet-Lite, the last one; less for those before (stochastic
+    depth). Other backbones refuse it."""
     warmup_epochs: float = Field(2.0, ge=0)
     """Passes over which the learning rate rises in a straight line."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

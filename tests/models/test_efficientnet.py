@@ -10,6 +10,7 @@ from torch import Tensor
 from bitreid.models.efficientnet import (
     LITE_NAMES,
     EfficientNetLite,
+    InvertedBottleneck,
     efficientnet_lite,
     from_published,
     lite_stages,
@@ -123,3 +124,26 @@ def test_strided_convolutions_pad_more_at_the_end(name: str, loaded: EfficientNe
     before = {3: 0, 5: 1}[size]
     windows = [range(2 * i - before, 2 * i - before + size) for i in range(4)]
     assert reached == [[i for i, window in enumerate(windows) if column in window] for column in range(8)]
+
+
+def test_pictures_skip_blocks_in_training_alone() -> None:
+    network = efficientnet_lite("efficientnet_lite0")
+    x = torch.randn(4, 3, 32, 32)
+    whole = network.eval()(x)
+    network.set_drop_path(0.5)
+    assert torch.equal(network(x), whole)
+    rates = [block.drop_path for block in network.blocks]
+    assert rates == pytest.approx([0.5 * (i + 1) / 16 for i in range(16)])
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.999999])
+def test_a_skipped_block_is_its_shortcut_and_the_mean_stays(rate: float) -> None:
+    torch.manual_seed(0)
+    block = InvertedBottleneck(8, 8, 3, 1, 6)
+    x = torch.randn(400, 8, 4, 4)
+    added = block(x) - x  # in training too, with the batch's own norms
+    block.drop_path = rate
+    found = block(x) - x
+    skipped = (found == 0).flatten(1).all(1)
+    assert float(skipped.float().mean()) == pytest.approx(rate, abs=0.07)
+    assert torch.allclose(found[~skipped], added[~skipped] / (1 - rate), atol=1e-5)

@@ -120,6 +120,19 @@ def test_the_crop_moves_each_picture_by_at_most_the_padding(
     assert len(shifts) > 1, "each picture for itself"
 
 
+def test_people_shrink_and_grow_around_the_middle() -> None:
+    torch.manual_seed(0)
+    pictures = torch.zeros(64, 96, 32, 3, dtype=torch.uint8)
+    pictures[:, 28:68, 10:22] = 255  # 40 high, 12 wide
+    settings = AugmentationSettings(flip=0, pad=0, erase=0, colour=0, scale=0.25)
+    found = Augment(settings, InputSpec(96, 32, (0.0,) * 3, (1.0,) * 3))(pictures)[:, 0]
+    heights, widths = found[:, :, 16].sum(1), found[:, 48].sum(1)
+    for lengths, own in ((heights, 40), (widths, 12)):
+        assert 0.7 * own < float(lengths.min()) < 0.85 * own
+        assert 1.15 * own < float(lengths.max()) < 1.3 * own
+    assert float(torch.corrcoef(torch.stack([heights, widths]))[0, 1]) < 0.5  # each for itself
+
+
 def test_erasing_leaves_holes_of_the_mean_colour() -> None:
     torch.manual_seed(0)
     white = torch.full((8, 96, 32, 3), 255, dtype=torch.uint8)

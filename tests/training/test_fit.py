@@ -229,6 +229,11 @@ def test_a_run_with_another_backbone_starts_nothing(whole: Path, people: Path, t
     assert not (tmp_path / "run").exists()
 
 
+def test_blocks_that_cannot_be_skipped_are_refused(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"expected drop_path=0 with custom, got 0\.1"):
+        tiny_train(tiny_recipe(drop_path=0.1), people, tmp_path / "run")
+
+
 def test_a_picture_size_that_stripes_cannot_cut_is_refused(people: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(input={"height": 128, "width": 32})
     with pytest.raises(SettingsError, match="height is a multiple of 96"):

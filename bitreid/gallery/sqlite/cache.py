@@ -15,8 +15,8 @@ import numpy as np
 from bitreid.arrays import Bytes, Ints
 from bitreid.errors import GalleryError
 from bitreid.gallery.contract import Contract
-from bitreid.gallery.fields import FIELDS
 from bitreid.gallery.items import Id
+from bitreid.gallery.sqlite.confirming import confirm
 from bitreid.gallery.sqlite.file import chunks, damaged
 from bitreid.gallery.sqlite.rows import (
     AT,
@@ -34,7 +34,7 @@ from bitreid.gallery.sqlite.rows import (
 )
 from bitreid.gallery.sqlite.segments.folder import Folder
 from bitreid.gallery.sqlite.segments.listed import Listed, gaps, listed_in
-from bitreid.gallery.table.base import Base, Unconfirmed
+from bitreid.gallery.table.base import Base
 from bitreid.gallery.table.segment import Segment
 from bitreid.gallery.table.snapshot import Snapshot
 from bitreid.gallery.table.table import Rows, Table
@@ -42,7 +42,6 @@ from bitreid.gallery.table.table import Rows, Table
 _CHUNK = 2_000  # items read at once: few enough to stay in a processor's cache
 _HALF = 2**32
 _MOST_SEQ = 2**63 - 1
-_HIT = ", ".join(("seq", "key", "code", "id", *(field.name for field in FIELDS if field.searched)))
 
 
 class Known(NamedTuple):
@@ -328,28 +327,8 @@ class Cache:
         if fresh:
             self._warnings.append(f"{self._path}: {damaged_items(fresh)}")
 
-    def _confirm(self, snapshot: Snapshot, rows: Ints, columns: Sequence[Sequence[Any]]) -> None:
-        """Check that rows of segments, ascending, and columns of them are what the file holds; else `Unconfirmed`."""
-        if not len(rows):
-            return
-        seqs = snapshot.seqs[rows].tolist()
-        found: dict[int, tuple[Any, ...]] = {}
-        with self._read() as reader:
-            for some in chunks(seqs):
-                marks = ",".join("?" * len(some))
-                found |= {
-                    row[0]: row for row in reader.execute(f"SELECT {_HIT} FROM items WHERE seq IN ({marks})", some)
-                }
-        numbers = snapshot.base.numbers_of(rows)
-        keys, codes = snapshot.keys[rows].tolist(), map(bytes, snapshot.codes.packed[rows])
-        wrong = {
-            number
-            for number, *mine in zip(numbers, seqs, keys, codes, *columns, strict=True)
-            # Each is there once, and nothing that the segment does not cover.
-            if found.pop(mine[0], None) != tuple(mine) or not snapshot.base.segments[number].covers(mine[0])
-        }
-        if wrong:
-            raise Unconfirmed(sorted(wrong))
+    def _confirm(self, snapshot: Snapshot, rows: Ints, segments: Ints, columns: Sequence[Sequence[Any]]) -> None:
+        confirm(self._read, snapshot, rows, segments, columns)
 
     def _metadata(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield a stretch of the file at a time, so that others get their turn between."""

@@ -28,6 +28,9 @@ class Base:
         self.n: int = self.starts[-1]
         """Rows, those of padding among them."""
         self.n_items = sum(segment.items for segment in segments)
+        self._starts = np.array(self.starts)
+        self._firsts = np.array([segment.first for segment in segments], np.int64)
+        self._lasts = np.array([segment.last for segment in segments], np.int64)
 
     @property
     def ascending(self) -> bool:
@@ -43,10 +46,13 @@ class Base:
         """Return which segment a row is in; their number, for a row after them."""
         return bisect_right(self.starts, row) - 1
 
-    def numbers_of(self, rows: Sequence[int] | Ints) -> list[int]:
+    def numbers_of(self, rows: Ints) -> Ints:
         """Return `number_of` of each row."""
-        found: list[int] = (np.searchsorted(self.starts, rows, side="right") - 1).tolist()
-        return found
+        return np.searchsorted(self._starts, rows, side="right") - 1
+
+    def cover(self, numbers: Ints, seqs: Ints) -> bool:
+        """Return whether the segment of each number covers the sequence number beside it."""
+        return not ((seqs < self._firsts[numbers]) | (seqs > self._lasts[numbers])).any()
 
     def slices(self, n: int) -> list[slice]:
         """Return the rows of each segment, and then those after them, up to `n`."""

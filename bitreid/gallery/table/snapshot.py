@@ -1,6 +1,6 @@
 """A table at one moment: what the kernel searches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,13 +110,19 @@ class Snapshot:
 
     def id_texts(self, rows: Sequence[int]) -> list[bytes | None]:
         """Return the ids of rows as UTF-8; None where the key is the id."""
+        return self._id_texts(rows, self.base.numbers_of(np.asarray(rows, np.int64)).tolist())
+
+    def _id_texts(self, rows: Sequence[int], numbers: Sequence[int]) -> list[bytes | None]:
+        """Return `id_texts` of rows, beside the number of each one's segment."""
         base, later = self.base, self._table.texts
+        if not self.has_id_texts:
+            return [None] * len(rows)
         if not base.n:
             return later.at(rows)
         segments, starts, last = base.segments, base.starts, len(base.segments)
         return [
             later.at([row - base.n])[0] if at == last else segments[at].id_text(row - starts[at])
-            for row, at in zip(rows, base.numbers_of(rows), strict=True)
+            for row, at in zip(rows, numbers, strict=True)
         ]
 
     @property
@@ -226,41 +232,56 @@ class Snapshot:
         return [hit._replace(distance=description.distance(int(hit.distance))) for hit in found], n
 
     def _hits(self, ranking: Ranking) -> list[list[Hit]]:
-        rows, at = np.unique(ranking.positions, return_inverse=True)
-        texts, fields = self.id_texts(rows.tolist()), [field for field in FIELDS if field.searched]
-        stored = [self._stored(field, rows) for field in fields]
-        if n_files := int(np.searchsorted(rows, self.base.n)):
-            self._table.confirm(self, rows[:n_files], [column[:n_files] for column in (texts, *stored)])
+        rows, at = _different(ranking.positions)
+        order = np.argsort(self.seqs[rows])  # that in which the record is read
+        rows, at = rows[order], np.argsort(order)[at]
+        segments, fields = self.base.numbers_of(rows), [field for field in FIELDS if field.searched]
+        numbers: list[int] = segments.tolist()
+        texts, stored = self._id_texts(rows.tolist(), numbers), [self._stored(each, rows, numbers) for each in fields]
+        self._table.confirm(self, rows, segments, (texts, *stored))
         shown: list[list[Any]] = [_ids(self.keys[rows], texts)]
         for field, column in zip(fields, stored, strict=True):
-            shown.append([field.kind.shown(_decoded(each)) for each in column])
+            shown.append(_of_each(field.kind.shown, list(map(_decoded, column))))
         found = []
-        for places, distances in zip(at.reshape(ranking.positions.shape), ranking.distances, strict=True):
+        for places, distances in zip(at.tolist(), ranking.distances.tolist(), strict=True):
             n = len(places)
-            ids, *others = ([column[place] for place in places.tolist()] for column in shown)
-            columns = ids, distances.tolist(), (None,) * n, *others, (1,) * n
+            ids, *others = (list(map(column.__getitem__, places)) for column in shown)
+            columns = ids, distances, (None,) * n, *others, (1,) * n
             found.append(list(map(Hit._make, zip(*columns, strict=True))))
         return found
 
-    def _stored(self, field: Field, rows: Ints) -> list[Any]:
-        """Return what is stored of a field of rows: numbers, or texts as UTF-8 and None."""
-        numbers: list[int] = self.fields[field.name][rows].tolist()
+    def _stored(self, field: Field, rows: Ints, numbers: Sequence[int]) -> list[Any]:
+        """Return what is stored of a field of rows, numbers or UTF-8 and None; `numbers` are of their segments."""
+        values: list[int] = self.fields[field.name][rows].tolist()
         if field.kind.is_number:
-            return numbers
-        base, later = self.base, self._table.names[field.name].of_number
-        names = [segment.names[field.name] for segment in base.segments]
-        stored: list[bytes | None] = []
-        for number, at in zip(numbers, base.numbers_of(rows), strict=True):
-            place = number if number > NOBODY else NOBODY - 1 - number
-            if number == NOBODY:
-                stored.append(None)
-            elif at < len(names) and number > NOBODY and place < len(names[at]):
-                stored.append(names[at][place])
-            elif (at == len(names) or number < NOBODY) and place < len(later):
-                stored.append(later[place].encode())
-            else:
-                raise Unconfirmed([at], "names that are none")
-        return stored
+            return values
+        return _of_each(lambda pair: self._name(field.name, *pair), list(zip(values, numbers, strict=True)))
+
+    def _name(self, field: str, number: int, at: int) -> bytes | None:
+        """Return what the number of a name stands for in a segment, or after all; `Unconfirmed` for none."""
+        segments, later = self.base.segments, self._table.names[field].of_number
+        place = number if number > NOBODY else NOBODY - 1 - number
+        if number == NOBODY:
+            return None
+        if at < len(segments) and number > NOBODY and place < len(names := segments[at].names[field]):
+            return names[place]
+        if (at == len(segments) or number < NOBODY) and place < len(later):
+            return later[place].encode()
+        raise Unconfirmed([at], "names that are none")
+
+
+def _different(positions: Ints) -> tuple[Ints, Ints]:
+    """Return the different rows of a ranking, and where among them each of its positions is."""
+    if len(positions) == 1:
+        return positions[0], np.arange(positions.size).reshape(positions.shape)
+    rows, at = np.unique(positions, return_inverse=True)
+    return rows, at.reshape(positions.shape)
+
+
+def _of_each(function: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    """Return what a function gives for each of some values, many of which are the same."""
+    known = {value: function(value) for value in set(values)}
+    return list(map(known.__getitem__, values))
 
 
 def _ids(keys: Ints, texts: Sequence[bytes | None]) -> list[Id]:

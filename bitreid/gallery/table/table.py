@@ -25,9 +25,10 @@ from bitreid.gallery.table.snapshot import NOBODY, Snapshot
 
 Metadata = Callable[[int, int], Iterable[tuple[int, str | bytes]]]
 """Sequence numbers and metadata (JSON) of the items numbered from the first to the last of two numbers, if any."""
-Confirm = Callable[[Snapshot, Ints, Sequence[Sequence[Any]]], None]
-"""Raises `Unconfirmed` where rows of segments, ascending, are not what the record holds: they and what hits show of
-them, the ids that are text and the searched fields, a column each."""
+Confirm = Callable[[Snapshot, Ints, Ints, Sequence[Sequence[Any]]], None]
+"""Raises `Unconfirmed` where rows of segments are not what the record holds: they, the number of each one's segment,
+and what hits show of them, the ids that are text and the searched fields, a column each. Rows are in the order of their
+sequence numbers; those after the segments are passed over."""
 
 WASTE = 0.3
 """Share of rows marked as removed from which on a table is compacted."""
@@ -65,7 +66,7 @@ class Table:
         attributes: Sequence[str],
         metadata: Metadata,
         base: Base | None = None,
-        confirm: Confirm = lambda snapshot, rows, columns: None,
+        confirm: Confirm = lambda snapshot, rows, segments, columns: None,
     ) -> None:
         self.n_bits, self.attributes, self._metadata = n_bits, list(attributes), metadata
         self.base, self.confirm = base or Base(), confirm
