@@ -347,7 +347,8 @@ def trains_in_bf16(recipe: Recipe, device: torch.device) -> bool:
     """Return whether matrix products run in bf16 on the device."""
     if recipe.precision != "auto":
         return recipe.precision == "bf16"
-    # Depthwise networks get slower in bf16 on CPUs, dense ones twice as fast where the instructions exist.
+    # On CPUs dense networks are twice as fast in bf16 where there are instructions for it. Depthwise ones are half as
+    # fast again with AMX (benchmarks/accuracy/step.py), slower without; whether they learn as well was not measured.
     dense = recipe.network.backbone in ("resnet18", "resnet50")
     return device.type == "cuda" or (dense and _cpu_has_bf16())
 

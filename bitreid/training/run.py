@@ -33,6 +33,7 @@ from bitreid.training.validation import calibrated, validate, validate_lengths
 
 LICENCE = "LICENSE"
 """The file with a licence's text, in a run's folder as in an artifact."""
+_MOST_TEXT = 2**20  # bytes of one, or of the record of a run
 
 
 def train(
@@ -130,7 +131,7 @@ def finish(
     A network trained on all people takes what held-out ones would say from the card of its twin, if it has one:
     as many attribute heads, too.
     """
-    made_with = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    made_with = _made_with(run)
     card = make_card(recipe, task, metrics, made_with)
     if task.schema is not None and (twin is None or twin.training.get("attribute_heads") == 2):
         n_heads = 2 if fit_attributes(recipe, task, network) else 1
@@ -187,8 +188,7 @@ def _origin(model: Path) -> dict[str, str]:
     if (model / "checkpoint.pt").is_file():
         if not (model / "artifact").is_dir():
             recipe = load_recipe(str(model / "recipe.yaml"))
-            record = json.loads((model / "environment.json").read_text(encoding="utf-8"))
-            return {"name": recipe.name, "licence": str(record.get("licence", UNTOLD))}
+            return {"name": recipe.name, "licence": str(_made_with(model).get("licence", UNTOLD))}
         model = model / "artifact"
     card = load_artifact(model).card
     return {"name": card.name, "licence": card.licence, "fingerprint": fingerprint(card)}
@@ -206,7 +206,31 @@ def _told(recipe: Recipe, task: Task, origins: Mapping[str, Mapping[str, str]]) 
 def _licence_texts(model: Path) -> list[str]:
     """Return the text of the licence of the weights that a run starts or learns from, if they have one."""
     found = (path for path in (model / LICENCE, model / "artifact" / LICENCE) if path.is_file())
-    return [path.read_text(encoding="utf-8") for path in found][:1]
+    return [_text_of(path) for path in found][:1]
+
+
+def _made_with(run: Path) -> dict[str, Any]:
+    """Return the record of what made a run; `ArtifactError` where there is none."""
+    path = run / "environment.json"
+    try:
+        record = json.loads(_text_of(path))
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise ArtifactError(f"expected the record of a run at {path}, got something else; use a run's whole folder")
+    return record
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a small file of a run's folder; `ArtifactError` where it is none."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_TEXT + 1)
+        if len(text) <= _MOST_TEXT:
+            return text.decode()
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise ArtifactError(f"expected a text of at most {_MOST_TEXT} bytes at {path}, got none; use a run's whole folder")
 
 
 def check_run_folder(run: Path, resume: bool) -> None:
@@ -225,8 +249,14 @@ def first_network(recipe: Recipe, task: Task, init: Path | None, backbone: nn.Mo
     network = build_network(recipe.network, len(task.schema) if task.schema else 0, backbone)
     if recipe.weights != "none":
         load_backbone_weights(network.backbone, recipe.network.backbone, recipe.weights)
-    if init is not None:
-        start_from(network, task.schema, load_artifact(init))
+    if init is not None and (kept := start_from(network, task.schema, load_artifact(init))):
+        parts = sorted({name.split(".")[0].replace("_", " ") for name in kept})
+        warnings.warn(
+            f"{len(kept)} tensors of the network start with random values, as {init} has none that fit, in: "
+            f"{', '.join(parts)}",
+            DataWarning,
+            stacklevel=3,
+        )
     return network
 
 

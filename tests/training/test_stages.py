@@ -10,7 +10,7 @@ import torch
 from bitreid.artifact import fingerprint
 from bitreid.data.about import Facts
 from bitreid.drawn.data_set import ABOUT
-from bitreid.errors import SettingsError
+from bitreid.errors import ArtifactError, DataWarning, SettingsError
 from bitreid.training import export
 from bitreid.training.checkpoint import load_learner
 from bitreid.training.export import UNTOLD
@@ -86,6 +86,40 @@ def test_the_recipe_of_a_stopped_run_is_checked(people: Path, tmp_path: Path) ->
     (first / "recipe.yaml").write_text("name: " + "[" * 1000, encoding="utf-8")
     with pytest.raises(SettingsError, match="expected a recipe in YAML at"):
         tiny_train(recipe, people, tmp_path / "third", init=first)
+
+
+def test_what_an_artifact_has_not_is_said_to_be_random(people: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(epochs=1, warmup_epochs=0)
+    tiny_train(recipe, people, tmp_path / "first")
+    longer = recipe.model_copy(
+        update={"network": recipe.network.model_copy(update={"n_bits": 2 * recipe.network.n_bits})}
+    )
+    with pytest.warns(DataWarning, match=r"\d+ tensors of the network start with random values, .* student, teacher$"):
+        tiny_train(longer, people, tmp_path / "second", init=tmp_path / "first" / "artifact")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("environment.json", b"[1, 2]", "expected the record of a run at"),
+        ("environment.json", b"[" * 100_000, "expected the record of a run at"),
+        ("environment.json", b"\xff", "expected a text of at most"),
+        ("environment.json", b" " * 2_000_000, "expected a text of at most"),
+        ("environment.json", None, "expected a text of at most"),
+        ("LICENSE", b"\xff", "expected a text of at most"),
+    ],
+)
+def test_what_a_stopped_run_tells_of_itself_is_checked(
+    people: Path, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    recipe, first = tiny_recipe(name="first", epochs=1, warmup_epochs=0), tmp_path / "first"
+    tiny_train(recipe, people, first)
+    shutil.rmtree(first / "artifact")
+    (first / name).unlink(missing_ok=True)
+    if content is not None:
+        (first / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=words):
+        tiny_train(recipe, people, tmp_path / "second", init=first)
 
 
 def test_a_card_says_what_is_told_of_the_data_and_of_the_recipe(people: Path, tmp_path: Path) -> None:
