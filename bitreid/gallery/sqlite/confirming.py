@@ -26,11 +26,11 @@ def confirm(
     """Check that rows of segments, and columns of them, are what the file holds; else `Unconfirmed` (see `Confirm`)."""
     base = snapshot.base
     here = segments < len(base.segments)
+    if not here.any():
+        return
     if not here.all():
         rows, segments = rows[here], segments[here]
         columns = [list(compress(column, here)) for column in columns]
-    if not len(rows):
-        return
     seqs, keys, codes = snapshot.seqs[rows], snapshot.keys[rows].tolist(), map(bytes, snapshot.codes.packed[rows])
     mine: list[Row] = list(zip(seqs.tolist(), keys, codes, *columns, strict=True))
     found: list[Row] = []

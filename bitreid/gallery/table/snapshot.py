@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -241,7 +242,7 @@ class Snapshot:
         self._table.confirm(self, rows, segments, (texts, *stored))
         shown: list[list[Any]] = [_ids(self.keys[rows], texts)]
         for field, column in zip(fields, stored, strict=True):
-            shown.append(_of_each(field.kind.shown, list(map(_decoded, column))))
+            shown.append(_of_each(partial(_shown, field), column))
         found = []
         for places, distances in zip(at.tolist(), ranking.distances.tolist(), strict=True):
             n = len(places)
@@ -288,5 +289,5 @@ def _ids(keys: Ints, texts: Sequence[bytes | None]) -> list[Id]:
     return [key if text is None else text.decode() for key, text in zip(keys.tolist(), texts, strict=True)]
 
 
-def _decoded(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def _shown(field: Field, stored: Any) -> Any:
+    return field.kind.shown(stored.decode() if isinstance(stored, bytes) else stored)
