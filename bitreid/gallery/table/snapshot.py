@@ -1,8 +1,7 @@
 """A table at one moment: what the kernel searches."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -242,7 +241,8 @@ class Snapshot:
         self._table.confirm(self, rows, segments, (texts, *stored))
         shown: list[list[Any]] = [_ids(self.keys[rows], texts)]
         for field, column in zip(fields, stored, strict=True):
-            shown.append(_of_each(partial(_shown, field), column))
+            values = column if field.kind.is_number else [text and text.decode() for text in column]
+            shown.append(list(map(field.kind.shown, values)))
         found = []
         for places, distances in zip(at.tolist(), ranking.distances.tolist(), strict=True):
             n = len(places)
@@ -256,19 +256,19 @@ class Snapshot:
         values: list[int] = self.fields[field.name][rows].tolist()
         if field.kind.is_number:
             return values
-        return _of_each(lambda pair: self._name(field.name, *pair), list(zip(values, numbers, strict=True)))
-
-    def _name(self, field: str, number: int, at: int) -> bytes | None:
-        """Return what the number of a name stands for in a segment, or after all; `Unconfirmed` for none."""
-        segments, later = self.base.segments, self._table.names[field].of_number
-        place = number if number > NOBODY else NOBODY - 1 - number
-        if number == NOBODY:
-            return None
-        if at < len(segments) and number > NOBODY and place < len(names := segments[at].names[field]):
-            return names[place]
-        if (at == len(segments) or number < NOBODY) and place < len(later):
-            return later[place].encode()
-        raise Unconfirmed([at], "names that are none")
+        later, names = self._table.names[field.name].of_number, [each.names[field.name] for each in self.base.segments]
+        stored: list[bytes | None] = []
+        for value, number in zip(values, numbers, strict=True):
+            try:
+                if value == NOBODY:
+                    stored.append(None)
+                elif value > NOBODY and number < len(names):
+                    stored.append(names[number][value])
+                else:
+                    stored.append(later[value if value > NOBODY else NOBODY - 1 - value].encode())
+            except IndexError as error:
+                raise Unconfirmed([number], "names that are none") from error
+        return stored
 
 
 def _different(positions: Ints) -> tuple[Ints, Ints]:
@@ -279,15 +279,5 @@ def _different(positions: Ints) -> tuple[Ints, Ints]:
     return rows, at.reshape(positions.shape)
 
 
-def _of_each(function: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-    """Return what a function gives for each of some values, many of which are the same."""
-    known = {value: function(value) for value in set(values)}
-    return list(map(known.__getitem__, values))
-
-
 def _ids(keys: Ints, texts: Sequence[bytes | None]) -> list[Id]:
     return [key if text is None else text.decode() for key, text in zip(keys.tolist(), texts, strict=True)]
-
-
-def _shown(field: Field, stored: Any) -> Any:
-    return field.kind.shown(stored.decode() if isinstance(stored, bytes) else stored)
