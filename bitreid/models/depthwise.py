@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 _WIDEST = 3
 """Columns of a kernel for whose gradient oneDNN (3.11) has depthwise code. It takes wider ones for dense convolutions,
-whose blocks of 16x16 channels are zeros but for the diagonal: 6 to 60 times the work."""
+whose blocks of 16x16 channels are zeros but for the diagonal: several times the work."""
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int]) -> Tensor:

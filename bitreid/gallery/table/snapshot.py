@@ -241,7 +241,7 @@ class Snapshot:
         self._table.confirm(self, rows, segments, (texts, *stored))
         shown: list[list[Any]] = [_ids(self.keys[rows], texts)]
         for field, column in zip(fields, stored, strict=True):
-            values = column if field.kind.is_number else [text and text.decode() for text in column]
+            values = column if field.kind.is_number else [None if text is None else text.decode() for text in column]
             shown.append(list(map(field.kind.shown, values)))
         found = []
         for places, distances in zip(at.tolist(), ranking.distances.tolist(), strict=True):
