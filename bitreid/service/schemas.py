@@ -211,6 +211,18 @@ class ItemsOut(Schema):
     next: str | None = Field(description="`after` of the next page; null after the last one")
 
 
+class ListIn(Schema):
+    """Which items to list."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)  # a query has texts alone
+
+    where: Annotated[str, Field(max_length=16_384)] | None = Field(None, examples=["camera = 1"])
+    limit: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 100
+    after: Annotated[str, Field(pattern=r"^-?[0-9]{1,19}$")] | None = Field(
+        None, description="`next` of the page before"
+    )
+
+
 class DeleteIn(Schema):
     """What to delete: items of these ids, or all that pass a filter."""
 

@@ -309,6 +309,7 @@ async def test_what_is_wrong_is_told_in_one_shape(encoder: Encoder, pictures: li
         assert error_in(await client.get("/v1/items/0/picture")) == (404, "not_found")
         assert error_in(await client.get("/v1/items", params={"limit": "0"})) == (400, "bad_request")
         assert error_in(await client.get("/v1/items", params={"after": "9" * 19})) == (400, "bad_request")
+        assert error_in(await client.get("/v1/items", params={"camera": "1"})) == (400, "bad_request")
         metadata = await client.post("/v1/items", **parts(pictures[:1], {"items": [{"metadata": {"a": "x" * 40_000}}]}))
         assert error_in(metadata) == (400, "bad_request")
 

@@ -23,12 +23,11 @@ from bitreid.service.decoding import Decoded
 from bitreid.service.packing import unpacked
 from bitreid.service.paths import id_of
 from bitreid.service.problems import Problem, problem_of
-from bitreid.service.schemas import MOST_ITEMS, AddIn, AddOut, DeleteIn, DeleteOut, ItemIn, ItemOut, ItemsOut
+from bitreid.service.schemas import MOST_ITEMS, AddIn, AddOut, DeleteIn, DeleteOut, ItemIn, ItemOut, ItemsOut, ListIn
 from bitreid.service.seams import Caller
 from bitreid.service.service import PICTURES_TOGETHER, Service, service_of
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
-_KEY = r"^-?[0-9]{1,19}$"
 
 ItemId = Annotated[
     str,
@@ -161,28 +160,22 @@ def _of_picture(known: ItemIn, name: str) -> ItemIn:
 
 
 @router.get("", response_model=ItemsOut, responses=errors(400, 403))
-async def items(
-    request: Request,
-    caller: Searcher,
-    where: Annotated[str | None, Query(max_length=16_384, examples=["camera = 1"])] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ITEMS)] = 100,
-    after: Annotated[str | None, Query(pattern=_KEY, description="`next` of the page before")] = None,
-) -> Answer:
+async def items(request: Request, caller: Searcher, asked: Annotated[ListIn, Query()]) -> Answer:
     """List items that pass a filter, page by page."""
     service = service_of(request)
     gallery = service.gallery
-    first = None if after is None else int(after)
+    first = None if asked.after is None else int(asked.after)
     if first is not None and not -(2**63) <= first < 2**63:
         raise Problem(
             400, "bad_request", "expected `next` of another page, got another number; leave after out", "after"
         )
 
     def work() -> dict[str, Any]:
-        with closing(iter(gallery.scan(where, after=first, batch_size=limit))) as pages:  # type: ignore[type-var]
+        with closing(iter(gallery.scan(asked.where, after=first, batch_size=asked.limit))) as pages:  # type: ignore[type-var]
             found = [item for page in islice(pages, 1) for item in page]
         shown = [item_json(gallery, item) for item in found]
         with_pictures(service.pictures, shown)
-        return {"items": shown, "next": str(key_of(found[-1].id)) if len(found) == limit else None}
+        return {"items": shown, "next": str(key_of(found[-1].id)) if len(found) == asked.limit else None}
 
     return Answer(await service.call(caller, work))
 
