@@ -46,7 +46,8 @@ class _Depthwise(torch.autograd.Function):
 def _of_maps(gradient: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int]) -> Tensor:
     """Return the gradient of the maps."""
     if max(stride) > 1 and x.dtype == torch.bfloat16:  # oneDNN has no depthwise code for these
-        return _of_maps(gradient.float(), x.float(), weight.float(), stride, padding).to(x.dtype)
+        shaped = torch.empty_like(x, dtype=torch.float32)  # of the maps, this gradient depends on the shape alone
+        return _of_maps(gradient.float(), shaped, weight.float(), stride, padding).to(x.dtype)
     return _gradients(gradient, x, weight, stride, padding, of_weights=False)
 
 

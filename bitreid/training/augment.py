@@ -22,7 +22,7 @@ class Augment(nn.Module):
             steps.append(kornia.augmentation.RandomCrop((picture.height, picture.width), padding=settings.pad))
         if settings.scale:
             sizes = (1 - settings.scale, 1 + settings.scale) * 2  # of the width, of the height
-            steps.append(kornia.augmentation.RandomAffine(0.0, scale=sizes))
+            steps.append(kornia.augmentation.RandomAffine(0.0, scale=sizes, p=0.5))
         if settings.colour:
             c = settings.colour
             steps.append(kornia.augmentation.ColorJiggle(c, c, c, c / 10, p=0.8))

@@ -32,7 +32,7 @@ class AugmentationSettings(_Settings):
     pad: int = Field(10, ge=0)
     """Pixels of padding before a crop at the old size; 0: none."""
     scale: float = Field(0.0, ge=0, le=0.5)
-    """People shrink or grow by up to this, their width and their height each for itself (share of it)."""
+    """People in half of the pictures shrink or grow by up to this share of their width, and of their height."""
     erase: float = Field(0.5, ge=0, le=1)
     """Probability of random erasing (Zhong et al., AAAI 2020)."""
     colour: float = Field(0.15, ge=0, le=0.5)

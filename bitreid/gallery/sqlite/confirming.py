@@ -38,13 +38,14 @@ def confirm(
         for some in chunks(seqs.tolist()):
             marks = ",".join("?" * len(some))
             found += reader.execute(f"SELECT {_HIT} FROM items WHERE seq IN ({marks}) ORDER BY seq", some)
-    if found == mine and base.cover(segments, seqs):
+    covered = base.covered(segments, seqs)
+    if found == mine and covered.all():
         return
     record = {row[0]: row for row in found}
     wrong = {
         number
-        for number, row in zip(segments.tolist(), mine, strict=True)
+        for number, row, belongs in zip(segments.tolist(), mine, covered.tolist(), strict=True)
         # Each is there once, and nothing that the segment does not cover.
-        if record.pop(row[0], None) != row or not base.segments[number].covers(row[0])
+        if record.pop(row[0], None) != row or not belongs
     }
     raise Unconfirmed(sorted(wrong))

@@ -50,9 +50,9 @@ class Base:
         """Return `number_of` of each row."""
         return np.searchsorted(self._starts, rows, side="right") - 1
 
-    def cover(self, numbers: Ints, seqs: Ints) -> bool:
-        """Return whether the segment of each number covers the sequence number beside it."""
-        return not ((seqs < self._firsts[numbers]) | (seqs > self._lasts[numbers])).any()
+    def covered(self, numbers: Ints, seqs: Ints) -> Bools:
+        """Return whether an item of each sequence number belongs in the segment of the number beside it."""
+        return (self._firsts[numbers] <= seqs) & (seqs <= self._lasts[numbers])
 
     def slices(self, n: int) -> list[slice]:
         """Return the rows of each segment, and then those after them, up to `n`."""

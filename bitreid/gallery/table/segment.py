@@ -154,10 +154,6 @@ class Segment:
             low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
         return np.asarray(order[low.clip(max=self.rows - 1)].clip(0, self.rows - 1), np.int64)
 
-    def covers(self, seq: int) -> bool:
-        """Return whether an item of this sequence number belongs here."""
-        return self.first <= seq <= self.last
-
     def id_text(self, row: int) -> bytes | None:
         """Return the id of a row as text; None where the key is the id."""
         return None if self.texts is None else self.texts[row] or None
